@@ -1,0 +1,116 @@
+//! Everything that can happen to a core.
+
+use alloc::vec::Vec;
+
+use quorate_wire::{DiskId, LogIndex, NodeId, SessionId, Term, Time};
+
+use crate::Message;
+
+/// Something that happened. The driver tells it to [`Raft::step`](crate::Raft::step).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The clock shows `now`. Told at least when [`Raft::deadline`](crate::Raft::deadline) has come, after the messages that
+    /// have already arrived: a late turn must not start an election that a waiting heartbeat would prevent (TRAPS 21).
+    Tick {
+        /// The driver's clock.
+        now: Time,
+    },
+    /// The driver appended one record at [`Raft::last`](crate::Raft::last)` + 1`, of the current term. Only while
+    /// [`Raft::leads`](crate::Raft::leads) (TRAPS 18).
+    Propose,
+    /// A message arrived. Its records, if any, are beside it with the driver: [`Output::append`](crate::Output::append) says
+    /// which of them to keep.
+    Message {
+        /// Who sent it.
+        from: NodeId,
+        /// What it says.
+        message: Message,
+    },
+    /// A conversation with a peer has begun, and the peer has shown its disk.
+    PeerUp {
+        /// The peer.
+        peer: NodeId,
+        /// The identity of the disk that it runs on.
+        disk: DiskId,
+    },
+    /// The conversation with a peer has ended. If the peer leads, that is a hint that it died.
+    PeerDown {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// The hard state of this version, and so of all earlier ones, is durable.
+    HardStateDurable {
+        /// From [`HardState::version`](crate::HardState::version).
+        version: u64,
+    },
+    /// All records up to `mark` are durable.
+    LogDurable {
+        /// From [`Raft::mark`](crate::Raft::mark) at the time when the write was submitted.
+        mark: Mark,
+    },
+    /// The driver has the records of a [`Want`](crate::Want) at hand.
+    Ready {
+        /// From the want.
+        peer: NodeId,
+        /// From the want; an answer to an earlier session is dropped.
+        session: SessionId,
+        /// From the want.
+        first: LogIndex,
+        /// The last record at hand; not above the want's `last`.
+        last: LogIndex,
+        /// Size of the records together.
+        bytes: u32,
+    },
+    /// The turn ends: say what each peer shall be sent.
+    Gather,
+}
+
+/// The end of the log at one moment, told apart from the same index before a truncation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Counts truncations: a write submitted before one proves nothing about the records after it (TRAPS 3).
+    pub truncations: u64,
+    /// The last record.
+    pub last: LogIndex,
+}
+
+/// What a core starts from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// This node.
+    pub id: NodeId,
+    /// All voters with their disks, this node's among them: 1 to [`VOTERS_MAX`], each node once.
+    pub voters: Vec<(NodeId, DiskId)>,
+    /// How often a leader speaks to a silent peer, in nanoseconds.
+    pub heartbeat: u64,
+    /// Shortest election timeout, in nanoseconds; also how long a leader is believed to live after its last word.
+    pub election_min: u64,
+    /// Longest election timeout, in nanoseconds.
+    pub election_max: u64,
+    /// Most bytes of records in one append.
+    pub append_bytes_max: u32,
+    /// Most bytes of records in flight to one peer.
+    pub window_bytes: u64,
+    /// Most appends in flight to one peer.
+    pub window_appends: usize,
+    /// Seeds the election timeouts.
+    pub seed: u64,
+}
+
+/// Most voters of a group.
+pub const VOTERS_MAX: usize = 7;
+
+/// What recovery found on the disk: all of it durable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Highest term seen.
+    pub term: Term,
+    /// Whom this node voted for in `term`.
+    pub vote: Option<NodeId>,
+    /// For each term in the log its first index, rising in both.
+    pub terms: Vec<(Term, LogIndex)>,
+    /// The last record; zero if there is none.
+    pub last: LogIndex,
+    /// An index that is known to be committed; may be far behind.
+    pub commit: LogIndex,
+}

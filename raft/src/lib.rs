@@ -1,0 +1,16 @@
+//! A sans-IO Raft core. One function, closed enums on both sides: [`Raft::step`] takes what happened and says what to do.
+//!
+//! Owns: terms, votes, log positions, quorum, membership. Never: a clock, chance, payload bytes, a logger, a collection whose
+//! order depends on the process. Called by: `replication`'s group, the transcripts, the simulator.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod input;
+mod message;
+mod output;
+
+pub use input::{Config, Input, Mark, Recovered, VOTERS_MAX};
+pub use message::{Append, AppendReply, Envelope, Message, Outcome, Run};
+pub use output::{Appended, HardState, Note, Output, Want};
