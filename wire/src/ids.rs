@@ -144,7 +144,9 @@ impl ClusterName {
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
-        let fits = !bytes.is_empty() && bytes.len() <= Self::BYTES && bytes.iter().all(u8::is_ascii_graphic);
+        let fits = !bytes.is_empty()
+            && bytes.len() <= Self::BYTES
+            && bytes.iter().all(u8::is_ascii_graphic);
         fits.then(|| {
             let mut name = [0; Self::BYTES];
             for (to, from) in name.iter_mut().zip(bytes) {
@@ -157,10 +159,15 @@ impl ClusterName {
     /// The name in its format, or `None` if the bytes are not one.
     #[must_use]
     pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Option<Self> {
-        let length = bytes.iter().position(|&byte| byte == 0).unwrap_or(Self::BYTES);
+        let length = bytes
+            .iter()
+            .position(|&byte| byte == 0)
+            .unwrap_or(Self::BYTES);
         let (text, padding) = bytes.split_at(length);
         let zeros = padding.iter().all(|&byte| byte == 0);
-        zeros.then_some(()).and_then(|()| Self::new(core::str::from_utf8(text).ok()?))
+        zeros
+            .then_some(())
+            .and_then(|()| Self::new(core::str::from_utf8(text).ok()?))
     }
 
     /// The name as formats carry it.
@@ -172,7 +179,10 @@ impl ClusterName {
 
 impl fmt::Display for ClusterName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().take_while(|&&byte| byte != 0).try_for_each(|&byte| write!(f, "{}", char::from(byte)))
+        self.0
+            .iter()
+            .take_while(|&&byte| byte != 0)
+            .try_for_each(|&byte| write!(f, "{}", char::from(byte)))
     }
 }
 

@@ -8,5 +8,28 @@
 mod ids;
 
 pub use ids::{
-    ClusterName, DiskId, Epoch, GroupId, LogIndex, NodeId, Offset, Position, ProducerId, Sequence, SessionId, Term, Time,
+    ClusterName, DiskId, Epoch, GroupId, LogIndex, NodeId, Offset, Position, ProducerId, Sequence,
+    SessionId, Term, Time,
+};
+
+pub mod checksum;
+mod chunk;
+pub mod client;
+mod error;
+mod event;
+mod frame;
+pub mod limits;
+pub mod peer;
+mod record;
+
+pub use chunk::{CHUNK_HEADER_BYTES, Chunk, ChunkError, ChunkId, seal_chunk};
+pub use error::ErrorCode;
+pub use event::{EVENT_HEADER_BYTES, Event, EventError};
+pub use frame::{
+    FRAME_HEADER_BYTES, FRAME_MAGIC, Frame, FrameError, FrameHeader, FrameKind, PROTOCOL_VERSION,
+    Tail,
+};
+pub use record::{
+    RECORD_HEADER_BYTES, RECORD_MAGIC, RECORD_VERSION, Record, RecordError, RecordHeader,
+    RecordKind, Stamp,
 };

@@ -1,0 +1,214 @@
+//! Messages between clients and nodes: the fixed part of each frame's body.
+
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::limits::{ADDRESS_BYTES_MAX, ERROR_TEXT_BYTES_MAX};
+use crate::{ClusterName, FrameError, NodeId};
+
+/// A client's greeting: the first frame of every connection.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct Hello {
+    /// The cluster that the client means, or all zeros for any.
+    pub cluster: [u8; ClusterName::BYTES],
+    /// Lowest protocol version that it speaks.
+    pub version_min: u8,
+    /// Highest protocol version that it speaks.
+    pub version_max: u8,
+    /// Zero.
+    pub reserved: [u8; 6],
+}
+
+/// The answer to [`Hello`]. The tail is `node_count` times [`NodeEntry`].
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct HelloReply {
+    /// The cluster.
+    pub cluster: [u8; ClusterName::BYTES],
+    /// The answering node.
+    pub node: U32,
+    /// The leader of group 0, or zero if none is known.
+    pub leader: U32,
+    /// Most bytes of requests in flight on this connection.
+    pub window_bytes: U32,
+    /// Most requests in flight on this connection.
+    pub window_requests: U32,
+    /// Groups of the cluster.
+    pub group_count: U32,
+    /// The protocol version that the node chose.
+    pub version: u8,
+    /// How many nodes the tail lists.
+    pub node_count: u8,
+    /// Zero.
+    pub reserved: U16,
+}
+
+/// One node of the cluster, and where clients find it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct NodeEntry {
+    /// The node.
+    pub node: U32,
+    /// Length of the address.
+    pub address_len: U16,
+    /// Zero.
+    pub reserved: U16,
+    /// `host:port`, padded with zeros.
+    pub address: [u8; ADDRESS_BYTES_MAX],
+}
+const _: () = assert!(size_of::<NodeEntry>() == 64);
+
+impl NodeEntry {
+    /// An entry, or `None` if the address is too long.
+    #[must_use]
+    pub fn new(node: NodeId, address: &str) -> Option<Self> {
+        let mut bytes = [0; ADDRESS_BYTES_MAX];
+        bytes
+            .get_mut(..address.len())?
+            .copy_from_slice(address.as_bytes());
+        let address_len = u16::try_from(address.len()).ok()?;
+        Some(Self {
+            node: U32::new(node.0),
+            address_len: U16::new(address_len),
+            reserved: U16::new(0),
+            address: bytes,
+        })
+    }
+
+    /// The address as text, or `None` if it is none.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        let bytes = self.address.get(..usize::from(self.address_len.get()))?;
+        core::str::from_utf8(bytes).ok()
+    }
+
+    /// The entries of a [`HelloReply`]'s tail.
+    ///
+    /// # Errors
+    /// The tail is not `count` entries long.
+    pub fn parse_all(tail: &[u8], count: u8) -> Result<&[Self], FrameError> {
+        let entries = <[Self]>::ref_from_bytes(tail).map_err(|_| FrameError::Invalid {
+            what: "the list of nodes is cut",
+        })?;
+        if entries.len() == usize::from(count) {
+            Ok(entries)
+        } else {
+            Err(FrameError::Invalid {
+                what: "the list of nodes has another length than it says",
+            })
+        }
+    }
+}
+
+/// The answer to a produced chunk: a quorum of disks has it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct ProduceReply {
+    /// Offset of the chunk's first event; of the first time, if this was a retry.
+    pub base_offset: U64,
+    /// The term in which the node answered.
+    pub term: U64,
+}
+
+/// "Give me records from this offset on."
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct Fetch {
+    /// The offset: the first record of the answer holds it.
+    pub offset: U64,
+    /// Most bytes of records; at least one record comes if there is one.
+    pub bytes_max: U32,
+    /// How long to wait for a committed record, in milliseconds; then an empty answer.
+    pub wait_ms: U32,
+}
+
+/// The answer to [`Fetch`]: whole committed records in the tail, in order. The first may begin before the asked offset.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct FetchReply {
+    /// Offset after the last committed event that this node knows.
+    pub committed: U64,
+    /// The first offset that this node still has.
+    pub start: U64,
+}
+
+/// How a node is.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct StatusReply {
+    /// The cluster.
+    pub cluster: [u8; ClusterName::BYTES],
+    /// The node.
+    pub node: U32,
+    /// The leader that it knows, or zero.
+    pub leader: U32,
+    /// Its term.
+    pub term: U64,
+    /// Its last record.
+    pub last_index: U64,
+    /// Its last durable record.
+    pub durable_index: U64,
+    /// The last committed record that it knows.
+    pub commit_index: U64,
+    /// Offset after the last committed event.
+    pub committed: U64,
+    /// Digest of the state at `commit_index`.
+    pub digest: U64,
+    /// Bytes of log on its disk.
+    pub log_bytes: U64,
+    /// Producers that the group knows.
+    pub producers: U64,
+    /// Process id.
+    pub process: U32,
+    /// 0 forming, 1 follower, 2 candidate, 3 leader.
+    pub role: u8,
+    /// Whether it answers produce requests.
+    pub serves: u8,
+    /// Peers that it is connected with.
+    pub peers_up: u8,
+    /// Zero.
+    pub reserved: u8,
+}
+const _: () = assert!(size_of::<StatusReply>() == 96);
+
+/// A refusal. The tail is a sentence, UTF-8, at most [`ERROR_TEXT_BYTES_MAX`] bytes.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct ErrorMessage {
+    /// [`ErrorCode`](crate::ErrorCode).
+    pub code: U16,
+    /// Zero.
+    pub reserved: U16,
+    /// The leader, for `NotLeader`; zero if none is known.
+    pub leader: U32,
+    /// When to try again, in milliseconds; zero if the code says all.
+    pub retry_after_ms: U32,
+    /// Zero.
+    pub reserved_too: U32,
+    /// What was expected: the next sequence for `SequenceGap`, the epoch for `EpochFenced`, the end for `OffsetPastEnd`.
+    pub expected: U64,
+}
+
+/// The sentence of an error's tail: cut at the limit, replaced if it is not UTF-8.
+#[must_use]
+pub fn error_text(tail: &[u8]) -> &str {
+    let text = tail.get(..ERROR_TEXT_BYTES_MAX).unwrap_or(tail);
+    core::str::from_utf8(text).unwrap_or("(the text of this error is not UTF-8)")
+}

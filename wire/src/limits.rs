@@ -1,0 +1,47 @@
+//! Bounds of everything that a format can carry. Every length is held against one of these before anything is allocated.
+
+/// Alignment of everything inside a record, in bytes.
+pub const ALIGNMENT: usize = 8;
+
+/// Most bytes of one record, header included.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// Most bytes of one chunk, header included: it fits into a record of its own.
+pub const CHUNK_BYTES_MAX: usize = RECORD_BYTES_MAX - crate::RECORD_HEADER_BYTES;
+
+/// Most events of one chunk.
+pub const CHUNK_EVENTS_MAX: u32 = 16_384;
+
+/// A record takes no further chunk once it holds this many events.
+pub const RECORD_EVENTS_FULL: u32 = 64;
+
+/// Longest topic of an event, in bytes.
+pub const TOPIC_BYTES_MAX: usize = 255;
+
+/// Most bytes of records in one append to a peer, or in one answer to a fetch.
+pub const RECORDS_BYTES_MAX: usize = 1 << 20;
+
+/// Longest text of an error, in bytes.
+pub const ERROR_TEXT_BYTES_MAX: usize = 512;
+
+/// Most nodes that a message lists.
+pub const NODES_MAX: usize = 7;
+
+/// Longest address of a node as text, in bytes.
+pub const ADDRESS_BYTES_MAX: usize = 56;
+
+/// Most bytes of a message's fixed part.
+pub const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Most bytes of a frame's body.
+pub const FRAME_BODY_BYTES_MAX: usize = RECORDS_BYTES_MAX + MESSAGE_BYTES_MAX;
+
+const _: () = assert!(CHUNK_BYTES_MAX.is_multiple_of(ALIGNMENT));
+const _: () = assert!(
+    RECORDS_BYTES_MAX >= RECORD_BYTES_MAX,
+    "a record must fit into one append"
+);
+const _: () = assert!(
+    CHUNK_EVENTS_MAX + RECORD_EVENTS_FULL <= u16::MAX as u32,
+    "a record counts its events in 16 bits"
+);

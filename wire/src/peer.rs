@@ -1,0 +1,155 @@
+//! Messages between nodes: the fixed part of each frame's body. What Raft needs per send stands here, outside the record.
+
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::{ClusterName, DiskId, FrameError, NodeId};
+
+/// A node's greeting to a peer: the first frame of every peer connection, both ways. The tail is `member_count` times
+/// [`Member`]: none while the sender is forming, all of the group once it is formed.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct PeerHello {
+    /// The cluster.
+    pub cluster: [u8; ClusterName::BYTES],
+    /// The disk that the sender runs on.
+    pub disk: [u8; 16],
+    /// The sender.
+    pub node: U32,
+    /// Whom it means.
+    pub to: U32,
+    /// CRC-32 of the configured node ids, in order: both sides were told of the same nodes.
+    pub nodes_crc: U32,
+    /// Members in the tail.
+    pub member_count: u8,
+    /// Lowest protocol version that it speaks.
+    pub version_min: u8,
+    /// Highest protocol version that it speaks.
+    pub version_max: u8,
+    /// Zero.
+    pub reserved: u8,
+}
+
+/// A voter and its disk.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct Member {
+    /// The node.
+    pub node: U32,
+    /// Zero.
+    pub reserved: U32,
+    /// Its disk.
+    pub disk: [u8; 16],
+}
+
+impl Member {
+    /// A member.
+    #[must_use]
+    pub const fn new(node: NodeId, disk: DiskId) -> Self {
+        Self {
+            node: U32::new(node.0),
+            reserved: U32::new(0),
+            disk: disk.0,
+        }
+    }
+
+    /// The members of a tail.
+    ///
+    /// # Errors
+    /// The tail is not `count` members long.
+    pub fn parse_all(tail: &[u8], count: u8) -> Result<&[Self], FrameError> {
+        let members = <[Self]>::ref_from_bytes(tail).map_err(|_| FrameError::Invalid {
+            what: "the list of members is cut",
+        })?;
+        if members.len() == usize::from(count) {
+            Ok(members)
+        } else {
+            Err(FrameError::Invalid {
+                what: "the list of members has another length than it says",
+            })
+        }
+    }
+}
+
+/// PreVote and Vote.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct VoteMessage {
+    /// The term that is campaigned in.
+    pub term: U64,
+    /// Term of the candidate's last record.
+    pub last_term: U64,
+    /// Index of the candidate's last record.
+    pub last_index: U64,
+}
+
+/// Answers to PreVote and Vote.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct VoteReplyMessage {
+    /// The sender's term; the asked term if a pre-vote is granted.
+    pub term: U64,
+    /// 1 if granted, else 0.
+    pub granted: u8,
+    /// Zero.
+    pub reserved: [u8; 7],
+}
+
+/// AppendEntries. The tail is `entry_count` records of `entry_term`.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct AppendMessage {
+    /// The leader's term.
+    pub term: U64,
+    /// The replication session.
+    pub session: U64,
+    /// Number of this append in the session.
+    pub round: U64,
+    /// Term of the record before the first one sent.
+    pub previous_term: U64,
+    /// Index of the record before the first one sent.
+    pub previous_index: U64,
+    /// The leader's commit index.
+    pub commit: U64,
+    /// Term of all records sent.
+    pub entry_term: U64,
+    /// How many records.
+    pub entry_count: U32,
+    /// Zero.
+    pub reserved: U32,
+}
+const _: () = assert!(size_of::<AppendMessage>() == 64);
+
+/// The answer to an append.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct AppendReplyMessage {
+    /// The sender's term.
+    pub term: U64,
+    /// The replication session.
+    pub session: U64,
+    /// The highest round that it answers.
+    pub round: U64,
+    /// Outcome 1: durable up to here. Outcome 2: the refused `previous_index`.
+    pub index: U64,
+    /// Outcome 2: term of the hint.
+    pub hint_term: U64,
+    /// Outcome 2: index of the hint.
+    pub hint_index: U64,
+    /// 1 durable, 2 conflict.
+    pub outcome: u8,
+    /// Zero.
+    pub reserved: [u8; 7],
+}
