@@ -10,7 +10,9 @@ extern crate alloc;
 mod input;
 mod message;
 mod output;
+mod raft;
 
 pub use input::{Config, Input, Mark, Recovered, VOTERS_MAX};
 pub use message::{Append, AppendReply, Envelope, Message, Outcome, Run};
 pub use output::{Appended, HardState, Note, Output, Want};
+pub use raft::{Raft, RoleName};
