@@ -1,0 +1,90 @@
+//! Aligned memory: what is written to a disk directly must begin and end on a block.
+
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::{Deref, DerefMut, Range};
+
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+
+/// Bytes of a block: the grain of everything written to a disk.
+pub const BLOCK_BYTES: usize = 4096;
+
+#[derive(Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(4096))]
+struct Block([u8; BLOCK_BYTES]);
+
+/// Whole blocks of memory, aligned to a block.
+#[derive(Clone)]
+pub struct Buffer {
+    blocks: Vec<Block>,
+}
+
+impl Buffer {
+    /// A buffer of zeros; `bytes` is rounded up to whole blocks.
+    #[must_use]
+    pub fn zeroed(bytes: usize) -> Self {
+        let blocks = bytes.div_ceil(BLOCK_BYTES);
+        // `new_vec_zeroed` asks the allocator for zeroed pages, so that untouched ones cost no memory.
+        let blocks =
+            Block::new_vec_zeroed(blocks).unwrap_or_else(|_| vec![Block([0; BLOCK_BYTES]); blocks]);
+        Self { blocks }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.blocks.as_bytes()
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.blocks.as_mut_slice().as_mut_bytes()
+    }
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Buffer({} bytes)", self.len())
+    }
+}
+
+/// A range of a shared buffer. Whoever hands bytes to the kernel keeps one until the kernel is done with them.
+#[derive(Clone)]
+pub struct Slice {
+    buffer: Arc<Buffer>,
+    range: Range<usize>,
+}
+
+impl Slice {
+    /// A range of a buffer.
+    ///
+    /// # Panics
+    /// The range is not inside the buffer.
+    #[must_use]
+    pub fn new(buffer: Arc<Buffer>, range: Range<usize>) -> Self {
+        assert!(
+            range.start <= range.end && range.end <= buffer.len(),
+            "a slice lies inside its buffer"
+        );
+        Self { buffer, range }
+    }
+}
+
+impl Deref for Slice {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.buffer.get(self.range.clone()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Slice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slice({}..{})", self.range.start, self.range.end)
+    }
+}

@@ -1,0 +1,127 @@
+//! What goes through the lanes between shards and pipelines.
+
+use alloc::boxed::Box;
+
+use bytes::Bytes;
+use quorate_wire::client::StatusReply;
+use quorate_wire::{ChunkId, ErrorCode, NodeId, Offset, Term};
+
+/// A shard of this node, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub usize);
+
+/// Whom an answer goes to. The pipeline carries it, and never looks inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    /// The shard's name for the connection: never used again for another one.
+    pub connection: u64,
+    /// The client's name for the request.
+    pub correlation: u64,
+}
+
+/// A request, checked at the gate.
+#[derive(Debug)]
+pub struct Request {
+    /// Whom to answer.
+    pub ticket: Ticket,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub enum Ask {
+    /// Who leads?
+    Greet,
+    /// Append this chunk, once.
+    Produce(ProducedChunk),
+    /// Committed records from `offset` on.
+    Fetch {
+        /// The first record of the answer holds it.
+        offset: Offset,
+        /// Most bytes, bounded by [`quorate_wire::limits::RECORDS_BYTES_MAX`].
+        bytes_max: usize,
+        /// How long to wait for a record, in nanoseconds.
+        wait: u64,
+    },
+    /// How is the node?
+    Status,
+    /// The node is to stop: refuse new chunks, and answer with `Drained` when none is in flight any more.
+    Drain,
+}
+
+/// A chunk that passed the gate: its checksum and each of its events are sound.
+#[derive(Debug)]
+pub struct ProducedChunk {
+    /// What it holds.
+    pub id: ChunkId,
+    /// The whole chunk.
+    pub bytes: Bytes,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// Whom it goes to.
+    pub ticket: Ticket,
+    /// What it says.
+    pub answer: Answer,
+}
+
+/// What an answer says.
+#[derive(Debug)]
+pub enum Answer {
+    /// To `Greet`: the leader, if one is known.
+    Greeting {
+        /// The leader.
+        leader: Option<NodeId>,
+    },
+    /// To `Produce`: a quorum of disks has the chunk.
+    Produced {
+        /// Offset of its first event.
+        base_offset: Offset,
+        /// The term in which this is said.
+        term: Term,
+    },
+    /// To `Fetch`: whole records, perhaps none.
+    Fetched {
+        /// Offset after the last committed event that this node knows.
+        committed: Offset,
+        /// The first offset that this node has.
+        start: Offset,
+        /// The records, side by side.
+        records: Bytes,
+    },
+    /// To `Status`.
+    Status(Box<StatusReply>),
+    /// To `Drain`: nothing is in flight.
+    Drained,
+    /// To any: no.
+    Refused(Refusal),
+}
+
+/// Why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The stable code.
+    pub code: ErrorCode,
+    /// The leader, for `NotLeader`.
+    pub leader: Option<NodeId>,
+    /// As in [`quorate_wire::client::ErrorMessage`].
+    pub expected: u64,
+    /// When to try again, in milliseconds; zero if the code says all.
+    pub retry_after_ms: u32,
+}
+
+impl Refusal {
+    /// A refusal that its code explains.
+    #[must_use]
+    pub const fn new(code: ErrorCode) -> Self {
+        Self {
+            code,
+            leader: None,
+            expected: 0,
+            retry_after_ms: 0,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The group's files at rest: what recovery and the inspection commands read, before or without a running pipeline.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::SegmentId;
+
+/// The files of one group. These calls may block: nothing else runs yet.
+pub trait Files {
+    /// A whole segment's bytes, however they are held.
+    type Bytes: AsRef<[u8]>;
+
+    /// The superblock file, or `None` if there is none.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn superblock(&self) -> Result<Option<Vec<u8>>, FilesError>;
+
+    /// Creates or overwrites the superblock file, durable with its name.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn store_superblock(&mut self, bytes: &[u8]) -> Result<(), FilesError>;
+
+    /// All segments, by rising number.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    fn segments(&self) -> Result<Vec<SegmentId>, FilesError>;
+
+    /// The bytes of a segment.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn segment(&self, segment: SegmentId) -> Result<Self::Bytes, FilesError>;
+}
+
+/// A file that could not be read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {cause}")]
+pub struct FilesError {
+    /// Which file.
+    pub path: String,
+    /// What the operating system said.
+    pub cause: String,
+    /// Its error number, if it gave one.
+    pub errno: Option<i32>,
+}

@@ -1,0 +1,103 @@
+//! The disk, as submit and complete.
+
+use alloc::vec::Vec;
+
+use crate::buffer::{Buffer, Slice};
+
+/// Names an operation between submit and complete. Chosen by the submitter, unique while it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpId(pub u64);
+
+/// Number of a segment file, rising along the log from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentId(pub u64);
+
+/// A file of the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FileId {
+    /// The superblock: two copies side by side.
+    Superblock,
+    /// A segment of the log.
+    Segment(SegmentId),
+}
+
+/// What the disk shall do. Positions and lengths are multiples of a block.
+#[derive(Debug)]
+pub enum StorageOp {
+    /// Write, and complete only when the bytes would survive the loss of power (`O_DIRECT` and `RWF_DSYNC`).
+    Write {
+        /// Into which file; a segment must have been prepared or found at start-up.
+        file: FileId,
+        /// Where.
+        position: u64,
+        /// What: whole blocks.
+        bytes: Slice,
+    },
+    /// Read.
+    Read {
+        /// From which file.
+        file: FileId,
+        /// Where.
+        position: u64,
+        /// How many bytes; the file must be that long.
+        length: usize,
+        /// Where to put them: from its start. Comes back with the completion.
+        into: Buffer,
+    },
+    /// Create a segment file of `bytes` zeros, durable with its name. Takes long: it happens beside the other operations.
+    Prepare {
+        /// Which segment; must not exist yet.
+        segment: SegmentId,
+        /// How long: whole blocks.
+        bytes: u64,
+    },
+}
+
+/// An operation that is over.
+#[derive(Debug)]
+pub struct StorageDone {
+    /// The submitter's name for it.
+    pub id: OpId,
+    /// How it went.
+    pub result: Result<StorageOutcome, StorageError>,
+}
+
+/// An operation that went well.
+#[derive(Debug)]
+pub enum StorageOutcome {
+    /// All bytes are durable.
+    Written,
+    /// All bytes were read; the buffer comes back.
+    Read(Buffer),
+    /// The segment can be written.
+    Prepared,
+}
+
+/// An operation that went wrong. A write that did is never retried (DESIGN rule 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StorageError {
+    /// No room on the file system. Of a `Prepare`, nothing is left behind.
+    #[error("no space left on the disk")]
+    Full,
+    /// Fewer bytes than asked.
+    #[error("only {bytes} bytes were transferred")]
+    Short {
+        /// How many.
+        bytes: usize,
+    },
+    /// The operating system refused.
+    #[error("the operating system says error {errno}")]
+    Os {
+        /// Its error number.
+        errno: i32,
+    },
+}
+
+/// A disk. Operations may complete in any order.
+pub trait Storage {
+    /// Begins an operation. The pipeline keeps no more than 64 open.
+    fn submit(&mut self, id: OpId, op: StorageOp);
+
+    /// Moves what has completed to the end of `done`.
+    fn completed(&mut self, done: &mut Vec<StorageDone>);
+}
