@@ -46,8 +46,6 @@ pub enum Ask {
     },
     /// How is the node?
     Status,
-    /// The node is to stop: refuse new chunks, and answer with `Drained` when none is in flight any more.
-    Drain,
 }
 
 /// A chunk that passed the gate: its checksum and each of its events are sound.
@@ -94,8 +92,6 @@ pub enum Answer {
     },
     /// To `Status`.
     Status(Box<StatusReply>),
-    /// To `Drain`: nothing is in flight.
-    Drained,
     /// To any: no.
     Refused(Refusal),
 }

@@ -9,4 +9,5 @@ extern crate alloc;
 
 pub mod buffer;
 pub mod lane;
+pub mod log;
 pub mod seam;

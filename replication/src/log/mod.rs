@@ -1,0 +1,5 @@
+//! The log on the disk: segments, superblock, recovery, and reading back.
+
+mod replay;
+
+pub use replay::Replay;
