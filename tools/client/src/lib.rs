@@ -1,1 +1,57 @@
-//! Placeholder.
+//! Client library of Quorate: produce events exactly once, read them back, ask a node how it is.
+//!
+//! Owns: a producer's sequences and its retries, the way to the leader, and the checks of what a consumer gets. Never: a thread,
+//! an async runtime, anything of raft, replication or engine. Called by: the command line, the load generator, and programs
+//! that emit events.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use quorate_client::{Consumer, ConsumerOptions, Event, Producer, ProducerOptions};
+//!
+//! # fn main() -> Result<(), quorate_client::ClientError> {
+//! let nodes = ["127.0.0.1:9001", "127.0.0.1:9002", "127.0.0.1:9003"];
+//! let mut producer = Producer::connect(ProducerOptions::new(nodes))?;
+//! producer.send(&Event { key: 7, time: 0, topic: b"orders", payload: b"one", priority: 0 })?;
+//! producer.flush()?; // two of three disks have it
+//!
+//! let mut consumer = Consumer::connect(ConsumerOptions::new(nodes))?;
+//! let batch = consumer.fetch(Duration::from_secs(1))?;
+//! for (offset, event) in batch.events() {
+//!     assert!(offset.0 > 0 || event.payload == b"one");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | | |
+//! | --- | --- |
+//! | [`Producer`] | blocking: [`send`](Producer::send), [`send_encoded`](Producer::send_encoded) for load generators, [`poll`](Producer::poll), [`flush`](Producer::flush), [`take_acks`](Producer::take_acks), [`stats`](Producer::stats) |
+//! | [`Consumer`] | blocking: [`fetch`](Consumer::fetch) gives a [`Batch`] of verified records and events; follows to any node, or sticks to one |
+//! | [`status`] | one question to one node |
+//! | [`ClientError`] | what went wrong, with its stable code where there is one |
+//! | [`session`] | the producer's protocol without sockets, clocks or chance: what the blocking producer and the simulator both run |
+//!
+//! A producer is one stream of sequences: a chunk is sent again, after whatever failure, until a leader acknowledges it, and the
+//! cluster takes each sequence once. What a producer holds is bounded by its window; at the bound `send` waits.
+#![forbid(unsafe_code)]
+
+mod batch;
+mod consumer;
+mod error;
+mod options;
+mod producer;
+pub mod session;
+mod status;
+
+pub use batch::Batch;
+pub use consumer::Consumer;
+pub use error::{ClientError, InvalidEvent, LinkCause};
+pub use options::{ConsumerOptions, ProducerOptions};
+pub use producer::{Producer, Stats};
+pub use session::Ack;
+pub use status::{Role, Status, status};
+
+pub use quorate_wire::{
+    Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, LogIndex, NodeId, Offset, ProducerId,
+    Record, RecordKind, Sequence, Term, Time, checksum::key_of,
+};

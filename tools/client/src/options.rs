@@ -1,0 +1,105 @@
+//! What a caller may choose, each with its default.
+
+use std::time::Duration;
+
+use quorate_wire::limits::RECORDS_BYTES_MAX;
+use quorate_wire::{ClusterName, Epoch, Offset, ProducerId};
+
+/// How a [`Producer`](crate::Producer) behaves. [`ProducerOptions::new`] has the defaults; set the fields that should differ.
+#[derive(Clone, Debug)]
+pub struct ProducerOptions {
+    /// Addresses of nodes, `host:port`. One is enough: it names the others.
+    pub nodes: Vec<String>,
+    /// The cluster that is meant; by default whichever the first node belongs to, and only that one from then on.
+    pub cluster: Option<ClusterName>,
+    /// The producer's id; by default one drawn at random. An id of old needs a higher epoch.
+    pub producer: Option<ProducerId>,
+    /// The producer's incarnation; sequences begin at 0 in each.
+    pub epoch: Epoch,
+    /// Most chunks that are not yet acknowledged. The node may allow fewer on the wire.
+    pub window_requests: usize,
+    /// Most bytes of chunks that are not yet acknowledged; one chunk always fits.
+    pub window_bytes: usize,
+    /// Events in a chunk: it is sealed when it has so many.
+    pub batch_events: u32,
+    /// Bytes in a chunk: it is sealed before it gets larger. A single larger event gets a chunk of its own.
+    pub batch_bytes: usize,
+    /// How long an unfilled chunk waits for further events before [`poll`](crate::Producer::poll) seals it.
+    pub linger: Duration,
+    /// How long [`connect`](crate::Producer::connect) tries before it reports [`Unreachable`](crate::ClientError::Unreachable).
+    pub ready_timeout: Duration,
+    /// How long one attempt to connect, greeting included, may take.
+    pub connect_timeout: Duration,
+    /// How long requests may stay without any answer before the connection counts as dead.
+    pub request_timeout: Duration,
+    /// How old a chunk may get without an acknowledgement before the producer ends with
+    /// [`TimedOut`](crate::ClientError::TimedOut); by default it is sent again for ever.
+    pub give_up: Option<Duration>,
+    /// Most acknowledgements kept for [`take_acks`](crate::Producer::take_acks); beyond it the oldest are dropped and counted.
+    pub acks_max: usize,
+}
+
+impl ProducerOptions {
+    /// The defaults, for these nodes.
+    #[must_use]
+    pub fn new<T: Into<String>>(nodes: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            nodes: nodes.into_iter().map(Into::into).collect(),
+            cluster: None,
+            producer: None,
+            epoch: Epoch(0),
+            window_requests: 64,
+            window_bytes: 8 << 20,
+            batch_events: 64,
+            batch_bytes: 64 << 10,
+            linger: Duration::from_millis(1),
+            ready_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(2),
+            give_up: None,
+            acks_max: 1 << 16,
+        }
+    }
+}
+
+/// How a [`Consumer`](crate::Consumer) behaves. [`ConsumerOptions::new`] has the defaults; set the fields that should differ.
+#[derive(Clone, Debug)]
+pub struct ConsumerOptions {
+    /// Addresses of nodes, `host:port`. One is enough: it names the others.
+    pub nodes: Vec<String>,
+    /// The cluster that is meant; by default whichever the first node belongs to, and only that one from then on.
+    pub cluster: Option<ClusterName>,
+    /// Offset of the first event wanted.
+    pub offset: Offset,
+    /// Most bytes of records in one batch; at least one record comes if there is one.
+    pub bytes_max: u32,
+    /// Whether the chunks' own checksums and every event are checked, besides the records' checksums: from the producer's
+    /// memory to here.
+    pub check_chunks: bool,
+    /// Stay with the first address, whatever happens: for comparing nodes.
+    pub stick: bool,
+    /// How long one attempt to connect, greeting included, may take.
+    pub connect_timeout: Duration,
+    /// How long an answer may take, beyond the wait that was asked for, before the connection counts as dead.
+    pub request_timeout: Duration,
+    /// How long a call goes on trying other nodes before it reports [`Unreachable`](crate::ClientError::Unreachable).
+    pub patience: Duration,
+}
+
+impl ConsumerOptions {
+    /// The defaults, for these nodes: from offset 0.
+    #[must_use]
+    pub fn new<T: Into<String>>(nodes: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            nodes: nodes.into_iter().map(Into::into).collect(),
+            cluster: None,
+            offset: Offset(0),
+            bytes_max: u32::try_from(RECORDS_BYTES_MAX).expect("answers are bounded to 1 MiB"),
+            check_chunks: true,
+            stick: false,
+            connect_timeout: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(2),
+            patience: Duration::from_secs(10),
+        }
+    }
+}
