@@ -17,3 +17,22 @@ pub fn key_of(text: &[u8]) -> u64 {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{crc32, key_of};
+
+    #[test]
+    fn crc32_is_the_one_of_ieee_802_3() {
+        assert_eq!(crc32(&[]), 0);
+        assert_eq!(crc32(&[b"123456789"]), 0xcbf4_3926);
+        assert_eq!(crc32(&[b"1234", b"", b"56789"]), 0xcbf4_3926);
+    }
+
+    #[test]
+    fn keys_are_fnv_1a() {
+        assert_eq!(key_of(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(key_of(b"a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(key_of(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+}

@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum::crc32;
 use crate::limits::{ALIGNMENT, CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX};
-use crate::{Epoch, Event, EventError, ProducerId, Sequence};
+use crate::{Epoch, ErrorCode, Event, EventError, ProducerId, Sequence};
 
 /// Bytes of a chunk's header.
 pub const CHUNK_HEADER_BYTES: usize = 32;
@@ -106,6 +106,45 @@ pub enum ChunkError {
     },
 }
 
+impl ChunkError {
+    /// Its stable code.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Cut { .. }
+            | Self::Length { .. }
+            | Self::Count { .. }
+            | Self::SequenceOverflow
+            | Self::Leftover { .. } => ErrorCode::ChunkInvalid,
+            Self::Checksum { .. } => ErrorCode::ChunkChecksum,
+            Self::Event { .. } => ErrorCode::EventInvalid,
+        }
+    }
+}
+
+impl ChunkId {
+    /// What gate and sealer both hold a chunk's counts against.
+    fn check(&self) -> Result<(), ChunkError> {
+        if self.events == 0 || self.events > CHUNK_EVENTS_MAX {
+            return Err(ChunkError::Count {
+                events: self.events,
+            });
+        }
+        match self.first.0.checked_add(u64::from(self.events)) {
+            Some(_) => Ok(()),
+            None => Err(ChunkError::SequenceOverflow),
+        }
+    }
+}
+
+/// What gate and sealer both hold a chunk's size against.
+fn check_size(size: usize) -> Result<(), ChunkError> {
+    if size > CHUNK_BYTES_MAX || !size.is_multiple_of(ALIGNMENT) {
+        return Err(ChunkError::Length { bytes: size });
+    }
+    Ok(())
+}
+
 impl<'a> Chunk<'a> {
     /// Reads the chunk at the start of `bytes`, checks its framing only, and returns it with what follows it. For bytes that
     /// a checksum already vouches for.
@@ -118,28 +157,19 @@ impl<'a> Chunk<'a> {
             needed: CHUNK_HEADER_BYTES,
         })?;
         let events_len = usize::try_from(header.events_len.get()).expect("32 bits fit into a size");
-        let size = CHUNK_HEADER_BYTES + events_len;
-        if size > CHUNK_BYTES_MAX || !size.is_multiple_of(ALIGNMENT) {
-            return Err(ChunkError::Length { bytes: size });
-        }
-        let events = header.event_count.get();
-        if events == 0 || events > CHUNK_EVENTS_MAX {
-            return Err(ChunkError::Count { events });
-        }
-        let first = Sequence(header.first_sequence.get());
-        if first.0.checked_add(u64::from(events)).is_none() {
-            return Err(ChunkError::SequenceOverflow);
-        }
+        let size = events_len.saturating_add(CHUNK_HEADER_BYTES);
+        check_size(size)?;
+        let id = ChunkId {
+            producer: ProducerId(header.producer.get()),
+            epoch: Epoch(header.epoch.get()),
+            first: Sequence(header.first_sequence.get()),
+            events: header.event_count.get(),
+        };
+        id.check()?;
         let (bytes, after) = bytes.split_at_checked(size).ok_or(ChunkError::Cut {
             bytes: bytes.len(),
             needed: size,
         })?;
-        let id = ChunkId {
-            producer: ProducerId(header.producer.get()),
-            epoch: Epoch(header.epoch.get()),
-            first,
-            events,
-        };
         Ok((Self { id, bytes }, after))
     }
 
@@ -209,7 +239,7 @@ impl<'a> Chunk<'a> {
 /// Seals a chunk: `chunk` is [`CHUNK_HEADER_BYTES`] of room and the events behind it; the header is written into the room.
 ///
 /// # Errors
-/// The chunk is over a limit, or shorter than its header.
+/// The chunk is over a limit, shorter than its header, or runs past the last sequence.
 pub fn seal_chunk(id: ChunkId, chunk: &mut [u8]) -> Result<(), ChunkError> {
     let size = chunk.len();
     let (head, events) = chunk
@@ -218,12 +248,8 @@ pub fn seal_chunk(id: ChunkId, chunk: &mut [u8]) -> Result<(), ChunkError> {
             bytes: size,
             needed: CHUNK_HEADER_BYTES,
         })?;
-    if size > CHUNK_BYTES_MAX || !size.is_multiple_of(ALIGNMENT) {
-        return Err(ChunkError::Length { bytes: size });
-    }
-    if id.events == 0 || id.events > CHUNK_EVENTS_MAX {
-        return Err(ChunkError::Count { events: id.events });
-    }
+    check_size(size)?;
+    id.check()?;
     let mut header = ChunkHeader {
         producer: U64::new(id.producer.0),
         first_sequence: U64::new(id.first.0),
@@ -236,4 +262,112 @@ pub fn seal_chunk(id: ChunkId, chunk: &mut [u8]) -> Result<(), ChunkError> {
     header.crc = U32::new(crc32(&[checked, events]));
     head.copy_from_slice(header.as_bytes());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHUNK_HEADER_BYTES, Chunk, ChunkError, ChunkId, seal_chunk};
+    use crate::limits::{CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX};
+    use crate::{Epoch, Event, EventError, ProducerId, Sequence};
+    use std::vec;
+    use std::vec::Vec;
+
+    fn id(first: u64, events: u32) -> ChunkId {
+        ChunkId {
+            producer: ProducerId(7),
+            epoch: Epoch(1),
+            first: Sequence(first),
+            events,
+        }
+    }
+
+    /// A chunk that says it holds `said` events, and holds `held` empty ones.
+    fn chunk(said: u32, held: usize) -> Vec<u8> {
+        let event = Event {
+            key: 1,
+            time: 2,
+            topic: b"",
+            payload: b"",
+            priority: 0,
+        };
+        let mut bytes = vec![0; CHUNK_HEADER_BYTES];
+        let mut room = [0; 24];
+        assert_eq!(event.write(&mut room), Ok(Some(24)));
+        for _ in 0..held {
+            bytes.extend_from_slice(&room);
+        }
+        seal_chunk(id(0, said), &mut bytes).expect("the chunk is within its limits");
+        bytes
+    }
+
+    #[test]
+    fn sealing_refuses_what_the_gate_would() {
+        let mut room = vec![0; CHUNK_BYTES_MAX + 8];
+        assert_eq!(
+            seal_chunk(id(0, 1), &mut room),
+            Err(ChunkError::Length {
+                bytes: CHUNK_BYTES_MAX + 8
+            })
+        );
+        let mut room = [0; 56];
+        for events in [0, CHUNK_EVENTS_MAX + 1] {
+            assert_eq!(
+                seal_chunk(id(0, events), &mut room),
+                Err(ChunkError::Count { events })
+            );
+        }
+        assert_eq!(
+            seal_chunk(id(u64::MAX, 1), &mut room),
+            Err(ChunkError::SequenceOverflow)
+        );
+        assert_eq!(seal_chunk(id(u64::MAX - 1, 1), &mut room), Ok(()));
+        let mut unaligned = [0; 57];
+        assert_eq!(
+            seal_chunk(id(0, 1), &mut unaligned),
+            Err(ChunkError::Length { bytes: 57 })
+        );
+        assert_eq!(
+            seal_chunk(id(0, 1), &mut [0; 31]),
+            Err(ChunkError::Cut {
+                bytes: 31,
+                needed: 32
+            })
+        );
+    }
+
+    #[test]
+    fn the_most_events_fit() {
+        let bytes = chunk(CHUNK_EVENTS_MAX, 16_384);
+        let (parsed, _) = Chunk::parse(&bytes).expect("it is sound");
+        assert_eq!(parsed.events().count(), 16_384);
+        assert_eq!(parsed.id().next(), Sequence(16_384));
+    }
+
+    #[test]
+    fn events_fill_a_chunk_exactly() {
+        assert_eq!(
+            Chunk::parse(&chunk(1, 2)),
+            Err(ChunkError::Leftover {
+                events: 1,
+                left: 24
+            })
+        );
+        assert_eq!(
+            Chunk::parse(&chunk(2, 1)),
+            Err(ChunkError::Event {
+                at: 1,
+                error: EventError::Cut {
+                    bytes: 0,
+                    needed: 24
+                }
+            })
+        );
+    }
+
+    #[test]
+    fn iteration_over_an_unsound_chunk_ends_early() {
+        let bytes = chunk(3, 2);
+        let (framed, _) = Chunk::frame(&bytes).expect("its framing is sound");
+        assert_eq!(framed.events().count(), 2);
+    }
 }

@@ -3,7 +3,7 @@
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::limits::{ADDRESS_BYTES_MAX, ERROR_TEXT_BYTES_MAX};
+use crate::limits::{ADDRESS_BYTES_MAX, ERROR_TEXT_BYTES_MAX, NODES_MAX};
 use crate::{ClusterName, FrameError, NodeId};
 
 /// A client's greeting: the first frame of every connection.
@@ -92,8 +92,13 @@ impl NodeEntry {
     /// The entries of a [`HelloReply`]'s tail.
     ///
     /// # Errors
-    /// The tail is not `count` entries long.
+    /// The tail is not `count` entries long, or lists more nodes than a cluster has.
     pub fn parse_all(tail: &[u8], count: u8) -> Result<&[Self], FrameError> {
+        if usize::from(count) > NODES_MAX {
+            return Err(FrameError::Invalid {
+                what: "the list of nodes is too long",
+            });
+        }
         let entries = <[Self]>::ref_from_bytes(tail).map_err(|_| FrameError::Invalid {
             what: "the list of nodes is cut",
         })?;
@@ -206,9 +211,68 @@ pub struct ErrorMessage {
     pub expected: U64,
 }
 
-/// The sentence of an error's tail: cut at the limit, replaced if it is not UTF-8.
+/// The sentence of an error's tail: cut at the limit between two characters, replaced if it is not UTF-8.
 #[must_use]
 pub fn error_text(tail: &[u8]) -> &str {
     let text = tail.get(..ERROR_TEXT_BYTES_MAX).unwrap_or(tail);
-    core::str::from_utf8(text).unwrap_or("(the text of this error is not UTF-8)")
+    let whole = match core::str::from_utf8(text) {
+        Err(error) if error.error_len().is_none() => text.get(..error.valid_up_to()),
+        Ok(_) | Err(_) => Some(text),
+    };
+    whole
+        .and_then(|whole| core::str::from_utf8(whole).ok())
+        .unwrap_or("(the text of this error is not UTF-8)")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use zerocopy::IntoBytes;
+
+    use super::{NodeEntry, error_text};
+    use crate::NodeId;
+    use crate::limits::{ADDRESS_BYTES_MAX, ERROR_TEXT_BYTES_MAX, NODES_MAX};
+
+    #[test]
+    fn an_address_takes_what_its_field_holds() {
+        let longest = "x".repeat(ADDRESS_BYTES_MAX);
+        for address in ["", "127.0.0.1:9001", longest.as_str()] {
+            let entry = NodeEntry::new(NodeId(1), address).expect("it fits");
+            assert_eq!(entry.address(), Some(address));
+        }
+        assert_eq!(NodeEntry::new(NodeId(1), &"x".repeat(57)), None);
+    }
+
+    #[test]
+    fn a_length_beyond_the_field_is_no_address() {
+        let mut entry = NodeEntry::new(NodeId(1), "127.0.0.1:9001").expect("it fits");
+        entry.address_len.set(57);
+        assert_eq!(entry.address(), None);
+        let mut entry = NodeEntry::new(NodeId(1), "é").expect("it fits");
+        entry.address_len.set(1);
+        assert_eq!(entry.address(), None, "half a character");
+    }
+
+    #[test]
+    fn a_list_of_nodes_has_the_length_it_says() {
+        let entry = NodeEntry::new(NodeId(1), "127.0.0.1:9001").expect("it fits");
+        let tail: Vec<u8> = entry.as_bytes().repeat(3);
+        assert_eq!(NodeEntry::parse_all(&tail, 3).map(<[_]>::len), Ok(3));
+        assert_eq!(NodeEntry::parse_all(&[], 0).map(<[_]>::len), Ok(0));
+        assert!(NodeEntry::parse_all(&tail, 2).is_err());
+        assert!(NodeEntry::parse_all(&tail, 4).is_err());
+        assert!(NodeEntry::parse_all(tail.get(1..).expect("it is longer"), 3).is_err());
+        let tail = entry.as_bytes().repeat(NODES_MAX + 1);
+        assert!(NodeEntry::parse_all(&tail, 8).is_err());
+    }
+
+    #[test]
+    fn an_error_text_is_cut_between_characters() {
+        assert_eq!(error_text("no lead\u{e9}r".as_bytes()), "no lead\u{e9}r");
+        assert_eq!(error_text(b"\xff"), "(the text of this error is not UTF-8)");
+        let long = "x".repeat(ERROR_TEXT_BYTES_MAX - 1) + "\u{e9}";
+        assert_eq!(error_text(long.as_bytes()).len(), ERROR_TEXT_BYTES_MAX - 1);
+        assert_eq!(error_text(&[b'x'; 2 * ERROR_TEXT_BYTES_MAX]).len(), 512);
+    }
 }

@@ -141,8 +141,61 @@ codes! {
     SuperblockDamaged = 703, retry false;
 }
 
+impl ErrorCode {
+    /// Whether whoever sends it ends the connection after it; the others answer one request.
+    #[must_use]
+    pub const fn ends_connection(self) -> bool {
+        matches!(self.number(), 101..=199 | 305 | 501..=599)
+    }
+
+    /// The exit status of a node that stops for it; `None` if it stops no node.
+    #[must_use]
+    pub const fn exit_status(self) -> Option<u8> {
+        match self.number() {
+            601..=699 => Some(72),
+            701 => Some(70),
+            702..=799 => Some(71),
+            _ => None,
+        }
+    }
+}
+
 impl core::fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{} ({})", self.name(), self.number())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ErrorCode;
+
+    #[test]
+    fn numbers_rise_without_repeating_and_lead_back() {
+        for pair in ErrorCode::ALL.windows(2) {
+            let [one, next] = pair else {
+                unreachable!("windows of two")
+            };
+            assert!(one.number() < next.number(), "{one} stands before {next}");
+        }
+        for &code in ErrorCode::ALL {
+            assert_eq!(ErrorCode::from_number(code.number()), Some(code));
+        }
+        let known = (0..=u16::MAX).filter(|&number| ErrorCode::from_number(number).is_some());
+        assert_eq!(known.count(), ErrorCode::ALL.len());
+    }
+
+    #[test]
+    fn a_code_ends_a_request_a_connection_or_a_process() {
+        for &code in ErrorCode::ALL {
+            let stops = code.exit_status().is_some();
+            assert_eq!(stops, code.number() >= 600, "{code}");
+            assert!(!(stops && code.ends_connection()), "{code}");
+            assert!(!(stops && code.retry()), "{code}");
+        }
+        assert!(ErrorCode::FrameMagic.ends_connection());
+        assert!(ErrorCode::TooManyConnections.ends_connection());
+        assert!(!ErrorCode::NotLeader.ends_connection());
+        assert!(!ErrorCode::ChunkChecksum.ends_connection());
     }
 }

@@ -3,7 +3,7 @@
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::limits::{ALIGNMENT, CHUNK_BYTES_MAX, TOPIC_BYTES_MAX};
+use crate::limits::{ALIGNMENT, EVENT_BYTES_MAX, TOPIC_BYTES_MAX};
 
 /// Bytes of an event's header.
 pub const EVENT_HEADER_BYTES: usize = 24;
@@ -53,7 +53,7 @@ pub enum EventError {
         bytes: usize,
     },
     /// The event fits into no chunk.
-    #[error("an event of {bytes} bytes exceeds the limit of {CHUNK_BYTES_MAX}")]
+    #[error("an event of {bytes} bytes exceeds the limit of {EVENT_BYTES_MAX}")]
     TooLarge {
         /// Its size.
         bytes: usize,
@@ -87,7 +87,7 @@ impl<'a> Event<'a> {
             });
         }
         let size = self.size();
-        if size > CHUNK_BYTES_MAX - crate::CHUNK_HEADER_BYTES {
+        if size > EVENT_BYTES_MAX {
             return Err(EventError::TooLarge { bytes: size });
         }
         let Some(to) = to.get_mut(..size) else {
@@ -135,8 +135,13 @@ impl<'a> Event<'a> {
         }
         let payload_len =
             usize::try_from(header.payload_len.get()).expect("32 bits fit into a size");
-        let exact = EVENT_HEADER_BYTES + topic_len + payload_len;
-        let size = exact.next_multiple_of(ALIGNMENT);
+        let size = payload_len
+            .saturating_add(EVENT_HEADER_BYTES + topic_len)
+            .checked_next_multiple_of(ALIGNMENT)
+            .unwrap_or(usize::MAX);
+        if size > EVENT_BYTES_MAX {
+            return Err(EventError::TooLarge { bytes: size });
+        }
         let (body, after) =
             rest.split_at_checked(size - EVENT_HEADER_BYTES)
                 .ok_or(EventError::Cut {
@@ -156,5 +161,99 @@ impl<'a> Event<'a> {
             priority: header.priority,
         };
         Ok((event, after))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EVENT_HEADER_BYTES, Event, EventError};
+    use crate::limits::{EVENT_BYTES_MAX, TOPIC_BYTES_MAX};
+    use std::vec;
+
+    const NONE: Event<'static> = Event {
+        key: 0,
+        time: 0,
+        topic: b"",
+        payload: b"",
+        priority: 0,
+    };
+
+    #[test]
+    fn it_asks_for_room_and_leaves_the_rest_alone() {
+        let event = Event {
+            payload: b"x",
+            ..NONE
+        };
+        assert_eq!(event.size(), EVENT_HEADER_BYTES + 8);
+        assert_eq!(event.write(&mut [0; 31]), Ok(None));
+        let mut room = [0xee; 40];
+        assert_eq!(event.write(&mut room), Ok(Some(32)));
+        let (written, rest) = room.split_at(32);
+        assert_eq!(rest, [0xee; 8]);
+        assert_eq!(Event::parse(written), Ok((event, &[][..])));
+    }
+
+    #[test]
+    fn the_largest_event_fits_and_a_byte_more_does_not() {
+        let payload = vec![7; EVENT_BYTES_MAX - EVENT_HEADER_BYTES + 1];
+        let mut room = vec![0; EVENT_BYTES_MAX + 8];
+        let largest = Event {
+            payload: payload.get(1..).expect("it is long"),
+            ..NONE
+        };
+        assert_eq!(largest.write(&mut room), Ok(Some(EVENT_BYTES_MAX)));
+        let parsed = Event::parse(&room).expect("it was just written");
+        assert_eq!(parsed.0, largest);
+        let bytes = EVENT_BYTES_MAX + 8;
+        let larger = Event {
+            payload: &payload,
+            ..NONE
+        };
+        assert_eq!(larger.write(&mut room), Err(EventError::TooLarge { bytes }));
+    }
+
+    #[test]
+    fn a_topic_has_a_bound() {
+        let topic = [b't'; TOPIC_BYTES_MAX + 1];
+        let event = Event {
+            topic: &topic,
+            ..NONE
+        };
+        let refused = Err(EventError::TopicTooLong { bytes: 256 });
+        assert_eq!(event.write(&mut [0; 512]), refused);
+    }
+
+    #[test]
+    fn what_a_header_claims_is_bounded_before_it_is_used() {
+        let mut bytes = [0; 64];
+        assert_eq!(NONE.write(&mut bytes), Ok(Some(24)));
+        let with = |at: usize, patch: &[u8]| {
+            let mut bytes = bytes;
+            for (to, from) in bytes.iter_mut().skip(at).zip(patch) {
+                *to = *from;
+            }
+            Event::parse(&bytes).map(|_| ())
+        };
+        assert!(matches!(
+            with(16, &[0xff; 4]),
+            Err(EventError::TooLarge { .. })
+        ));
+        assert_eq!(
+            with(20, &[0, 1]),
+            Err(EventError::TopicTooLong { bytes: 256 })
+        );
+        assert_eq!(with(23, &[4]), Err(EventError::UnknownFlags { flags: 4 }));
+        assert_eq!(
+            with(16, &[41]),
+            Err(EventError::Cut {
+                bytes: 64,
+                needed: 72
+            })
+        );
+        // One byte of payload, and the second of the seven bytes of padding is not zero.
+        assert_eq!(
+            with(16, &[1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1]),
+            Err(EventError::Padding)
+        );
     }
 }

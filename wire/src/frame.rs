@@ -5,7 +5,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum::crc32;
-use crate::limits::FRAME_BODY_BYTES_MAX;
+use crate::limits::{FRAME_BODY_BYTES_MAX, MESSAGE_BYTES_MAX, RECORDS_BYTES_MAX};
 use crate::{ErrorCode, GroupId, client, peer};
 
 /// Bytes of a frame's header.
@@ -123,6 +123,24 @@ kinds! {
 }
 
 impl FrameKind {
+    /// Most bytes of its body.
+    #[must_use]
+    pub const fn body_bytes_max(self) -> usize {
+        match self.tail() {
+            Tail::None => self.message_bytes(),
+            Tail::Checked => MESSAGE_BYTES_MAX,
+            Tail::SelfChecked => self.message_bytes() + RECORDS_BYTES_MAX,
+        }
+    }
+
+    /// Whether a body of this length has room for its message, and for nothing more where nothing follows.
+    const fn fits(self, body_len: usize) -> bool {
+        match self.tail() {
+            Tail::None => body_len == self.message_bytes(),
+            Tail::Checked | Tail::SelfChecked => body_len >= self.message_bytes(),
+        }
+    }
+
     /// How many of a body's bytes the body checksum covers.
     #[must_use]
     pub const fn checked_bytes(self, body_len: usize) -> usize {
@@ -179,8 +197,10 @@ pub enum FrameError {
         /// The flags.
         flags: u16,
     },
-    /// The body is too large.
-    #[error("a frame body of {bytes} bytes exceeds the limit of {FRAME_BODY_BYTES_MAX}")]
+    /// The body is longer than its kind allows.
+    #[error(
+        "a frame body of {bytes} bytes exceeds the limit of its kind, which is {FRAME_BODY_BYTES_MAX} at the very most"
+    )]
     TooLarge {
         /// Its length.
         bytes: usize,
@@ -255,18 +275,18 @@ impl FrameHeader {
                 flags,
             })?;
         let body_len = usize::try_from(raw.body_len.get()).expect("32 bits fit into a size");
-        if body_len > FRAME_BODY_BYTES_MAX {
+        // A kind without a tail has one length; another one is wrong, not too large, until it is beyond every frame.
+        let bytes_max = match kind.tail() {
+            Tail::None => FRAME_BODY_BYTES_MAX,
+            Tail::Checked | Tail::SelfChecked => kind.body_bytes_max(),
+        };
+        if body_len > bytes_max {
             return Err(FrameError::TooLarge { bytes: body_len });
         }
-        let needed = kind.message_bytes();
-        let fits = match kind.tail() {
-            Tail::None => body_len == needed,
-            Tail::Checked | Tail::SelfChecked => body_len >= needed,
-        };
-        if !fits {
+        if !kind.fits(body_len) {
             return Err(FrameError::Length {
                 bytes: body_len,
-                needed,
+                needed: kind.message_bytes(),
             });
         }
         Ok(Self {
@@ -281,7 +301,7 @@ impl FrameHeader {
     /// The header for a body whose checked part is `checked`, and whose self-checked tail is `tail_len` bytes long.
     ///
     /// # Panics
-    /// The body is over the limit: the maker's own bug.
+    /// The body is longer or shorter than its kind allows: the maker's own bug.
     #[must_use]
     pub fn seal(
         kind: FrameKind,
@@ -293,8 +313,8 @@ impl FrameHeader {
         let checked_len: usize = checked.iter().map(|part| part.len()).sum();
         let body_len = checked_len + tail_len;
         assert!(
-            body_len <= FRAME_BODY_BYTES_MAX,
-            "whoever builds a frame keeps it under the limit"
+            body_len <= kind.body_bytes_max() && kind.fits(body_len),
+            "whoever builds a frame keeps to the lengths of its kind"
         );
         assert!(
             kind.checked_bytes(body_len) == checked_len,
@@ -365,12 +385,16 @@ pub struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// Reads the frame at the start of `bytes`: `None` if more bytes are needed. [`Frame::bytes`] says how many it took.
+    /// Whoever speaks another protocol is refused by its first word, before it has sent a header's worth.
     ///
     /// # Errors
     /// The bytes are not a sound frame.
     pub fn parse(bytes: &'a [u8]) -> Result<Option<Self>, FrameError> {
         let Some((head, rest)) = bytes.split_first_chunk::<FRAME_HEADER_BYTES>() else {
-            return Ok(None);
+            return match bytes.first_chunk().map(|word| U32::from_bytes(*word).get()) {
+                Some(found) if found != FRAME_MAGIC => Err(FrameError::Magic { found }),
+                Some(_) | None => Ok(None),
+            };
         };
         let header = FrameHeader::parse(head)?;
         let Some(body) = rest.get(..header.body_len) else {
@@ -388,5 +412,53 @@ impl<'a> Frame<'a> {
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.header.frame_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FrameKind, Tail};
+    use crate::limits::{FRAME_BODY_BYTES_MAX, MESSAGE_BYTES_MAX};
+
+    #[test]
+    fn each_kind_has_its_own_byte() {
+        for &kind in FrameKind::ALL {
+            assert_eq!(FrameKind::from_byte(kind.to_byte()), Some(kind));
+        }
+        let known = (0..=u8::MAX).filter(|&byte| FrameKind::from_byte(byte).is_some());
+        assert_eq!(known.count(), FrameKind::ALL.len());
+    }
+
+    #[test]
+    fn every_body_is_under_the_limit() {
+        for &kind in FrameKind::ALL {
+            assert!(kind.message_bytes() <= MESSAGE_BYTES_MAX, "{kind:?}");
+            assert!(kind.message_bytes() <= kind.body_bytes_max(), "{kind:?}");
+            assert!(kind.body_bytes_max() <= FRAME_BODY_BYTES_MAX, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_self_checked_tail_is_outside_the_body_checksum() {
+        for &kind in FrameKind::ALL {
+            let message = kind.message_bytes();
+            let checked = match kind.tail() {
+                Tail::None => message,
+                Tail::Checked => message + 24,
+                Tail::SelfChecked => message,
+            };
+            let body = match kind.tail() {
+                Tail::None => message,
+                Tail::Checked | Tail::SelfChecked => message + 24,
+            };
+            assert_eq!(kind.checked_bytes(body), checked, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn records_and_chunks_are_aligned_in_their_frames() {
+        for &kind in FrameKind::ALL {
+            assert!(kind.message_bytes().is_multiple_of(8), "{kind:?}");
+        }
     }
 }

@@ -201,3 +201,42 @@ impl fmt::Debug for DiskId {
         write!(f, "DiskId({self})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use super::{ClusterName, LogIndex, Position, Term};
+
+    #[test]
+    fn a_cluster_name_is_one_to_sixteen_visible_characters() {
+        for text in ["a", "flights", "0123456789abcdef", "!~"] {
+            let name = ClusterName::new(text).expect("it is a name");
+            assert_eq!(name.to_string(), text);
+            assert_eq!(ClusterName::from_bytes(name.to_bytes()), Some(name));
+        }
+        for text in ["", "0123456789abcdefg", "two words", "tab\t", "é", "nul\0"] {
+            assert_eq!(ClusterName::new(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_name_has_one_form() {
+        assert_eq!(ClusterName::from_bytes([0; 16]), None);
+        assert_eq!(
+            ClusterName::from_bytes(*b"a\0b\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+            None
+        );
+        assert_eq!(ClusterName::from_bytes([0xff; 16]), None);
+    }
+
+    #[test]
+    fn a_later_term_beats_a_longer_log() {
+        let position = |term, index| Position {
+            term: Term(term),
+            index: LogIndex(index),
+        };
+        assert!(position(2, 1) > position(1, 9));
+        assert!(position(2, 2) > position(2, 1));
+    }
+}

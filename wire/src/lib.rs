@@ -4,6 +4,10 @@
 //! for. Called by: every other crate. The specification is `docs/protocol.md`.
 #![no_std]
 #![forbid(unsafe_code)]
+#![deny(clippy::indexing_slicing)]
+
+#[cfg(test)]
+extern crate std;
 
 mod ids;
 

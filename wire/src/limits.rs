@@ -1,5 +1,8 @@
 //! Bounds of everything that a format can carry. Every length is held against one of these before anything is allocated.
 
+use crate::client::{ErrorMessage, HelloReply, NodeEntry};
+use crate::peer::{Member, PeerHello};
+
 /// Alignment of everything inside a record, in bytes.
 pub const ALIGNMENT: usize = 8;
 
@@ -8,6 +11,9 @@ pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
 /// Most bytes of one chunk, header included: it fits into a record of its own.
 pub const CHUNK_BYTES_MAX: usize = RECORD_BYTES_MAX - crate::RECORD_HEADER_BYTES;
+
+/// Most bytes of one event, header and padding included: it fits into a chunk of its own.
+pub const EVENT_BYTES_MAX: usize = CHUNK_BYTES_MAX - crate::CHUNK_HEADER_BYTES;
 
 /// Most events of one chunk.
 pub const CHUNK_EVENTS_MAX: u32 = 16_384;
@@ -30,13 +36,14 @@ pub const NODES_MAX: usize = 7;
 /// Longest address of a node as text, in bytes.
 pub const ADDRESS_BYTES_MAX: usize = 56;
 
-/// Most bytes of a message's fixed part.
+/// Most bytes of a message and of a tail under the frame's own checksum: all of a body but records and chunks.
 pub const MESSAGE_BYTES_MAX: usize = 1024;
 
 /// Most bytes of a frame's body.
 pub const FRAME_BODY_BYTES_MAX: usize = RECORDS_BYTES_MAX + MESSAGE_BYTES_MAX;
 
 const _: () = assert!(CHUNK_BYTES_MAX.is_multiple_of(ALIGNMENT));
+const _: () = assert!(EVENT_BYTES_MAX.is_multiple_of(ALIGNMENT));
 const _: () = assert!(
     RECORDS_BYTES_MAX >= RECORD_BYTES_MAX,
     "a record must fit into one append"
@@ -44,4 +51,16 @@ const _: () = assert!(
 const _: () = assert!(
     CHUNK_EVENTS_MAX + RECORD_EVENTS_FULL <= u16::MAX as u32,
     "a record counts its events in 16 bits"
+);
+const _: () = assert!(
+    size_of::<HelloReply>() + NODES_MAX * size_of::<NodeEntry>() <= MESSAGE_BYTES_MAX,
+    "an answer to a greeting lists all nodes"
+);
+const _: () = assert!(
+    size_of::<PeerHello>() + NODES_MAX * size_of::<Member>() <= MESSAGE_BYTES_MAX,
+    "a peer's greeting lists all members"
+);
+const _: () = assert!(
+    size_of::<ErrorMessage>() + ERROR_TEXT_BYTES_MAX <= MESSAGE_BYTES_MAX,
+    "a refusal carries its sentence"
 );

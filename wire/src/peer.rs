@@ -3,6 +3,7 @@
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::limits::NODES_MAX;
 use crate::{ClusterName, DiskId, FrameError, NodeId};
 
 /// A node's greeting to a peer: the first frame of every peer connection, both ways. The tail is `member_count` times
@@ -60,8 +61,13 @@ impl Member {
     /// The members of a tail.
     ///
     /// # Errors
-    /// The tail is not `count` members long.
+    /// The tail is not `count` members long, or lists more members than a group has.
     pub fn parse_all(tail: &[u8], count: u8) -> Result<&[Self], FrameError> {
+        if usize::from(count) > NODES_MAX {
+            return Err(FrameError::Invalid {
+                what: "the list of members is too long",
+            });
+        }
         let members = <[Self]>::ref_from_bytes(tail).map_err(|_| FrameError::Invalid {
             what: "the list of members is cut",
         })?;
@@ -152,4 +158,26 @@ pub struct AppendReplyMessage {
     pub outcome: u8,
     /// Zero.
     pub reserved: [u8; 7],
+}
+
+#[cfg(test)]
+mod tests {
+    use zerocopy::IntoBytes;
+
+    use super::Member;
+    use crate::limits::NODES_MAX;
+    use crate::{DiskId, NodeId};
+
+    #[test]
+    fn a_list_of_members_has_the_length_it_says() {
+        let member = Member::new(NodeId(1), DiskId([7; 16]));
+        let tail = member.as_bytes().repeat(3);
+        assert_eq!(Member::parse_all(&tail, 3).map(<[_]>::len), Ok(3));
+        assert_eq!(Member::parse_all(&[], 0).map(<[_]>::len), Ok(0));
+        assert!(Member::parse_all(&tail, 2).is_err());
+        assert!(Member::parse_all(&tail, 4).is_err());
+        assert!(Member::parse_all(tail.get(1..).expect("it is longer"), 3).is_err());
+        let tail = member.as_bytes().repeat(NODES_MAX + 1);
+        assert!(Member::parse_all(&tail, 8).is_err());
+    }
 }

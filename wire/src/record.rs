@@ -154,8 +154,11 @@ pub enum RecordError {
         /// The flags.
         flags: u32,
     },
-    /// The body is too large, or its length is no multiple of 8.
-    #[error("a record body of {bytes} bytes: a record takes {RECORD_BYTES_MAX}, in steps of 8")]
+    /// The body is too large, its length is no multiple of 8, or its kind takes no body, or takes one.
+    #[error(
+        "a record body of {bytes} bytes: a no-op has none, events at least one chunk, a record {RECORD_BYTES_MAX} bytes \
+         in all, in steps of 8"
+    )]
     Length {
         /// The length of the body.
         bytes: usize,
@@ -337,22 +340,19 @@ impl<'a> Record<'a> {
     }
 
     fn check_chunks(&self) -> Result<(), RecordError> {
+        let mut rest = self.body();
+        let fits = match self.header.kind {
+            RecordKind::Events => !rest.is_empty(),
+            RecordKind::Noop => rest.is_empty(),
+        };
+        if !fits {
+            return Err(RecordError::Length { bytes: rest.len() });
+        }
         let mut held = 0;
-        match self.header.kind {
-            RecordKind::Events => {
-                let mut rest = self.body();
-                while !rest.is_empty() {
-                    let (chunk, after) = Chunk::frame(rest).map_err(RecordError::Chunk)?;
-                    held += chunk.id().events;
-                    rest = after;
-                }
-            }
-            RecordKind::Noop if self.body().is_empty() => {}
-            RecordKind::Noop => {
-                return Err(RecordError::Length {
-                    bytes: self.body().len(),
-                });
-            }
+        while !rest.is_empty() {
+            let (chunk, after) = Chunk::frame(rest).map_err(RecordError::Chunk)?;
+            held += chunk.id().events;
+            rest = after;
         }
         let said = self.header.event_count;
         if u32::from(said) == held {
@@ -382,10 +382,8 @@ impl<'a> Record<'a> {
 
     /// Its chunks, each with the offset of its first event; none for a record without events.
     pub fn chunks(&self) -> impl Iterator<Item = (Offset, Chunk<'a>)> + use<'a> {
-        let mut rest = match self.header.kind {
-            RecordKind::Events => self.body(),
-            RecordKind::Noop => &[],
-        };
+        // The body of a record without events has been found empty.
+        let mut rest = self.body();
         let mut offset = self.header.base_offset;
         core::iter::from_fn(move || {
             let (chunk, after) = Chunk::frame(rest).ok()?;
