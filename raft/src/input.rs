@@ -103,7 +103,8 @@ pub const VOTERS_MAX: usize = 7;
 /// What recovery found on the disk: all of it durable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Highest term seen.
+    /// From the hard state. May be below the last record's: the log and the hard state are written apart. Then the first step
+    /// asks for a hard state with the later term.
     pub term: Term,
     /// Whom this node voted for in `term`.
     pub vote: Option<NodeId>,

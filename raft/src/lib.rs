@@ -7,12 +7,25 @@
 
 extern crate alloc;
 
+mod ballot;
+mod election;
+mod follower;
 mod input;
+mod leader;
 mod message;
 mod output;
+mod progress;
+mod quorum;
 mod raft;
+mod random;
+mod role;
+mod status;
+mod terms;
+mod timer;
+mod window;
 
 pub use input::{Config, Input, Mark, Recovered, VOTERS_MAX};
 pub use message::{Append, AppendReply, Envelope, Message, Outcome, Run};
 pub use output::{Appended, HardState, Note, Output, Want};
-pub use raft::{Raft, RoleName};
+pub use raft::Raft;
+pub use status::RoleName;

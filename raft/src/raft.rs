@@ -1,109 +1,310 @@
 //! The core: its state, and the one function that changes it.
+//!
+//! Owns: what is true in every role. What a role adds is in `election`, `follower` and `leader`.
 
-use quorate_wire::{LogIndex, NodeId, Position, Term, Time};
+use alloc::vec::Vec;
 
-use crate::{Config, Input, Mark, Output, Recovered};
+use quorate_wire::{DiskId, LogIndex, NodeId, SessionId, Term, Time};
 
-/// A Raft core of one node in one group.
+use crate::ballot::Ballot;
+use crate::progress::Ready;
+use crate::quorum::Tally;
+use crate::role::Role;
+use crate::terms::Terms;
+use crate::timer::ElectionTimer;
+use crate::{Config, Input, Mark, Message, Note, Output, Recovered, VOTERS_MAX};
+
+/// A Raft core: one node in one group.
+///
+/// ```text
+///     0        commit      verified      durable      last
+///     |##########|-------------|------------|-----------|
+/// ```
+/// `commit` and `durable` may stand in any order; both are at most `last`. `verified` is a follower's, and bounds its commit
+/// index and its acknowledgements.
 #[derive(Debug)]
 pub struct Raft {
-    config: Config,
-    recovered: Recovered,
-    now: Time,
+    pub(crate) config: Config,
+    /// The driver's clock at the last tick.
+    pub(crate) now: Time,
+    pub(crate) ballot: Ballot,
+    pub(crate) terms: Terms,
+    /// All records up to here are durable. Invariant: `durable <= last`.
+    pub(crate) durable: LogIndex,
+    /// How often records became void.
+    pub(crate) truncations: u64,
+    /// All records up to here are committed. Invariant: never falls; `commit <= last`.
+    pub(crate) commit: LogIndex,
+    /// The other voters.
+    pub(crate) peers: Vec<Peer>,
+    /// The latest session that this core has opened.
+    pub(crate) session: SessionId,
+    pub(crate) timer: ElectionTimer,
+    pub(crate) role: Role,
 }
 
-/// A role, for status pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RoleName {
-    /// Follows a leader, or waits for one.
-    Follower,
-    /// Asks for votes or pre-votes.
-    Candidate,
-    /// Leads.
-    Leader,
+/// Another voter.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) id: NodeId,
+    /// The disk that counts. The same node on another disk has forgotten its votes and records (TRAPS 26).
+    disk: DiskId,
+    pub(crate) up: bool,
 }
 
 impl Raft {
     /// A follower with what recovery found.
+    ///
+    /// # Panics
+    /// If the configuration or what was recovered contradicts itself.
     #[must_use]
     pub fn new(config: Config, recovered: Recovered, now: Time) -> Self {
-        Self { config, recovered, now }
+        assert_valid(&config);
+        assert!(
+            recovered.commit <= recovered.last,
+            "what is committed was in the log"
+        );
+        let others = config.voters.iter().filter(|voter| voter.0 != config.id);
+        let peers = others
+            .map(|&(id, disk)| Peer {
+                id,
+                disk,
+                up: false,
+            })
+            .collect();
+        let terms = Terms::new(recovered.terms, recovered.last);
+        Self {
+            now,
+            ballot: Ballot::new(recovered.term, recovered.vote, terms.last().term),
+            terms,
+            durable: recovered.last,
+            truncations: 0,
+            commit: recovered.commit,
+            peers,
+            session: SessionId(0),
+            timer: ElectionTimer::new(&config, now),
+            role: Role::Follower { leader: None },
+            config,
+        }
     }
 
     /// Takes what happened and says what to do. The caller has cleared `output`.
+    ///
+    /// # Panics
+    /// If the driver broke its contract, or an invariant of Raft does not hold: going on would lose data.
     pub fn step(&mut self, input: Input, output: &mut Output) {
-        let _ = (input, output);
+        assert!(
+            output.append.is_none() && output.noop.is_none(),
+            "an output is cleared before each step"
+        );
+        self.ballot.tell(output);
+        match input {
+            Input::Tick { now } => self.on_tick(now, output),
+            Input::Propose => self.on_propose(),
+            Input::Message { from, message } => self.on_message(from, message, output),
+            Input::PeerUp { peer, disk } => self.on_peer_up(peer, disk, output),
+            Input::PeerDown { peer } => self.on_peer_down(peer),
+            Input::HardStateDurable { version } => self.on_hard_state_durable(version, output),
+            Input::LogDurable { mark } => self.on_log_durable(mark, output),
+            Input::Ready {
+                peer,
+                session,
+                first,
+                last,
+                bytes,
+            } => {
+                self.on_ready(
+                    peer,
+                    &Ready {
+                        session,
+                        first,
+                        last,
+                        bytes,
+                    },
+                    output,
+                );
+            }
+            Input::Gather => self.on_gather(output),
+        }
     }
 
-    /// The current term.
-    #[must_use]
-    pub fn term(&self) -> Term {
-        self.recovered.term
+    fn on_tick(&mut self, now: Time, output: &mut Output) {
+        assert!(now >= self.now, "a monotonic clock does not go back");
+        self.now = now;
+        // Messages carry no time. What came since the last tick is dated now: dated at the last tick, a heartbeat that waited
+        // behind a slow turn would look as old as that turn (TRAPS 21).
+        match &mut self.role {
+            Role::Follower { leader } => {
+                if let Some(leader) = leader.as_mut().filter(|leader| leader.heard_since_tick) {
+                    leader.heard = now;
+                    leader.heard_since_tick = false;
+                    self.timer.reset(now);
+                }
+            }
+            Role::PreCandidate { .. } | Role::Candidate { .. } => {}
+            Role::Leader(leader) => {
+                leader
+                    .progress
+                    .iter_mut()
+                    .for_each(|peer| peer.on_tick(now));
+                return self.check_quorum(output);
+            }
+        }
+        if now >= self.timer.deadline() {
+            self.ask_pre_votes(output);
+        }
     }
 
-    /// Whether this node leads in the current term. It may not serve yet.
-    #[must_use]
-    pub fn leads(&self) -> bool {
-        false
+    fn on_message(&mut self, from: NodeId, message: Message, output: &mut Output) {
+        let Some(place) = self.place_of(from).filter(|&place| self.peers[place].up) else {
+            return output.notes.push(Note::IgnoredStranger { from });
+        };
+        match message {
+            Message::PreVote { term, last } => self.on_pre_vote(from, term, last, output),
+            Message::PreVoteReply { term, granted } => {
+                self.on_pre_vote_reply(place, term, granted, output)
+            }
+            Message::Vote { term, last } => self.on_vote(from, term, last, output),
+            Message::VoteReply { term, granted } => {
+                self.on_vote_reply(place, term, granted, output)
+            }
+            Message::Append(append) => self.on_append(from, &append, output),
+            Message::AppendReply(reply) => self.on_append_reply(place, &reply, output),
+        }
     }
 
-    /// Who leads the current term, if known.
-    #[must_use]
-    pub fn leader(&self) -> Option<NodeId> {
-        None
+    fn on_peer_up(&mut self, peer: NodeId, disk: DiskId, output: &mut Output) {
+        self.on_peer_down(peer); // Should the end of an earlier conversation not have been told.
+        let Some(place) = self.place_of(peer) else {
+            return output.notes.push(Note::IgnoredStranger { from: peer });
+        };
+        if self.peers[place].disk != disk {
+            return output.notes.push(Note::WrongDisk { peer });
+        }
+        self.peers[place].up = true;
+        match &self.role {
+            Role::Follower { .. } | Role::Candidate { asked: false, .. } => {}
+            Role::PreCandidate { .. } => self.send_pre_vote(peer, output),
+            Role::Candidate { asked: true, .. } => self.send_vote(peer, output),
+            // A peer that was away for a moment has everything; the others answer with a hint.
+            Role::Leader(_) => self.open_talk(place, self.terms.last().index.next()),
+        }
     }
 
-    /// The role, for status pages.
-    #[must_use]
-    pub fn role(&self) -> RoleName {
-        RoleName::Follower
+    fn on_peer_down(&mut self, peer: NodeId) {
+        let Some(place) = self.place_of(peer) else {
+            return;
+        };
+        self.peers[place].up = false;
+        self.ballot.forget_grant(peer);
+        match &mut self.role {
+            Role::Follower { leader } => {
+                if leader.take_if(|leader| leader.id == peer).is_some() {
+                    self.timer.hint(self.now);
+                }
+            }
+            Role::PreCandidate { .. } | Role::Candidate { .. } => {}
+            Role::Leader(leader) => leader.progress[place].close(),
+        }
     }
 
-    /// Where the log ends.
-    #[must_use]
-    pub fn last(&self) -> Position {
-        Position::default()
+    fn on_hard_state_durable(&mut self, version: u64, output: &mut Output) {
+        self.ballot.on_durable(version);
+        self.send_owed_grant(output);
+        self.stand_when_durable(output);
     }
 
-    /// All records up to here are committed.
-    #[must_use]
-    pub fn commit(&self) -> LogIndex {
-        self.recovered.commit
+    fn on_log_durable(&mut self, mark: Mark, output: &mut Output) {
+        assert!(
+            mark.truncations <= self.truncations,
+            "a mark is taken before it is reported"
+        );
+        if mark.truncations < self.truncations {
+            return; // Written before a truncation: says nothing about the records that took the place (TRAPS 3).
+        }
+        assert!(
+            mark.last <= self.terms.last().index,
+            "the disk cannot have what was not yet appended"
+        );
+        self.durable = self.durable.max(mark.last);
+        self.count_copies(output);
     }
 
-    /// All records up to here are durable on this node.
-    #[must_use]
-    pub fn durable(&self) -> LogIndex {
-        self.recovered.last
+    fn on_gather(&mut self, output: &mut Output) {
+        match &self.role {
+            Role::Follower { .. } => self.gather_reply(output),
+            Role::PreCandidate { .. } | Role::Candidate { .. } => {}
+            Role::Leader(_) => self.gather_appends(output),
+        }
     }
 
-    /// The end of the log, for a write that is submitted now.
-    #[must_use]
-    pub fn mark(&self) -> Mark {
-        Mark::default()
+    /// Takes over a later term that another node has shown. Its leader is not known yet.
+    pub(crate) fn enter_term(&mut self, term: Term, output: &mut Output) {
+        self.ballot.enter(term, output);
+        self.stand_back();
     }
 
-    /// Whether this node leads and the no-op of its term is committed: only now it knows what is committed (TRAPS 17).
-    #[must_use]
-    pub fn serves(&self) -> bool {
-        false
+    /// Becomes a follower without a leader. Only who led needs a new deadline: a candidate's or a follower's runs on, or
+    /// candidates who cannot win could keep everybody from standing.
+    pub(crate) fn stand_back(&mut self) {
+        if self.leads() {
+            self.timer.reset(self.now);
+        }
+        self.role = Role::Follower { leader: None };
     }
 
-    /// When the next `Tick` is needed at the latest.
-    #[must_use]
-    pub fn deadline(&self) -> Time {
-        self.now.after(self.config.election_max)
+    /// Everything up to `commit` is committed.
+    pub(crate) fn raise_commit(&mut self, commit: LogIndex, output: &mut Output) {
+        assert!(
+            commit <= self.terms.last().index,
+            "what is committed is in the log"
+        );
+        if commit > self.commit {
+            self.commit = commit;
+            output.commit = Some(commit);
+        }
     }
 
-    /// Term of the record at `index`, or `None` if there is no such record. Zero has term zero.
-    #[must_use]
-    pub fn term_at(&self, index: LogIndex) -> Option<Term> {
-        let _ = index;
-        None
+    pub(crate) fn majority_granted(&self, granted: Tally) -> bool {
+        granted.won(self.peers.len())
     }
 
-    /// For each peer: who, whether it is up, and up to where its log is known to be durable (zero unless this node leads).
-    pub fn peer_progress(&self) -> impl Iterator<Item = (NodeId, bool, LogIndex)> + '_ {
-        core::iter::empty()
+    /// Where `peer` stands in the list of peers.
+    pub(crate) fn place_of(&self, peer: NodeId) -> Option<usize> {
+        self.peers.iter().position(|known| known.id == peer)
     }
+}
+
+fn assert_valid(config: &Config) {
+    let voters = &config.voters;
+    assert!(
+        (1..=VOTERS_MAX).contains(&voters.len()),
+        "a group has 1 to VOTERS_MAX voters"
+    );
+    assert!(
+        voters.iter().any(|voter| voter.0 == config.id),
+        "this node is a voter"
+    );
+    let once = |id| voters.iter().filter(|voter| voter.0 == id).count() == 1;
+    assert!(
+        voters.iter().all(|voter| once(voter.0)),
+        "each voter is named once"
+    );
+    assert!(config.heartbeat > 0, "a heartbeat takes time");
+    assert!(
+        config.heartbeat < config.election_min,
+        "followers hear a heartbeat before they stand for election"
+    );
+    assert!(
+        config.election_min <= config.election_max,
+        "the shortest timeout is not above the longest"
+    );
+    assert!(
+        config.append_bytes_max > 0,
+        "an append has room for a record"
+    );
+    assert!(
+        config.window_bytes > 0 && config.window_appends > 0,
+        "a window has room for an append"
+    );
 }

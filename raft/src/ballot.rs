@@ -1,0 +1,129 @@
+//! Term and vote, and what waits until they are durable.
+//!
+//! Nothing that promises something leaves before the promise is on the disk (TRAPS 2). The promises wait here and in the
+//! roles as state, not as a queue: what is owed is worked out anew when the disk reports, so a promise of an earlier term is
+//! gone the moment the term is.
+
+use quorate_wire::{NodeId, Term};
+
+use crate::{HardState, Output};
+
+/// The hard state, and how much of it is durable.
+#[derive(Debug)]
+pub(crate) struct Ballot {
+    state: HardState,
+    /// Highest version that is durable. Invariant: `durable <= state.version`.
+    durable: u64,
+    /// Whether the driver was asked to write the state of now.
+    told: bool,
+    /// A candidate that waits for the news that it has this node's vote. There is at most one: a term has one vote.
+    grant: Option<NodeId>,
+}
+
+impl Ballot {
+    /// What recovery found. The log and the hard state are written apart: after a crash the log may have records of a later
+    /// `seen` term. In that term this node has promised nothing, or its hard state would say so; but it has to be written
+    /// before the first promise, since the records that show it may yet become void.
+    pub(crate) fn new(term: Term, vote: Option<NodeId>, seen: Term) -> Self {
+        assert!(
+            vote.is_none() || term > Term(0),
+            "nobody votes in term zero"
+        );
+        let told = seen <= term;
+        let state = if told {
+            HardState {
+                version: 0,
+                term,
+                vote,
+            }
+        } else {
+            HardState {
+                version: 1,
+                term: seen,
+                vote: None,
+            }
+        };
+        Self {
+            state,
+            durable: 0,
+            told,
+            grant: None,
+        }
+    }
+
+    /// Asks for the write that is due since the start.
+    pub(crate) fn tell(&mut self, output: &mut Output) {
+        if !self.told {
+            self.told = true;
+            output.hard_state = Some(self.state);
+        }
+    }
+
+    pub(crate) fn term(&self) -> Term {
+        self.state.term
+    }
+
+    pub(crate) fn vote(&self) -> Option<NodeId> {
+        self.state.vote
+    }
+
+    /// Whether the term and vote of now are durable.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.durable == self.state.version
+    }
+
+    /// Takes over a later term, in which this node has not voted.
+    pub(crate) fn enter(&mut self, term: Term, output: &mut Output) {
+        assert!(term > self.state.term, "terms rise");
+        self.grant = None;
+        self.change(term, None, output);
+    }
+
+    /// Votes in the current term.
+    pub(crate) fn cast(&mut self, vote: NodeId, output: &mut Output) {
+        assert!(self.state.vote.is_none(), "a node votes once in a term");
+        self.change(self.state.term, Some(vote), output);
+    }
+
+    /// The candidate that has this node's vote waits for the news.
+    pub(crate) fn owe_grant(&mut self, candidate: NodeId) {
+        assert_eq!(
+            self.state.vote,
+            Some(candidate),
+            "only the one that has the vote is told so"
+        );
+        self.grant = Some(candidate);
+    }
+
+    /// The candidate that waits, once it may be told.
+    pub(crate) fn take_grant(&mut self) -> Option<NodeId> {
+        if self.is_durable() {
+            self.grant.take()
+        } else {
+            None
+        }
+    }
+
+    /// The conversation with `peer` has ended: it will ask again.
+    pub(crate) fn forget_grant(&mut self, peer: NodeId) {
+        self.grant = self.grant.filter(|&candidate| candidate != peer);
+    }
+
+    /// The disk has `version`, and so all earlier ones.
+    pub(crate) fn on_durable(&mut self, version: u64) {
+        assert!(
+            version <= self.state.version,
+            "the disk cannot have what was not yet written"
+        );
+        self.durable = self.durable.max(version);
+    }
+
+    fn change(&mut self, term: Term, vote: Option<NodeId>, output: &mut Output) {
+        self.state = HardState {
+            version: self.state.version + 1,
+            term,
+            vote,
+        };
+        output.hard_state = Some(self.state);
+    }
+}

@@ -1,0 +1,174 @@
+//! What a leader does: append, send, count copies, and notice that it no longer has a majority.
+
+use quorate_wire::{LogIndex, NodeId, Position, SessionId};
+
+use crate::progress::{Progress, Ready, View};
+use crate::quorum::reached_by_majority;
+use crate::raft::Peer;
+use crate::role::{Leader, Role};
+use crate::{AppendReply, Note, Outcome, Output, Raft};
+
+impl Raft {
+    /// Takes up the lead of the current term.
+    pub(crate) fn lead(&mut self, output: &mut Output) {
+        let term = self.term();
+        assert_eq!(
+            self.ballot.vote(),
+            Some(self.config.id),
+            "who leads has voted for itself"
+        );
+        assert!(
+            self.ballot.is_durable(),
+            "who leads has its own vote on the disk"
+        );
+        // Records of earlier terms are committed by committing one of this term behind them (Raft §8, TRAPS 9, 17).
+        self.terms.append(term, 1);
+        let noop = self.terms.last();
+        assert_eq!(
+            noop.term, term,
+            "the first record of a leader is of its own term"
+        );
+        output.noop = Some(Position {
+            term,
+            index: noop.index,
+        });
+        output.notes.push(Note::BecameLeader { term });
+        let progress = self.peers.iter().map(|_| Progress::new(self.now)).collect();
+        self.role = Role::Leader(Leader {
+            noop: noop.index,
+            progress,
+        });
+        for place in 0..self.peers.len() {
+            if self.peers[place].up {
+                self.open_talk(place, noop.index);
+            }
+        }
+    }
+
+    /// Opens a conversation with the peer at `place` by asking whether it has everything before `next`, under a name that this core has never used: also a want of an earlier
+    /// leadership of this node cannot be answered into this one.
+    pub(crate) fn open_talk(&mut self, place: usize, next: LogIndex) {
+        let Role::Leader(leader) = &mut self.role else {
+            unreachable!("only a leader opens conversations");
+        };
+        self.session = SessionId(self.session.0 + 1);
+        leader.progress[place].open(self.session, next);
+    }
+
+    pub(crate) fn on_propose(&mut self) {
+        assert!(
+            self.leads(),
+            "only a leader appends; who was told so may have been deposed since (TRAPS 18)"
+        );
+        self.terms.append(self.ballot.term(), 1);
+    }
+
+    pub(crate) fn on_append_reply(
+        &mut self,
+        place: usize,
+        reply: &AppendReply,
+        output: &mut Output,
+    ) {
+        let from = self.peers[place].id;
+        if reply.term > self.term() {
+            self.enter_term(reply.term, output);
+            return output.notes.push(Note::Follows {
+                term: reply.term,
+                leader: None,
+            });
+        }
+        if reply.term < self.term() {
+            return output.notes.push(Note::IgnoredTerm {
+                from,
+                term: reply.term,
+            });
+        }
+        let ours = match &mut self.role {
+            Role::Leader(leader) => Some(&mut leader.progress[place]),
+            Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => None,
+        };
+        let Some(peer) = ours.filter(|peer| peer.converses(reply.session, reply.round)) else {
+            return output.notes.push(Note::IgnoredSession {
+                from,
+                session: reply.session,
+            });
+        };
+        peer.hear();
+        match reply.outcome {
+            Outcome::Durable(durable) => {
+                if peer.on_durable(reply.round, durable, &self.config) {
+                    self.count_copies(output);
+                }
+            }
+            Outcome::Conflict { refused, hint } => {
+                peer.on_conflict(reply.round, refused, hint, &self.terms)
+            }
+        }
+    }
+
+    /// Commits what a majority has durably. The own copy is one like any other: both followers together can do without it.
+    pub(crate) fn count_copies(&mut self, output: &mut Output) {
+        let Role::Leader(leader) = &self.role else {
+            return;
+        };
+        let copies = leader
+            .progress
+            .iter()
+            .map(Progress::matched)
+            .chain([self.durable]);
+        let reached = reached_by_majority(copies);
+        // Copies of an earlier term's record prove nothing: a later leader may still overwrite them (Raft figure 8).
+        if reached >= leader.noop {
+            assert_eq!(
+                self.terms.term_at(reached),
+                Some(self.term()),
+                "after its no-op a leader has its own records"
+            );
+            self.raise_commit(reached, output);
+        }
+    }
+
+    pub(crate) fn on_ready(&mut self, peer: NodeId, ready: &Ready, output: &mut Output) {
+        let Some(place) = self.place_of(peer) else {
+            return;
+        };
+        if let Some((leader, _, view)) = self.leading() {
+            leader.progress[place].send_ready(peer, &view, ready, output);
+        }
+    }
+
+    pub(crate) fn gather_appends(&mut self, output: &mut Output) {
+        if let Some((leader, peers, view)) = self.leading() {
+            for (peer, progress) in peers.iter().zip(&mut leader.progress) {
+                progress.gather(peer.id, &view, output);
+            }
+        }
+    }
+
+    /// A leader that a majority does not answer may have been replaced without knowing it: it stops leading, so that its
+    /// clients look elsewhere (thesis §6.2).
+    pub(crate) fn check_quorum(&mut self, output: &mut Output) {
+        let Role::Leader(leader) = &self.role else {
+            return;
+        };
+        if self.now.since(leader.quorum_heard(self.now)) >= self.config.election_max {
+            output.notes.push(Note::LostQuorum { term: self.term() });
+            self.stand_back();
+        }
+    }
+
+    /// A leader's own state, its peers, and what sending needs to see of the rest.
+    fn leading(&mut self) -> Option<(&mut Leader, &[Peer], View<'_>)> {
+        let Role::Leader(leader) = &mut self.role else {
+            return None;
+        };
+        let view = View {
+            term: self.ballot.term(),
+            commit: self.commit,
+            now: self.now,
+            terms: &self.terms,
+            config: &self.config,
+        };
+        Some((leader, &self.peers, view))
+    }
+}

@@ -1,0 +1,93 @@
+//! What a node is to its group. State that exists in one role only lives in that variant.
+
+use quorate_wire::{LogIndex, NodeId, SessionId, Time};
+
+use crate::progress::Progress;
+use crate::quorum::{Tally, reached_by_majority};
+
+/// The role of this node in its current term.
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// Follows a leader, or waits for one.
+    Follower {
+        leader: Option<Followed>,
+    },
+    /// Asks whether an election in the next term would be won.
+    PreCandidate {
+        granted: Tally,
+    },
+    /// Stands for election in the current term.
+    Candidate {
+        granted: Tally,
+        /// Whether its own vote is durable, and so counts, and the others were asked for theirs.
+        asked: bool,
+    },
+    Leader(Leader),
+}
+
+/// The leader of the current term, as a follower sees it.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    pub(crate) id: NodeId,
+    /// The latest session in which it spoke.
+    pub(crate) session: SessionId,
+    /// The latest append of the session that fitted: what an acknowledgement answers. A refused one is answered by its
+    /// refusal; counting it here would make a later acknowledgement look like its success.
+    pub(crate) round: u64,
+    /// When it last spoke; what arrives between two ticks is dated at the second.
+    pub(crate) heard: Time,
+    pub(crate) heard_since_tick: bool,
+    /// Our log agrees with the leader's up to here: the end of the furthest append of this leader that fitted. Records after
+    /// it may be in our log, but nothing is known about them (TRAPS 11, 14).
+    pub(crate) verified: LogIndex,
+    /// What the session's last acknowledgement said.
+    pub(crate) replied: LogIndex,
+    /// A heartbeat or a probe waits for its answer.
+    pub(crate) owed: bool,
+}
+
+impl Followed {
+    pub(crate) fn new(id: NodeId, session: SessionId, now: Time) -> Self {
+        Self {
+            id,
+            session,
+            round: 0,
+            heard: now,
+            heard_since_tick: true,
+            verified: LogIndex(0),
+            replied: LogIndex(0),
+            owed: false,
+        }
+    }
+
+    /// The leader speaks in a new session: it knows of no answer that was given in an earlier one. What was verified stays
+    /// true as long as it leads.
+    pub(crate) fn start_session(&mut self, session: SessionId) {
+        assert!(session > self.session, "sessions rise");
+        self.session = session;
+        self.round = 0;
+        self.replied = LogIndex(0);
+        self.owed = false;
+    }
+}
+
+/// State that a leader has.
+#[derive(Debug)]
+pub(crate) struct Leader {
+    /// Its no-op: the first record of its term. Only records from here on are committed by counting (TRAPS 9).
+    pub(crate) noop: LogIndex,
+    /// One for each peer, in the order of the peers.
+    pub(crate) progress: alloc::vec::Vec<Progress>,
+}
+
+impl Leader {
+    /// The latest moment from which on a majority has been heard, this node among it.
+    pub(crate) fn quorum_heard(&self, now: Time) -> Time {
+        reached_by_majority(
+            self.progress
+                .iter()
+                .map(|peer| peer.heard(now))
+                .chain([now]),
+        )
+    }
+}

@@ -1,0 +1,129 @@
+//! What a core says about itself. Nothing here changes anything.
+
+use quorate_wire::{LogIndex, NodeId, Position, Term, Time};
+
+use crate::role::Role;
+use crate::{Mark, Raft};
+
+/// A role, for status pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleName {
+    /// Follows a leader, or waits for one.
+    Follower,
+    /// Asks for votes or pre-votes.
+    Candidate,
+    /// Leads.
+    Leader,
+}
+
+impl Raft {
+    /// The current term.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.ballot.term()
+    }
+
+    /// Whether this node leads in the current term. It may not serve yet.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        matches!(self.role, Role::Leader(_))
+    }
+
+    /// Who leads the current term, if known.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        match &self.role {
+            Role::Follower { leader } => leader.as_ref().map(|leader| leader.id),
+            Role::PreCandidate { .. } | Role::Candidate { .. } => None,
+            Role::Leader(_) => Some(self.config.id),
+        }
+    }
+
+    /// The role, for status pages.
+    #[must_use]
+    pub fn role(&self) -> RoleName {
+        match &self.role {
+            Role::Follower { .. } => RoleName::Follower,
+            Role::PreCandidate { .. } | Role::Candidate { .. } => RoleName::Candidate,
+            Role::Leader(_) => RoleName::Leader,
+        }
+    }
+
+    /// Where the log ends.
+    #[must_use]
+    pub fn last(&self) -> Position {
+        self.terms.last()
+    }
+
+    /// All records up to here are committed. May be above [`durable`](Self::durable): a majority can do without this node.
+    #[must_use]
+    pub fn commit(&self) -> LogIndex {
+        self.commit
+    }
+
+    /// All records up to here are durable on this node.
+    #[must_use]
+    pub fn durable(&self) -> LogIndex {
+        self.durable
+    }
+
+    /// The end of the log, for a write that is submitted now.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark {
+            truncations: self.truncations,
+            last: self.terms.last().index,
+        }
+    }
+
+    /// Whether this node leads and the no-op of its term is committed: only from then on it knows what is committed
+    /// (TRAPS 17).
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        match &self.role {
+            Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => false,
+            Role::Leader(leader) => self.commit >= leader.noop,
+        }
+    }
+
+    /// When the next `Tick` is needed at the latest: the election deadline, or on a leader its next heartbeat or the moment
+    /// at which it would have to step down.
+    #[must_use]
+    pub fn deadline(&self) -> Time {
+        match &self.role {
+            Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
+                self.timer.deadline()
+            }
+            Role::Leader(leader) => leader
+                .progress
+                .iter()
+                .filter_map(|peer| peer.deadline(self.now, self.config.heartbeat))
+                .fold(
+                    leader
+                        .quorum_heard(self.now)
+                        .after(self.config.election_max),
+                    Time::min,
+                ),
+        }
+    }
+
+    /// Term of the record at `index`, or `None` if there is no such record. Index zero has term zero.
+    #[must_use]
+    pub fn term_at(&self, index: LogIndex) -> Option<Term> {
+        self.terms.term_at(index)
+    }
+
+    /// For each peer: who it is, whether it is up, and up to where its log is known to be durable (zero unless this node
+    /// leads).
+    pub fn peer_progress(&self) -> impl Iterator<Item = (NodeId, bool, LogIndex)> + '_ {
+        self.peers.iter().enumerate().map(|(place, peer)| {
+            let matched = match &self.role {
+                Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
+                    LogIndex(0)
+                }
+                Role::Leader(leader) => leader.progress[place].matched(),
+            };
+            (peer.id, peer.up, matched)
+        })
+    }
+}
