@@ -1,1 +1,7 @@
-//! Placeholder.
+//! What runs a node on Linux: the pipeline's driver over io_uring, the shards, the node's assembly.
+//!
+//! Owns: system calls, threads, real clocks. Never: decides anything about the log; that is `quorate-replication`.
+//! Called by: the command line.
+
+pub mod clock;
+pub mod lane;

@@ -1,0 +1,104 @@
+//! A shard's ends of its lanes.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use quorate_replication::lane::{Reply, Request};
+use rtrb::{Consumer, Producer};
+
+use super::parking::Parking;
+use super::wake::Wake;
+
+/// A shard's ends of the lanes to and from one pipeline. Made on any thread, used on one; one task of it may wait.
+#[derive(Debug)]
+pub struct ShardLane {
+    requests: Producer<Request>,
+    replies: Consumer<Reply>,
+    /// Requests that were put and whose replies were not yet taken.
+    /// Invariant: at most the rings' capacity.
+    open: usize,
+    parking: Arc<Parking>,
+    wake: Arc<Wake>,
+}
+
+impl ShardLane {
+    pub(super) const fn new(
+        requests: Producer<Request>,
+        replies: Consumer<Reply>,
+        parking: Arc<Parking>,
+        wake: Arc<Wake>,
+    ) -> Self {
+        Self {
+            requests,
+            replies,
+            open: 0,
+            parking,
+            wake,
+        }
+    }
+
+    /// Asks. The pipeline sees it at its next turn; if it sleeps, only after a [`kick`](Self::kick).
+    ///
+    /// # Errors
+    /// As many requests are open as the lane has room for: the request comes back.
+    pub fn try_put(&mut self, request: Request) -> Result<(), Request> {
+        if self.room() == 0 {
+            return Err(request);
+        }
+        let fits = self.requests.push(request).is_ok();
+        assert!(fits, "a ring has room for all requests that may be open");
+        self.open += 1;
+        Ok(())
+    }
+
+    /// How many more requests may be put.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.requests.buffer().capacity() - self.open
+    }
+
+    /// Wakes the pipeline if it sleeps. To be called once after a batch of puts.
+    pub fn kick(&self) {
+        self.wake.kick();
+    }
+
+    /// The next reply, if one is there. Gives the room for another request.
+    pub fn try_take(&mut self) -> Option<Reply> {
+        let reply = self.replies.pop().ok()?;
+        assert!(self.open > 0, "a reply answers an open request");
+        self.open -= 1;
+        Some(reply)
+    }
+
+    /// Whether the pipeline is gone. Replies that it had put can still be taken; no other will come.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.parking.is_closed()
+    }
+
+    /// Ready when there is a reply to take, or the pipeline is gone. If it is not, the task is woken when it will be.
+    ///
+    /// It takes `&self`, so that a lane in a `RefCell` need not stay borrowed while its task sleeps.
+    pub fn poll_wait(&self, context: &Context<'_>) -> Poll<()> {
+        if self.is_ready() {
+            return Poll::Ready(());
+        }
+        self.parking.announce(context.waker());
+        // What was put before the announcement woke nobody: look again.
+        if self.is_ready() {
+            self.parking.retract();
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    /// Sleeps until there is a reply to take, or the pipeline is gone.
+    pub async fn wait(&self) {
+        poll_fn(|context| self.poll_wait(context)).await;
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.replies.is_empty() || self.is_closed()
+    }
+}
