@@ -112,6 +112,7 @@ pub struct Recovered {
     pub terms: Vec<(Term, LogIndex)>,
     /// The last record; zero if there is none.
     pub last: LogIndex,
-    /// An index that is known to be committed; may be far behind.
+    /// An index that is known to be committed; may be far behind. Never one that was above [`Raft::durable`](crate::Raft::durable)
+    /// when it was noted: then void records may stand in its place on this disk.
     pub commit: LogIndex,
 }

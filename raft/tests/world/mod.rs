@@ -1,0 +1,587 @@
+//! A group, its links and its disks, driven by chance.
+
+mod chance;
+mod oracle;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use quorate_raft::{Config, Input, Message};
+use quorate_wire::{LogIndex, NodeId, Position, Term, Time};
+
+use crate::node::{self, Disk, MS, Node, Parcel, Record, disk_id, length};
+use chance::Chance;
+use oracle::Oracle;
+
+/// What travels on a link, in order.
+#[derive(Debug)]
+enum Item {
+    Up { connection: u64 },
+    Message(Message, Vec<Record>),
+    Down,
+}
+
+/// A node, or what a crash left of it.
+#[derive(Debug)]
+enum Place {
+    Runs(Box<Node>),
+    Crashed(Disk),
+}
+
+/// How often what happens, drawn anew for each world: worlds differ in kind, not only in order.
+#[derive(Debug)]
+struct Weather {
+    deliver: u64,
+    tick: u64,
+    disk: u64,
+    propose: u64,
+    read: u64,
+    cut: u64,
+    connect: u64,
+    crash: u64,
+    restart: u64,
+    /// The leader crashes or is cut off.
+    depose: u64,
+    calm: u64,
+    /// A node whose disk is much slower than the others'.
+    slow_disk: Option<NodeId>,
+    /// Longest ordinary time between two ticks.
+    pace: u64,
+    /// One in so many messages is lost, doubled or overtaken; zero is a network of streams.
+    dirt: u64,
+}
+
+pub(crate) struct World {
+    chance: Chance,
+    weather: Weather,
+    now: Time,
+    configs: Vec<Config>,
+    places: Vec<Place>,
+    links: BTreeMap<(usize, usize), VecDeque<Item>>,
+    /// The live connection between two nodes, lower place first.
+    connections: BTreeMap<(usize, usize), u64>,
+    /// The connection to the second that the first's core knows of.
+    views: BTreeMap<(usize, usize), u64>,
+    connection: u64,
+    value: u64,
+    oracle: Oracle,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut chance = Chance::new(seed);
+        let nodes = [1, 2, 3, 3, 3, 3, 4, 5][chance.below(8)];
+        let weather = Weather::draw(&mut chance);
+        let configs: Vec<_> = (1..=nodes)
+            .map(|id| draw_config(id, nodes, seed, &mut chance))
+            .collect();
+        let places = configs
+            .iter()
+            .map(|_| Place::Crashed(Disk::default()))
+            .collect();
+        let mut world = Self {
+            chance,
+            weather,
+            now: Time(0),
+            places,
+            links: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            views: BTreeMap::new(),
+            connection: 0,
+            value: 0,
+            oracle: Oracle::new(configs.len()),
+            configs,
+        };
+        (0..world.places.len()).for_each(|place| world.restart(place));
+        world.connect_all();
+        world
+    }
+
+    /// One thing happens.
+    pub(crate) fn act(&mut self) {
+        let place = self.chance.below(self.places.len());
+        let other = self.chance.below(self.places.len());
+        let weather = &self.weather;
+        let weights = [
+            weather.deliver,
+            weather.tick,
+            weather.disk,
+            weather.propose,
+            weather.read,
+            weather.cut,
+            weather.connect,
+            weather.crash,
+            weather.restart,
+            weather.depose,
+            weather.calm,
+        ];
+        match self.chance.pick(&weights) {
+            0 => self.deliver_some(),
+            1 => self.tick(place),
+            2 => self.disk(),
+            3 => self.propose(),
+            4 => self.read(),
+            5 => self.cut(place, other),
+            6 => self.connect_one(),
+            7 => self.crash(place),
+            8 => self.restart_one(),
+            9 => self.depose(),
+            _ => self.calm(3),
+        }
+    }
+
+    /// Faults end: within a few seconds somebody leads, serves, and everybody has the same committed log.
+    pub(crate) fn heal(&mut self) {
+        self.weather.dirt = 0;
+        (0..self.places.len()).for_each(|place| self.restart(place));
+        self.connect_all();
+        let deadline = self.now.after(5_000 * MS);
+        let mut goal: Option<(usize, Position)> = None;
+        while self.now < deadline {
+            self.calm(1);
+            self.now = self.now.after(5 * MS);
+            let serves =
+                |place: &usize| self.running(*place).is_some_and(|node| node.raft.serves());
+            let Some(leader) = (0..self.places.len()).find(serves) else {
+                continue;
+            };
+            let Some((_, goal)) = goal.filter(|goal| goal.0 == leader) else {
+                // At first this may be one that was deposed and does not know yet; then the next one is asked.
+                self.propose_one(leader);
+                goal = self.running(leader).map(|node| (leader, node.raft.last()));
+                continue;
+            };
+            let has = |node: &Node| {
+                let (commit, durable) = (node.raft.commit(), node.raft.durable());
+                node.raft.term_at(goal.index) == Some(goal.term)
+                    && commit.min(durable) >= goal.index
+            };
+            if (0..self.places.len()).all(|place| self.running(place).is_some_and(has)) {
+                return;
+            }
+        }
+        let states: Vec<_> = (0..self.places.len())
+            .filter_map(|place| self.running(place))
+            .map(|node| &node.raft)
+            .collect();
+        panic!("a healed group does not converge: {states:#?}");
+    }
+
+    pub(crate) fn commits_in_the_storm(&self) -> u64 {
+        length(self.oracle.committed()).0
+    }
+
+    pub(crate) fn terms(&self) -> u64 {
+        self.oracle.terms()
+    }
+
+    fn running(&self, place: usize) -> Option<&Node> {
+        match &self.places[place] {
+            Place::Runs(node) => Some(node),
+            Place::Crashed(_) => None,
+        }
+    }
+
+    /// A step of a running node, with all that follows from it.
+    fn step(&mut self, place: usize, work: impl FnOnce(&mut Node)) {
+        let Place::Runs(node) = &mut self.places[place] else {
+            return;
+        };
+        work(node);
+        self.oracle.see(place, node);
+        if node.output.commit.is_some() {
+            let disks = self.places.iter().map(|place| match place {
+                Place::Runs(node) => &node.disk,
+                Place::Crashed(disk) => disk,
+            });
+            let Place::Runs(node) = &self.places[place] else {
+                unreachable!("it just ran")
+            };
+            self.oracle.see_commit(place, node, disks);
+        }
+        let Place::Runs(node) = &mut self.places[place] else {
+            unreachable!("it just ran")
+        };
+        let parcels = std::mem::take(&mut node.parcels);
+        parcels
+            .into_iter()
+            .for_each(|parcel| self.post(place, parcel));
+    }
+
+    fn input(&mut self, place: usize, input: Input, records: &[Record]) {
+        self.step(place, |node| node.step(input, records));
+    }
+
+    fn gather(&mut self, place: usize) {
+        self.input(place, Input::Gather, &[]);
+    }
+
+    fn post(&mut self, from: usize, (envelope, records): Parcel) {
+        let to = usize::try_from(envelope.to.0).expect("fits") - 1;
+        let view = self.views.get(&(from, to));
+        assert!(
+            view.is_some(),
+            "a core speaks only to peers that it was told are up"
+        );
+        if view == self.connections.get(&pair(from, to)) {
+            let link = self.links.entry((from, to)).or_default();
+            link.push_back(Item::Message(envelope.message, records));
+        }
+    }
+
+    fn deliver_some(&mut self) {
+        let busy: Vec<_> = self
+            .links
+            .iter()
+            .filter(|link| !link.1.is_empty())
+            .map(|link| *link.0)
+            .collect();
+        if busy.is_empty() {
+            return;
+        }
+        let (from, to) = busy[self.chance.below(busy.len())];
+        let waiting = self.links[&(from, to)].len();
+        let count = if self.chance.one_in(3) {
+            waiting
+        } else {
+            1 + self.chance.below(3)
+        };
+        for _ in 0..count.min(waiting) {
+            self.soil(from, to);
+            self.deliver(from, to);
+        }
+        if !self.chance.one_in(8) {
+            self.gather(to);
+        }
+    }
+
+    /// A network that is not a stream: the message in front is lost, comes twice, or lets the next one overtake.
+    fn soil(&mut self, from: usize, to: usize) {
+        if self.weather.dirt == 0 || !self.chance.one_in(self.weather.dirt) {
+            return;
+        }
+        let Some(link) = self.links.get_mut(&(from, to)) else {
+            return;
+        };
+        match (self.chance.below(3), link.front(), link.get(1)) {
+            (0, Some(Item::Message(..)), _) => drop(link.pop_front()),
+            (1, Some(Item::Message(message, records)), _) => {
+                let again = Item::Message(*message, records.clone());
+                link.push_front(again);
+            }
+            (2, Some(Item::Message(..)), Some(Item::Message(..))) => link.swap(0, 1),
+            (_, _, _) => {}
+        }
+    }
+
+    fn deliver(&mut self, from: usize, to: usize) {
+        let Some(item) = self
+            .links
+            .get_mut(&(from, to))
+            .and_then(VecDeque::pop_front)
+        else {
+            return;
+        };
+        let peer = self.configs[from].id;
+        match item {
+            Item::Up { connection } => {
+                self.views.insert((to, from), connection);
+                self.input(
+                    to,
+                    Input::PeerUp {
+                        peer,
+                        disk: disk_id(peer.0),
+                    },
+                    &[],
+                );
+            }
+            Item::Message(message, records) => self.input(
+                to,
+                Input::Message {
+                    from: peer,
+                    message,
+                },
+                &records,
+            ),
+            Item::Down => {
+                self.input(to, Input::PeerDown { peer }, &[]);
+                self.views.remove(&(to, from));
+            }
+        }
+    }
+
+    fn tick(&mut self, place: usize) {
+        let waits = match self.chance.below(40) {
+            0 => self.chance.up_to(400 * MS),
+            1..4 => self.chance.up_to(60 * MS),
+            4..8 => self
+                .running(place)
+                .map_or(0, |node| node.raft.deadline().since(self.now)),
+            _ => self.chance.up_to(self.weather.pace),
+        };
+        self.now = self.now.after(waits);
+        let all = self.chance.one_in(2);
+        for place in (0..self.places.len()).filter(|&other| all || other == place) {
+            self.input(place, Input::Tick { now: self.now }, &[]);
+            self.gather(place);
+        }
+    }
+
+    fn disk(&mut self) {
+        let slow = self.weather.slow_disk.filter(|_| !self.chance.one_in(16));
+        let busy = |node: &Node| {
+            let writes = !node.hard_writes.is_empty() || !node.log_writes.is_empty();
+            let rest = node.raft.durable() < node.raft.last().index;
+            slow != Some(node.id()) && (writes || rest)
+        };
+        let Some(place) = self.one_where(busy) else {
+            return;
+        };
+        match self.chance.below(4) {
+            0 => self.step(place, |node| {
+                node.submit_log();
+            }),
+            1 => self.step(place, |node| {
+                node.complete_log();
+            }),
+            2 => self.step(place, |node| {
+                node.complete_hard();
+            }),
+            _ => self.step(place, |node| {
+                node.submit_log();
+                node.complete_log();
+            }),
+        }
+        if !self.chance.one_in(8) {
+            self.gather(place);
+        }
+    }
+
+    fn propose(&mut self) {
+        let Some(place) = self.one_where(|node| node.raft.leads()) else {
+            return;
+        };
+        for _ in 0..=self.chance.below(4) {
+            self.propose_one(place);
+        }
+        self.gather(place);
+    }
+
+    fn propose_one(&mut self, place: usize) {
+        self.value += 1;
+        let term = self.running(place).map_or(Term(0), |node| node.raft.term());
+        self.input(
+            place,
+            Input::Propose,
+            &[Record {
+                term,
+                value: self.value,
+            }],
+        );
+    }
+
+    fn read(&mut self) {
+        let Some(place) = self.one_where(|node| !node.reads.is_empty()) else {
+            return;
+        };
+        let waiting = self.running(place).map_or(0, |node| node.reads.len());
+        let (at, count) = (self.chance.below(waiting), 1 + self.chance.below(12));
+        self.step(place, |node| node.finish_read(at, count));
+        self.gather(place);
+    }
+
+    /// One of the running nodes for which `holds`.
+    fn one_where(&mut self, holds: impl Fn(&Node) -> bool) -> Option<usize> {
+        let fitting = |place: &usize| self.running(*place).is_some_and(&holds);
+        let found: Vec<_> = (0..self.places.len()).filter(fitting).collect();
+        (!found.is_empty()).then(|| found[self.chance.below(found.len())])
+    }
+
+    fn cut(&mut self, one: usize, other: usize) {
+        if self.connections.remove(&pair(one, other)).is_none() {
+            return;
+        }
+        for (from, to) in [(one, other), (other, one)] {
+            let link = self.links.entry((from, to)).or_default();
+            // Of what was on the way a first part still arrives.
+            let lost = self.chance.below(link.len() + 1);
+            for _ in 0..lost {
+                match link.back() {
+                    Some(Item::Message(..)) => drop(link.pop_back()),
+                    Some(Item::Up { .. } | Item::Down) | None => break,
+                }
+            }
+            link.push_back(Item::Down);
+        }
+    }
+
+    fn connect(&mut self, one: usize, other: usize) {
+        let both_run = self.running(one).is_some() && self.running(other).is_some();
+        if one == other || !both_run || self.connections.contains_key(&pair(one, other)) {
+            return;
+        }
+        self.connection += 1;
+        let connection = self.connection;
+        self.connections.insert(pair(one, other), connection);
+        for way in [(one, other), (other, one)] {
+            self.links
+                .entry(way)
+                .or_default()
+                .push_back(Item::Up { connection });
+        }
+    }
+
+    fn connect_one(&mut self) {
+        let missing: Vec<_> = (0..self.places.len())
+            .flat_map(|other| (0..other).map(move |one| (one, other)))
+            .filter(|pair| !self.connections.contains_key(pair))
+            .filter(|pair| self.running(pair.0).is_some() && self.running(pair.1).is_some())
+            .collect();
+        if !missing.is_empty() {
+            let (one, other) = missing[self.chance.below(missing.len())];
+            self.connect(one, other);
+        }
+    }
+
+    fn restart_one(&mut self) {
+        let down: Vec<_> = (0..self.places.len())
+            .filter(|&place| self.running(place).is_none())
+            .collect();
+        if !down.is_empty() {
+            let place = down[self.chance.below(down.len())];
+            self.restart(place);
+        }
+    }
+
+    fn connect_all(&mut self) {
+        for one in 0..self.places.len() {
+            (0..one).for_each(|other| self.connect(one, other));
+        }
+    }
+
+    fn crash(&mut self, place: usize) {
+        for other in 0..self.places.len() {
+            self.cut(place, other);
+            self.links.remove(&(other, place));
+            self.views.remove(&(place, other));
+        }
+        let Place::Runs(node) = &mut self.places[place] else {
+            return;
+        };
+        // Writes that were on their way happened or not, each kind in its own order; the first that did not may be torn.
+        let hard = self.chance.below(node.hard_writes.len() + 1);
+        if let Some(hard) = node.hard_writes.iter().take(hard).last() {
+            (node.disk.term, node.disk.vote) = (hard.term, hard.vote);
+        }
+        for _ in 0..self.chance.below(node.log_writes.len() + 1) {
+            let write = node.log_writes.pop_front().expect("there are so many");
+            node.disk.log = write.log;
+        }
+        if let Some(torn) = node.log_writes.front() {
+            let same = node
+                .disk
+                .log
+                .iter()
+                .zip(&torn.log)
+                .take_while(|(here, there)| here == there)
+                .count();
+            let more = self.chance.below(torn.log.len() - same + 1);
+            if more > 0 {
+                node.disk.log = torn.log[..same + more].to_vec();
+            }
+        }
+        let disk = std::mem::take(&mut node.disk);
+        self.oracle.see_crash(place, &disk);
+        self.places[place] = Place::Crashed(disk);
+    }
+
+    fn depose(&mut self) {
+        let Some(leader) = self.one_where(|node| node.raft.leads()) else {
+            return;
+        };
+        if self.chance.one_in(3) {
+            return self.crash(leader);
+        }
+        for other in 0..self.places.len() {
+            if !self.chance.one_in(4) {
+                self.cut(leader, other);
+            }
+        }
+    }
+
+    fn restart(&mut self, place: usize) {
+        let Place::Crashed(disk) = &mut self.places[place] else {
+            return;
+        };
+        let disk = std::mem::take(disk);
+        let known = self.oracle.committed_at(place).min(length(&disk.log));
+        let commit = LogIndex(self.chance.up_to(known.0));
+        let node = Node::start(self.configs[place].clone(), disk, commit, self.now);
+        self.places[place] = Place::Runs(Box::new(node));
+    }
+
+    /// Everything that can happen at once, happens, a few times over.
+    fn calm(&mut self, rounds: u32) {
+        for _ in 0..rounds {
+            for to in 0..self.places.len() {
+                for from in 0..self.places.len() {
+                    let waiting = self.links.get(&(from, to)).map_or(0, VecDeque::len);
+                    (0..waiting).for_each(|_| self.deliver(from, to));
+                }
+                self.input(to, Input::Tick { now: self.now }, &[]);
+                self.step(to, |node| {
+                    node.complete_hard();
+                });
+                self.step(to, |node| {
+                    node.submit_log();
+                });
+                while self
+                    .running(to)
+                    .is_some_and(|node| !node.log_writes.is_empty())
+                {
+                    self.step(to, |node| {
+                        node.complete_log();
+                    });
+                }
+                self.gather(to);
+                while self.running(to).is_some_and(|node| !node.reads.is_empty()) {
+                    self.step(to, |node| node.finish_read(0, usize::MAX));
+                    self.gather(to);
+                }
+            }
+        }
+    }
+}
+
+impl Weather {
+    fn draw(chance: &mut Chance) -> Self {
+        let mut often = |most: u64| chance.up_to(most);
+        Self {
+            deliver: 40 + often(80),
+            tick: 5 + often(20),
+            disk: 20 + often(40),
+            propose: 2 + often(15),
+            read: 10 + often(20),
+            cut: often(2),
+            connect: 2 + often(6),
+            crash: often(2),
+            restart: 1 + often(4),
+            depose: often(3),
+            calm: often(2),
+            slow_disk: [None, None, Some(NodeId(1))][chance.below(3)],
+            pace: [1, 4, 16][chance.below(3)] * MS,
+            dirt: [0, 0, 4, 12][chance.below(4)],
+        }
+    }
+}
+
+fn draw_config(id: u32, nodes: u32, seed: u64, chance: &mut Chance) -> Config {
+    let mut config = node::config(id, nodes, seed);
+    config.append_bytes_max = node::RECORD_BYTES * [1, 3, 10][chance.below(3)];
+    config.window_bytes = u64::from(node::RECORD_BYTES) * [1, 5, 100][chance.below(3)];
+    config.window_appends = [1, 2, 8][chance.below(3)];
+    config
+}
+
+fn pair(one: usize, other: usize) -> (usize, usize) {
+    (one.min(other), one.max(other))
+}
