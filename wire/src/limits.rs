@@ -21,6 +21,9 @@ pub const CHUNK_EVENTS_MAX: u32 = 16_384;
 /// A record takes no further chunk once it holds this many events.
 pub const RECORD_EVENTS_FULL: u32 = 64;
 
+/// Most chunks that a producer may have in flight; of so many, a retry is certain to get its first offset.
+pub const WINDOW_REQUESTS_MAX: usize = 1024;
+
 /// Longest topic of an event, in bytes.
 pub const TOPIC_BYTES_MAX: usize = 255;
 

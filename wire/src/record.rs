@@ -321,13 +321,8 @@ impl<'a> Record<'a> {
     /// # Errors
     /// The bytes do not begin with a sound record.
     pub fn parse(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), RecordError> {
-        let header = RecordHeader::parse(bytes)?;
-        let size = header.record_bytes();
-        let (bytes, after) = bytes.split_at_checked(size).ok_or(RecordError::Cut {
-            bytes: bytes.len(),
-            needed: size,
-        })?;
-        let record = Self { header, bytes };
+        let (record, after) = Self::frame(bytes)?;
+        let header = record.header;
         let computed = crc32(&[record.body()]);
         if header.body_crc != computed {
             return Err(RecordError::BodyChecksum {
@@ -337,6 +332,20 @@ impl<'a> Record<'a> {
         }
         record.check_chunks()?;
         Ok((record, after))
+    }
+
+    /// Reads the record at the start of `bytes`, checks its header only, and returns it with what follows it. For bytes that
+    /// [`Record::parse`] has vouched for.
+    ///
+    /// # Errors
+    /// The bytes do not begin with a sound header and enough bytes for it.
+    pub fn frame(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), RecordError> {
+        let header = RecordHeader::parse(bytes)?;
+        let size = header.record_bytes();
+        let (bytes, after) = bytes
+            .split_at_checked(size)
+            .ok_or(RecordError::Cut { bytes: bytes.len(), needed: size })?;
+        Ok((Self { header, bytes }, after))
     }
 
     fn check_chunks(&self) -> Result<(), RecordError> {

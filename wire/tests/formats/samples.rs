@@ -1,0 +1,141 @@
+//! Events, chunks and records of real flights, each with how to read its bytes.
+
+use quorate_wire::checksum::key_of;
+use quorate_wire::limits::ALIGNMENT;
+use quorate_wire::{
+    CHUNK_HEADER_BYTES, ChunkId, EVENT_HEADER_BYTES, Epoch, Event, GroupId, LogIndex, Offset,
+    Position, ProducerId, RECORD_HEADER_BYTES, RecordHeader, RecordKind, Sequence, Stamp, Term,
+    seal_chunk,
+};
+
+use crate::dump::{Annotated, Show};
+use crate::tables;
+
+/// Three departures of 2013-01-01: tail number, nanoseconds since 1970, the line of the file.
+const FLIGHTS: [(&str, u64, &str); 3] = [
+    (
+        "N14228",
+        1_357_035_420_000_000_000,
+        "2013,1,1,517,515,2,830,819,11,UA,1545,N14228,EWR,IAH,227,1400,5,15,2013-01-01T10:00:00Z",
+    ),
+    (
+        "N24211",
+        1_357_036_380_000_000_000,
+        "2013,1,1,533,529,4,850,830,20,UA,1714,N24211,LGA,IAH,227,1416,5,29,2013-01-01T10:00:00Z",
+    ),
+    (
+        "N619AA",
+        1_357_036_920_000_000_000,
+        "2013,1,1,542,540,2,923,850,33,AA,1141,N619AA,JFK,MIA,160,1089,5,40,2013-01-01T10:00:00Z",
+    ),
+];
+
+pub(crate) fn flight(number: usize) -> Event<'static> {
+    let (tail, time, line) = FLIGHTS[number];
+    Event {
+        key: key_of(tail.as_bytes()),
+        time,
+        topic: b"flights",
+        payload: line.as_bytes(),
+        priority: 1,
+    }
+}
+
+pub(crate) fn event(event: &Event) -> Annotated {
+    let mut bytes = vec![0; event.size()];
+    assert_eq!(event.write(&mut bytes), Ok(Some(event.size())));
+    let (head, rest) = bytes.split_at(EVENT_HEADER_BYTES);
+    let (topic, rest) = rest.split_at(event.topic.len());
+    let (payload, padding) = rest.split_at(event.payload.len());
+    assert!(padding.len() < ALIGNMENT, "padding is short");
+    Annotated::table("event", head, tables::EVENT)
+        .field("topic", topic, Show::Text)
+        .field("payload", payload, Show::Text)
+        .field("padding", padding, Show::Bytes)
+}
+
+pub(crate) fn chunk_bytes(id: ChunkId, events: &[Event]) -> Vec<u8> {
+    let mut bytes = vec![0; CHUNK_HEADER_BYTES];
+    for event in events {
+        let at = bytes.len();
+        bytes.resize(at + event.size(), 0);
+        assert_eq!(event.write(&mut bytes[at..]), Ok(Some(event.size())));
+    }
+    seal_chunk(id, &mut bytes).expect("the sample is within its limits");
+    bytes
+}
+
+pub(crate) fn chunk(id: ChunkId, events: &[Event]) -> Annotated {
+    let bytes = chunk_bytes(id, events);
+    let (head, rest) = bytes.split_at(CHUNK_HEADER_BYTES);
+    let chunk = events.iter().fold(
+        Annotated::table("chunk", head, tables::CHUNK),
+        |chunk, one| chunk.then(event(one)),
+    );
+    assert_eq!(
+        chunk.bytes[CHUNK_HEADER_BYTES..],
+        *rest,
+        "events lie side by side"
+    );
+    chunk
+}
+
+/// Two flights of one producer.
+pub(crate) fn first_chunk() -> Annotated {
+    chunk(
+        chunk_id(0x5d1f_60a7_93c2_4be8, 128, 2),
+        &[flight(0), flight(1)],
+    )
+}
+
+/// One flight of another producer.
+pub(crate) fn second_chunk() -> Annotated {
+    chunk(chunk_id(0xa3e4_0c19_7b52_d806, 0, 1), &[flight(2)])
+}
+
+pub(crate) fn chunk_id(producer: u64, first: u64, events: u32) -> ChunkId {
+    ChunkId {
+        producer: ProducerId(producer),
+        epoch: Epoch(1),
+        first: Sequence(first),
+        events,
+    }
+}
+
+fn stamp(index: u64, kind: RecordKind, event_count: u16, previous: u32) -> Stamp {
+    Stamp {
+        position: Position {
+            term: Term(3),
+            index: LogIndex(index),
+        },
+        base_offset: Offset(2048),
+        log_time: 1_795_170_600_000_000_000 + index * 1_000_000,
+        group: GroupId(0),
+        event_count,
+        kind,
+        previous,
+    }
+}
+
+fn record(stamp: &Stamp, body: Annotated) -> Annotated {
+    let head = RecordHeader::stamp(stamp, &body.bytes);
+    assert_eq!(head.len(), RECORD_HEADER_BYTES);
+    Annotated::table("record", &head, tables::RECORD).then(body)
+}
+
+/// A leader's first record of its term.
+pub(crate) fn noop() -> Annotated {
+    record(
+        &stamp(41, RecordKind::Noop, 0, 0x1c9b_7a52),
+        Annotated::default(),
+    )
+}
+
+/// The record after it: both chunks.
+pub(crate) fn events() -> Annotated {
+    let before = RecordHeader::parse(&noop().bytes).expect("the no-op is sound");
+    record(
+        &stamp(42, RecordKind::Events, 3, before.header_crc),
+        first_chunk().then(second_chunk()),
+    )
+}

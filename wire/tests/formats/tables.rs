@@ -1,0 +1,192 @@
+//! The byte tables of the formats, written down a second time, apart from the types that encode them. The golden files and
+//! `docs/protocol.md` are held against these.
+
+use quorate_wire::FrameKind;
+
+use crate::dump::Show;
+use crate::dump::Show::{Bits, Bytes, Count, Text};
+
+pub(crate) type Table = &'static [(&'static str, Show)];
+
+pub(crate) const EVENT: Table = &[
+    ("key", Bits(8)),
+    ("time", Count(8)),
+    ("payload_len", Count(4)),
+    ("topic_len", Count(2)),
+    ("priority", Count(1)),
+    ("flags", Bits(1)),
+];
+
+pub(crate) const CHUNK: Table = &[
+    ("producer", Bits(8)),
+    ("first_sequence", Count(8)),
+    ("epoch", Count(4)),
+    ("event_count", Count(4)),
+    ("events_len", Count(4)),
+    ("crc", Bits(4)),
+];
+
+pub(crate) const RECORD: Table = &[
+    ("magic", Text(4)),
+    ("header_crc", Bits(4)),
+    ("body_crc", Bits(4)),
+    ("body_len", Count(4)),
+    ("term", Count(8)),
+    ("index", Count(8)),
+    ("base_offset", Count(8)),
+    ("log_time", Count(8)),
+    ("group", Count(4)),
+    ("event_count", Count(2)),
+    ("kind", Count(1)),
+    ("version", Count(1)),
+    ("prev_header_crc", Bits(4)),
+    ("flags", Bits(4)),
+];
+
+pub(crate) const FRAME: Table = &[
+    ("magic", Text(4)),
+    ("header_crc", Bits(4)),
+    ("body_len", Count(4)),
+    ("body_crc", Bits(4)),
+    ("correlation", Count(8)),
+    ("group", Count(4)),
+    ("version", Count(1)),
+    ("kind", Bits(1)),
+    ("flags", Bits(2)),
+];
+
+pub(crate) const NODE_ENTRY: Table = &[
+    ("node", Count(4)),
+    ("address_len", Count(2)),
+    ("reserved", Bits(2)),
+    ("address", Text(56)),
+];
+
+pub(crate) const MEMBER: Table = &[
+    ("node", Count(4)),
+    ("reserved", Bits(4)),
+    ("disk", Bytes(16)),
+];
+
+const HELLO: Table = &[
+    ("cluster", Text(16)),
+    ("version_min", Count(1)),
+    ("version_max", Count(1)),
+    ("reserved", Bytes(6)),
+];
+
+const HELLO_REPLY: Table = &[
+    ("cluster", Text(16)),
+    ("node", Count(4)),
+    ("leader", Count(4)),
+    ("window_bytes", Count(4)),
+    ("window_requests", Count(4)),
+    ("group_count", Count(4)),
+    ("version", Count(1)),
+    ("node_count", Count(1)),
+    ("reserved", Bits(2)),
+];
+
+const PRODUCE_REPLY: Table = &[("base_offset", Count(8)), ("term", Count(8))];
+
+const FETCH: Table = &[
+    ("offset", Count(8)),
+    ("bytes_max", Count(4)),
+    ("wait_ms", Count(4)),
+];
+
+const FETCH_REPLY: Table = &[("committed", Count(8)), ("start", Count(8))];
+
+const STATUS_REPLY: Table = &[
+    ("cluster", Text(16)),
+    ("node", Count(4)),
+    ("leader", Count(4)),
+    ("term", Count(8)),
+    ("last_index", Count(8)),
+    ("durable_index", Count(8)),
+    ("commit_index", Count(8)),
+    ("committed", Count(8)),
+    ("digest", Bits(8)),
+    ("log_bytes", Count(8)),
+    ("producers", Count(8)),
+    ("process", Count(4)),
+    ("role", Count(1)),
+    ("serves", Count(1)),
+    ("peers_up", Count(1)),
+    ("reserved", Bits(1)),
+];
+
+const ERROR: Table = &[
+    ("code", Count(2)),
+    ("reserved", Bits(2)),
+    ("leader", Count(4)),
+    ("retry_after_ms", Count(4)),
+    ("reserved_too", Bits(4)),
+    ("expected", Count(8)),
+];
+
+const PEER_HELLO: Table = &[
+    ("cluster", Text(16)),
+    ("disk", Bytes(16)),
+    ("node", Count(4)),
+    ("to", Count(4)),
+    ("nodes_crc", Bits(4)),
+    ("member_count", Count(1)),
+    ("version_min", Count(1)),
+    ("version_max", Count(1)),
+    ("reserved", Bits(1)),
+];
+
+const VOTE: Table = &[
+    ("term", Count(8)),
+    ("last_term", Count(8)),
+    ("last_index", Count(8)),
+];
+
+const VOTE_REPLY: Table = &[
+    ("term", Count(8)),
+    ("granted", Count(1)),
+    ("reserved", Bytes(7)),
+];
+
+const APPEND: Table = &[
+    ("term", Count(8)),
+    ("session", Bits(8)),
+    ("round", Count(8)),
+    ("previous_term", Count(8)),
+    ("previous_index", Count(8)),
+    ("commit", Count(8)),
+    ("entry_term", Count(8)),
+    ("entry_count", Count(4)),
+    ("reserved", Bits(4)),
+];
+
+const APPEND_REPLY: Table = &[
+    ("term", Count(8)),
+    ("session", Bits(8)),
+    ("round", Count(8)),
+    ("index", Count(8)),
+    ("hint_term", Count(8)),
+    ("hint_index", Count(8)),
+    ("outcome", Count(1)),
+    ("reserved", Bytes(7)),
+];
+
+/// The message of a kind; empty if it has none.
+pub(crate) fn message(kind: FrameKind) -> Table {
+    match kind {
+        FrameKind::Hello => HELLO,
+        FrameKind::Produce | FrameKind::Status => &[],
+        FrameKind::Fetch => FETCH,
+        FrameKind::PeerHello => PEER_HELLO,
+        FrameKind::PreVote | FrameKind::Vote => VOTE,
+        FrameKind::PreVoteReply | FrameKind::VoteReply => VOTE_REPLY,
+        FrameKind::Append => APPEND,
+        FrameKind::AppendReply => APPEND_REPLY,
+        FrameKind::HelloReply => HELLO_REPLY,
+        FrameKind::ProduceReply => PRODUCE_REPLY,
+        FrameKind::FetchReply => FETCH_REPLY,
+        FrameKind::StatusReply => STATUS_REPLY,
+        FrameKind::Error => ERROR,
+    }
+}

@@ -1,0 +1,347 @@
+//! Every layout once, with real-looking values.
+
+use quorate_wire::checksum::crc32;
+use quorate_wire::client::{
+    ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, ProduceReply, StatusReply,
+};
+use quorate_wire::peer::{
+    AppendMessage, AppendReplyMessage, Member, PeerHello, VoteMessage, VoteReplyMessage,
+};
+use quorate_wire::{
+    ClusterName, DiskId, ErrorCode, FRAME_HEADER_BYTES, FrameHeader, FrameKind, GroupId, NodeId,
+    Tail,
+};
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::{U16, U32, U64};
+
+use crate::dump::{Annotated, Show};
+use crate::{samples, tables};
+
+/// What a vector holds, and so how it is parsed back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    Event,
+    Chunk,
+    Record,
+    Frame(FrameKind),
+}
+
+/// One golden file.
+#[derive(Clone, Debug)]
+pub(crate) struct Vector {
+    pub(crate) name: String,
+    pub(crate) title: String,
+    pub(crate) holds: Holds,
+    pub(crate) content: Annotated,
+}
+
+pub(crate) fn all() -> Vec<Vector> {
+    let one = |name: &str, title: &str, holds, content| Vector {
+        name: name.to_owned(),
+        title: title.to_owned(),
+        holds,
+        content,
+    };
+    let mut all = vec![
+        one(
+            "event_v1",
+            "An event: the first flight of the file.",
+            Holds::Event,
+            samples::event(&samples::flight(0)),
+        ),
+        one(
+            "chunk_v1",
+            "A chunk of two events, sequences 128 and 129 of its producer's epoch 1.",
+            Holds::Chunk,
+            samples::first_chunk(),
+        ),
+        one(
+            "record_noop_v1",
+            "A no-op record: the first of term 3.",
+            Holds::Record,
+            samples::noop(),
+        ),
+        one(
+            "record_events_v1",
+            "A record of two chunks of two producers: offsets 2048 to 2050.",
+            Holds::Record,
+            samples::events(),
+        ),
+    ];
+    all.extend(FrameKind::ALL.iter().map(|&kind| frame(kind)));
+    all
+}
+
+fn frame(kind: FrameKind) -> Vector {
+    let (title, message, tail) = body(kind);
+    let checked: &[&[u8]] = match kind.tail() {
+        Tail::None | Tail::Checked => &[&message, &tail.bytes],
+        Tail::SelfChecked => &[&message],
+    };
+    let checked_len: usize = checked.iter().map(|part| part.len()).sum();
+    let correlation = match kind.to_byte() {
+        0x21..=0x27 => 0,
+        _ => 7,
+    };
+    let head = FrameHeader::seal(
+        kind,
+        correlation,
+        GroupId(0),
+        checked,
+        message.len() + tail.bytes.len() - checked_len,
+    );
+    assert_eq!(head.len(), FRAME_HEADER_BYTES);
+    let name = format!("{kind:?}");
+    let mut content = Annotated::table("frame", &head, tables::FRAME);
+    if !message.is_empty() {
+        content = content.then(Annotated::table(&name, &message, tables::message(kind)));
+    }
+    Vector {
+        name: format!("frame_{}_v1", snake(&name)),
+        title: format!("{name}: {title}"),
+        holds: Holds::Frame(kind),
+        content: content.then(tail),
+    }
+}
+
+/// `HelloReply` becomes `hello_reply`.
+fn snake(name: &str) -> String {
+    name.chars()
+        .enumerate()
+        .flat_map(|(at, letter)| {
+            let bar = (at > 0 && letter.is_uppercase()).then_some('_');
+            bar.into_iter().chain(letter.to_lowercase())
+        })
+        .collect()
+}
+
+fn cluster() -> [u8; 16] {
+    ClusterName::new("airport")
+        .expect("it is a name")
+        .to_bytes()
+}
+
+fn disk(node: u8) -> DiskId {
+    let mut id = *b"\x8f\x21\xd4\x5a\xe6\x07\x4c\xb9\x93\x6e\x10\xf8\x2b\xc5\x7d\0";
+    id[15] = node;
+    DiskId(id)
+}
+
+/// Title, message and tail of a kind's sample.
+fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
+    let bytes = |message: &dyn AsBytes| message.to_vec();
+    let none = Annotated::default;
+    match kind {
+        FrameKind::Hello => (
+            "a client greets any node of cluster `airport`.",
+            bytes(&Hello {
+                cluster: cluster(),
+                version_min: 1,
+                version_max: 1,
+                reserved: [0; 6],
+            }),
+            none(),
+        ),
+        FrameKind::HelloReply => (
+            "node 1 answers, and names node 2 as leader.",
+            bytes(&HelloReply {
+                cluster: cluster(),
+                node: U32::new(1),
+                leader: U32::new(2),
+                window_bytes: U32::new(8 << 20),
+                window_requests: U32::new(1024),
+                group_count: U32::new(1),
+                version: 1,
+                node_count: 3,
+                reserved: U16::new(0),
+            }),
+            nodes(),
+        ),
+        FrameKind::Produce => (
+            "one chunk of one event; the frame's body checksum covers nothing, the chunk has its own.",
+            Vec::new(),
+            samples::second_chunk(),
+        ),
+        FrameKind::ProduceReply => (
+            "the event has offset 2050.",
+            bytes(&ProduceReply {
+                base_offset: U64::new(2050),
+                term: U64::new(3),
+            }),
+            none(),
+        ),
+        FrameKind::Fetch => (
+            "records from offset 2049 on, at most 64 KiB; wait half a second for one.",
+            bytes(&Fetch {
+                offset: U64::new(2049),
+                bytes_max: U32::new(65_536),
+                wait_ms: U32::new(500),
+            }),
+            none(),
+        ),
+        FrameKind::FetchReply => (
+            "one record; it begins one event before the asked offset.",
+            bytes(&FetchReply {
+                committed: U64::new(2051),
+                start: U64::new(0),
+            }),
+            samples::events(),
+        ),
+        FrameKind::Status => ("a client asks.", Vec::new(), none()),
+        FrameKind::StatusReply => ("node 2 leads.", bytes(&status()), none()),
+        FrameKind::Error => (
+            "node 1 does not lead; node 2 does.",
+            bytes(&ErrorMessage {
+                code: U16::new(ErrorCode::NotLeader.number()),
+                reserved: U16::new(0),
+                leader: U32::new(2),
+                retry_after_ms: U32::new(0),
+                reserved_too: U32::new(0),
+                expected: U64::new(0),
+            }),
+            Annotated::default().field("text", b"node 2 leads group 0, not node 1", Show::Text),
+        ),
+        FrameKind::PeerHello
+        | FrameKind::PreVote
+        | FrameKind::PreVoteReply
+        | FrameKind::Vote
+        | FrameKind::VoteReply
+        | FrameKind::Append
+        | FrameKind::AppendReply => peer_body(kind),
+    }
+}
+
+fn status() -> StatusReply {
+    StatusReply {
+        cluster: cluster(),
+        node: U32::new(2),
+        leader: U32::new(2),
+        term: U64::new(3),
+        last_index: U64::new(42),
+        durable_index: U64::new(42),
+        commit_index: U64::new(42),
+        committed: U64::new(2051),
+        digest: U64::new(0x90d1_4c7e_25ab_f336),
+        log_bytes: U64::new(67_108_864),
+        producers: U64::new(2),
+        process: U32::new(4711),
+        role: 3,
+        serves: 1,
+        peers_up: 2,
+        reserved: 0,
+    }
+}
+
+fn nodes() -> Annotated {
+    (1..=3).fold(Annotated::default(), |nodes, node| {
+        let entry = NodeEntry::new(NodeId(node), &format!("127.0.0.1:900{node}"));
+        let entry = entry.expect("the address is short");
+        nodes.then(Annotated::table(
+            "node entry",
+            entry.as_bytes(),
+            tables::NODE_ENTRY,
+        ))
+    })
+}
+
+fn members() -> Annotated {
+    (1..=3u8).fold(Annotated::default(), |members, node| {
+        let member = Member::new(NodeId(u32::from(node)), disk(node));
+        members.then(Annotated::table(
+            "member",
+            member.as_bytes(),
+            tables::MEMBER,
+        ))
+    })
+}
+
+fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
+    let bytes = |message: &dyn AsBytes| message.to_vec();
+    let none = Annotated::default;
+    let vote = |term: u64| VoteMessage {
+        term: U64::new(term),
+        last_term: U64::new(2),
+        last_index: U64::new(40),
+    };
+    let reply = VoteReplyMessage {
+        term: U64::new(3),
+        granted: 1,
+        reserved: [0; 7],
+    };
+    match kind {
+        FrameKind::PeerHello => {
+            let nodes: Vec<u8> = (1..=3u32).flat_map(u32::to_le_bytes).collect();
+            let hello = PeerHello {
+                cluster: cluster(),
+                disk: disk(1).0,
+                node: U32::new(1),
+                to: U32::new(2),
+                nodes_crc: U32::new(crc32(&[&nodes])),
+                member_count: 3,
+                version_min: 1,
+                version_max: 1,
+                reserved: 0,
+            };
+            (
+                "node 1 greets node 2; the group is formed.",
+                bytes(&hello),
+                members(),
+            )
+        }
+        FrameKind::PreVote => ("would you vote for me in term 3?", bytes(&vote(3)), none()),
+        FrameKind::PreVoteReply => ("in term 3 I would.", bytes(&reply), none()),
+        FrameKind::Vote => ("vote for me in term 3.", bytes(&vote(3)), none()),
+        FrameKind::VoteReply => ("you have my vote in term 3.", bytes(&reply), none()),
+        FrameKind::Append => ("records 41 and 42.", bytes(&append()), {
+            samples::noop().then(samples::events())
+        }),
+        FrameKind::AppendReply => (
+            "durable up to record 42.",
+            bytes(&AppendReplyMessage {
+                term: U64::new(3),
+                session: append().session,
+                round: append().round,
+                index: U64::new(42),
+                hint_term: U64::new(0),
+                hint_index: U64::new(0),
+                outcome: 1,
+                reserved: [0; 7],
+            }),
+            none(),
+        ),
+        FrameKind::Hello
+        | FrameKind::Produce
+        | FrameKind::Fetch
+        | FrameKind::Status
+        | FrameKind::HelloReply
+        | FrameKind::ProduceReply
+        | FrameKind::FetchReply
+        | FrameKind::StatusReply
+        | FrameKind::Error => unreachable!("clients' kinds have their own samples"),
+    }
+}
+
+fn append() -> AppendMessage {
+    AppendMessage {
+        term: U64::new(3),
+        session: U64::new(0x6e02_c1f5_88d9_3a47),
+        round: U64::new(12),
+        previous_term: U64::new(2),
+        previous_index: U64::new(40),
+        commit: U64::new(40),
+        entry_term: U64::new(3),
+        entry_count: U32::new(2),
+        reserved: U32::new(0),
+    }
+}
+
+/// Any message as bytes.
+trait AsBytes {
+    fn to_vec(&self) -> Vec<u8>;
+}
+
+impl<M: IntoBytes + zerocopy::Immutable> AsBytes for M {
+    fn to_vec(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+}
