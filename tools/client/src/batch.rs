@@ -1,43 +1,157 @@
 //! What one fetch brought: whole records, checked.
+//!
+//! Owns: the records' bytes. Never: gives out what failed its checks. Called by: the consumer, which fills it; programs.
 
-use quorate_wire::{Event, Offset, Record};
+use std::slice;
+
+use quorate_wire::{Event, FrameError, LogIndex, Offset, Record, RecordError};
 
 /// Records and events from the asked offset on. Every record has passed its checksums.
 #[derive(Clone, Debug)]
-pub struct Batch {}
+pub struct Batch {
+    /// Whole records, one behind the other.
+    bytes: Vec<u8>,
+    /// Where each of them begins.
+    starts: Vec<usize>,
+    /// Events before this one were not asked for.
+    offset: Offset,
+    /// Offset after the last record; at least `offset`.
+    next_offset: Offset,
+    committed: Offset,
+}
+
+/// Why a node's records are not taken.
+#[derive(Debug)]
+pub(crate) enum BatchError {
+    /// One fails its checks.
+    Damaged(RecordError),
+    /// They are not the records that were asked for.
+    Misplaced(FrameError),
+}
+
+/// How records are checked, and which were given out before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expect {
+    /// Whether chunks and events are checked too.
+    pub(crate) check_chunks: bool,
+    /// Records up to this one were given out by earlier batches.
+    pub(crate) seen: LogIndex,
+}
 
 impl Batch {
-    /// The records, whole and in order, each once over the life of a consumer. The first may begin before the asked offset.
+    pub(crate) fn new(offset: Offset, committed: Offset) -> Self {
+        Self {
+            bytes: Vec::new(),
+            starts: Vec::new(),
+            offset,
+            next_offset: offset,
+            committed,
+        }
+    }
+
+    /// Checks the records of an answer, and takes those that were not given out before. Returns the index of the last one.
+    pub(crate) fn extend(
+        &mut self,
+        records: &[u8],
+        expect: Expect,
+    ) -> Result<LogIndex, BatchError> {
+        let mut last = expect.seen;
+        let mut rest = records;
+        while !rest.is_empty() {
+            let (record, after) = Record::parse(rest).map_err(BatchError::Damaged)?;
+            if expect.check_chunks {
+                for (_, chunk) in record.chunks() {
+                    let sound = chunk.check().map_err(RecordError::Chunk);
+                    sound.map_err(BatchError::Damaged)?;
+                }
+            }
+            if record.header().index > last {
+                self.place(&record)?;
+                last = record.header().index;
+            }
+            rest = after;
+        }
+        Ok(last)
+    }
+
+    /// Takes one record, if it joins on to what is there: it must not leave events out.
+    fn place(&mut self, record: &Record<'_>) -> Result<(), BatchError> {
+        let header = record.header();
+        if header.base_offset > self.next_offset {
+            return Err(BatchError::Misplaced(FrameError::Invalid {
+                what: "records are left out between the asked offset and the answer",
+            }));
+        }
+        self.next_offset = self.next_offset.max(header.next_offset());
+        self.starts.push(self.bytes.len());
+        self.bytes.extend_from_slice(record.bytes());
+        Ok(())
+    }
+
+    pub(crate) fn set_committed(&mut self, committed: Offset) {
+        self.committed = committed;
+    }
+
+    /// The records, whole and in order, each once over the life of a consumer. The first may begin before the asked offset;
+    /// records without events come along.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        std::iter::empty()
+        RecordIter {
+            bytes: &self.bytes,
+            starts: self.starts.iter(),
+        }
     }
 
     /// The events from the asked offset on, each with its offset.
     pub fn events(&self) -> impl Iterator<Item = (Offset, Event<'_>)> {
-        std::iter::empty()
+        let offset = self.offset;
+        self.records()
+            .flat_map(|record| record.events())
+            .skip_while(move |(at, _)| *at < offset)
+    }
+
+    /// Events from the asked offset on.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.next_offset.0 - self.offset.0
     }
 
     /// Whether it holds no events.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        todo!()
+        self.next_offset == self.offset
     }
 
     /// Offset of the first event that it was asked for.
     #[must_use]
     pub fn offset(&self) -> Offset {
-        todo!()
+        self.offset
     }
 
     /// Offset after its last event: where the next batch begins.
     #[must_use]
     pub fn next_offset(&self) -> Offset {
-        todo!()
+        self.next_offset
     }
 
     /// Offset after the last committed event that the answering node knew.
     #[must_use]
     pub fn committed(&self) -> Offset {
-        todo!()
+        self.committed
+    }
+}
+
+struct RecordIter<'a> {
+    bytes: &'a [u8],
+    starts: slice::Iter<'a, usize>,
+}
+
+impl<'a> Iterator for RecordIter<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        let start = *self.starts.next()?;
+        let bytes = self.bytes.get(start..).unwrap_or_default();
+        let (record, _) = Record::parse(bytes).expect("it was checked when it was taken");
+        Some(record)
     }
 }

@@ -36,10 +36,14 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod connection;
 mod consumer;
+mod conversation;
 mod error;
+mod greeting;
 mod options;
 mod producer;
+mod route;
 pub mod session;
 mod status;
 

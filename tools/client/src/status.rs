@@ -1,11 +1,15 @@
 //! One question to one node.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use quorate_wire::{ClusterName, LogIndex, NodeId, Offset, Term};
+use quorate_wire::client::StatusReply;
+use quorate_wire::{ClusterName, Frame, FrameError, FrameKind, LogIndex, NodeId, Offset, Term};
+use zerocopy::FromBytes;
 
-use crate::ClientError;
+use crate::conversation::{Answer, Conversation, OpenError};
+use crate::greeting::node_id;
+use crate::{ClientError, LinkCause};
 
 /// What a node is to its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +33,16 @@ impl Role {
             Self::Follower => "follower",
             Self::Candidate => "candidate",
             Self::Leader => "leader",
+        }
+    }
+
+    const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::Forming),
+            1 => Some(Self::Follower),
+            2 => Some(Self::Candidate),
+            3 => Some(Self::Leader),
+            _ => None,
         }
     }
 }
@@ -82,6 +96,70 @@ pub struct Status {
 ///
 /// # Errors
 /// It does not answer within `timeout`, refuses, or does not speak the protocol.
-pub fn status(_address: &str, _timeout: Duration) -> Result<Status, ClientError> {
-    todo!()
+pub fn status(address: &str, timeout: Duration) -> Result<Status, ClientError> {
+    let deadline = Instant::now() + timeout;
+    let failed = |cause| match cause {
+        LinkCause::Frame(error) => ClientError::Protocol(error),
+        LinkCause::ConnectTimeout | LinkCause::Silent => ClientError::TimedOut {
+            what: "the answer to a status question",
+            after: timeout,
+            last: cause,
+        },
+        LinkCause::None
+        | LinkCause::Unresolved
+        | LinkCause::Io(_)
+        | LinkCause::Closed
+        | LinkCause::Refused { .. } => ClientError::Unreachable {
+            nodes: vec![address.to_owned()],
+            last: cause,
+        },
+    };
+    let (mut conversation, welcome) =
+        Conversation::open(address, None, timeout).map_err(|error| match error {
+            OpenError::Link(cause) => failed(cause),
+            OpenError::Refused(refusal) => refusal.into(),
+            OpenError::Mismatch(text) => unreachable!("no cluster was meant: {text}"),
+        })?;
+    conversation
+        .ask(FrameKind::Status, &(), deadline)
+        .map_err(failed)?;
+    let answer = conversation
+        .answer(FrameKind::StatusReply, deadline)
+        .map_err(failed)?;
+    match answer {
+        Answer::Frame(frame) => {
+            parse(address, &frame, welcome.nodes).map_err(ClientError::Protocol)
+        }
+        Answer::Refused(refusal) => Err(refusal.into()),
+    }
+}
+
+fn parse(
+    address: &str,
+    frame: &Frame<'_>,
+    nodes: Vec<(NodeId, String)>,
+) -> Result<Status, FrameError> {
+    let invalid = |what| FrameError::Invalid { what };
+    let reply =
+        StatusReply::ref_from_bytes(frame.message).map_err(|_| invalid("the status is cut"))?;
+    Ok(Status {
+        address: address.to_owned(),
+        cluster: ClusterName::from_bytes(reply.cluster)
+            .ok_or(invalid("the cluster has no name"))?,
+        node: node_id(reply.node.get()).ok_or(invalid("the node has no id"))?,
+        role: Role::from_byte(reply.role).ok_or(invalid("the node has no known role"))?,
+        serves: reply.serves != 0,
+        leader: node_id(reply.leader.get()),
+        term: Term(reply.term.get()),
+        last_index: LogIndex(reply.last_index.get()),
+        durable_index: LogIndex(reply.durable_index.get()),
+        commit_index: LogIndex(reply.commit_index.get()),
+        committed: Offset(reply.committed.get()),
+        digest: reply.digest.get(),
+        log_bytes: reply.log_bytes.get(),
+        producers: reply.producers.get(),
+        process: reply.process.get(),
+        peers_up: reply.peers_up,
+        nodes,
+    })
 }

@@ -1,0 +1,293 @@
+//! The way to a node: which addresses are known, which one is next, and when.
+//!
+//! Owns: the list of nodes, distrust of those that just failed, and the back-off. Never: a socket or a clock. Called by: the
+//! producer's session and the consumer.
+
+use quorate_wire::limits::NODES_MAX;
+use quorate_wire::{NodeId, Time};
+
+/// The first pause of a row; it doubles from there.
+const PAUSE_NS_MIN: u64 = 10_000_000;
+
+/// The longest pause.
+const PAUSE_NS_MAX: u64 = 200_000_000;
+
+/// For so long after a node failed, other nodes' word that it leads is not acted upon: it takes them an election to learn
+/// better.
+const DISTRUST_NS: u64 = 500_000_000;
+
+#[derive(Debug)]
+struct Entry {
+    address: String,
+    /// Which node answered there, or was said to.
+    id: Option<NodeId>,
+    /// Whether the caller named the address: such a one is never replaced by what nodes say of each other.
+    configured: bool,
+    failed_at: Option<Time>,
+}
+
+/// Where to go, and when.
+#[derive(Debug)]
+pub(crate) struct Route {
+    entries: Vec<Entry>,
+    /// Index of the entry that is dialled or connected.
+    at: usize,
+    /// Dials that may still happen without a pause. Refilled by progress, so that nodes which all fail at once, or which point at
+    /// each other, are not dialled in a tight loop.
+    at_once: usize,
+    /// Pauses since the last progress.
+    pauses: u32,
+    chance: u64,
+}
+
+impl Route {
+    /// A route over the caller's addresses, beginning with the first. `seed` spreads the pauses of many clients.
+    ///
+    /// # Panics
+    /// There is no address: the callers check that.
+    pub(crate) fn new(addresses: &[String], seed: u64) -> Self {
+        assert!(!addresses.is_empty(), "a route leads somewhere");
+        let entry = |address: &String| Entry {
+            address: address.clone(),
+            id: None,
+            configured: true,
+            failed_at: None,
+        };
+        Self {
+            entries: addresses.iter().map(entry).collect(),
+            at: 0,
+            at_once: addresses.len(),
+            pauses: 0,
+            chance: seed,
+        }
+    }
+
+    /// The address that is dialled or connected.
+    pub(crate) fn address(&self) -> &str {
+        &self.here().address
+    }
+
+    /// All addresses known.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.entries
+            .iter()
+            .map(|entry| entry.address.clone())
+            .collect()
+    }
+
+    /// The node at this address said who it is, and who the others are.
+    pub(crate) fn learn(&mut self, here: NodeId, nodes: &[(NodeId, String)]) {
+        for entry in &mut self.entries {
+            if entry.id == Some(here) {
+                entry.id = None;
+            }
+        }
+        let at = self.at;
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.id = Some(here);
+        }
+        for (id, address) in nodes {
+            self.learn_one(*id, address);
+        }
+    }
+
+    fn learn_one(&mut self, id: NodeId, address: &str) {
+        if let Some(known) = self.entries.iter_mut().find(|entry| entry.id == Some(id)) {
+            if !known.configured && known.address != address {
+                address.clone_into(&mut known.address);
+            }
+            return;
+        }
+        let same = |entry: &&mut Entry| entry.address == address;
+        if let Some(known) = self.entries.iter_mut().find(same) {
+            known.id = Some(id);
+            return;
+        }
+        let learned = self.entries.iter().filter(|entry| !entry.configured);
+        if learned.count() < NODES_MAX {
+            self.entries.push(Entry {
+                address: address.to_owned(),
+                id: Some(id),
+                configured: false,
+                failed_at: None,
+            });
+        }
+    }
+
+    /// Something was acknowledged or read: the next trouble starts from the beginning.
+    pub(crate) fn progress(&mut self) {
+        self.pauses = 0;
+        self.at_once = self.entries.len();
+    }
+
+    /// The node here failed: goes on to another one, at once while there are untried ones. Returns when to dial.
+    pub(crate) fn lost(&mut self, now: Time) -> Time {
+        self.distrust(now);
+        self.at = self.after_here(now);
+        self.at_once_or_later(now)
+    }
+
+    /// The node here may be as it should, but is not the one to talk to: goes on to another one after a pause.
+    pub(crate) fn elsewhere(&mut self, now: Time) -> Time {
+        self.at = self.after_here(now);
+        self.pause(now)
+    }
+
+    /// Goes to the node that `hint` gave.
+    pub(crate) fn towards(&mut self, leader: usize, now: Time) -> Time {
+        assert!(leader < self.entries.len(), "the hint is of this route");
+        self.at = leader;
+        self.at_once_or_later(now)
+    }
+
+    /// Where the named leader is, if that is known, is not here, and has not just failed.
+    pub(crate) fn hint(&self, leader: Option<NodeId>, now: Time) -> Option<usize> {
+        let leader = leader?;
+        let at = self
+            .entries
+            .iter()
+            .position(|entry| entry.id == Some(leader))?;
+        (at != self.at && self.trusted(at, now)).then_some(at)
+    }
+
+    /// The node here is not to be tried again soon.
+    pub(crate) fn distrust(&mut self, now: Time) {
+        let at = self.at;
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.failed_at = Some(now);
+        }
+    }
+
+    /// The end of the next pause: doubling, and between half of it and all of it by chance.
+    pub(crate) fn pause(&mut self, now: Time) -> Time {
+        let longest = PAUSE_NS_MIN
+            .saturating_mul(1 << self.pauses.min(16))
+            .min(PAUSE_NS_MAX);
+        self.pauses = self.pauses.saturating_add(1);
+        let half = longest / 2;
+        now.after(half + self.draw() % (half + 1))
+    }
+
+    fn at_once_or_later(&mut self, now: Time) -> Time {
+        if self.at_once == 0 {
+            return self.pause(now);
+        }
+        self.at_once -= 1;
+        now
+    }
+
+    /// The next entry in turn, those that just failed last.
+    fn after_here(&self, now: Time) -> usize {
+        let count = self.entries.len();
+        let turn = || (1..count).map(|step| (self.at + step) % count);
+        turn()
+            .find(|&at| self.trusted(at, now))
+            .or_else(|| turn().next())
+            .unwrap_or(self.at)
+    }
+
+    fn trusted(&self, at: usize, now: Time) -> bool {
+        let failed_at = self.entries.get(at).and_then(|entry| entry.failed_at);
+        failed_at.is_none_or(|failed_at| now.since(failed_at) >= DISTRUST_NS)
+    }
+
+    fn here(&self) -> &Entry {
+        self.entries
+            .get(self.at)
+            .expect("the position is always one of the entries, which are never removed")
+    }
+
+    /// SplitMix64: enough to keep clients from marching in step.
+    fn draw(&mut self) -> u64 {
+        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.chance ^ (self.chance >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn route(count: usize) -> Route {
+        let addresses: Vec<_> = (1..=count).map(|at| format!("node{at}:9000")).collect();
+        Route::new(&addresses, 7)
+    }
+
+    #[test]
+    fn a_full_round_of_failures_is_at_once_then_it_pauses_and_doubles() {
+        let mut route = route(3);
+        let now = Time(0);
+        let at_once: Vec<_> = (0..3).map(|_| route.lost(now)).collect();
+        assert_eq!(at_once, vec![now; 3]);
+        for longest in [10, 20, 40, 80, 160, 200, 200] {
+            let until = route.lost(now);
+            assert!(
+                until.0 >= longest * MS / 2 && until.0 <= longest * MS,
+                "{until} for a pause of {longest} ms"
+            );
+        }
+        route.progress();
+        assert_eq!(route.lost(now), now);
+    }
+
+    #[test]
+    fn nodes_that_just_failed_come_last() {
+        let mut route = route(3);
+        route.lost(Time(0));
+        assert_eq!(route.address(), "node2:9000");
+        route.elsewhere(Time(MS));
+        assert_eq!(
+            route.address(),
+            "node3:9000",
+            "node 1 has failed a moment ago"
+        );
+        route.elsewhere(Time(2 * MS));
+        assert_eq!(route.address(), "node2:9000");
+        route.elsewhere(Time(DISTRUST_NS));
+        route.elsewhere(Time(DISTRUST_NS));
+        assert_eq!(route.address(), "node1:9000", "it is trusted again");
+    }
+
+    #[test]
+    fn a_leader_that_just_failed_is_no_hint() {
+        let mut route = route(2);
+        route.learn(NodeId(1), &[]);
+        route.lost(Time(0));
+        route.learn(NodeId(2), &[(NodeId(1), "elsewhere:1".to_owned())]);
+        assert_eq!(route.hint(Some(NodeId(1)), Time(MS)), None);
+        assert_eq!(route.hint(Some(NodeId(1)), Time(DISTRUST_NS)), Some(0));
+        assert_eq!(
+            route.hint(Some(NodeId(2)), Time(DISTRUST_NS)),
+            None,
+            "we are there"
+        );
+        assert_eq!(route.hint(None, Time(DISTRUST_NS)), None);
+    }
+
+    #[test]
+    fn the_callers_addresses_stay_and_learned_ones_follow_the_nodes_word() {
+        let mut route = route(1);
+        let list = |port: u16| {
+            vec![
+                (NodeId(1), "inside:1".to_owned()),
+                (NodeId(2), format!("b:{port}")),
+            ]
+        };
+        route.learn(NodeId(1), &list(2));
+        route.learn(NodeId(1), &list(3));
+        assert_eq!(route.addresses(), ["node1:9000", "b:3"]);
+    }
+
+    #[test]
+    fn the_list_stays_bounded_whatever_nodes_say() {
+        let mut route = route(1);
+        for id in 2..100 {
+            route.learn(NodeId(1), &[(NodeId(id), format!("n:{id}"))]);
+        }
+        assert_eq!(route.addresses().len(), 1 + NODES_MAX);
+    }
+}
