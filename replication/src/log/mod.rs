@@ -1,5 +1,31 @@
 //! The log on the disk: segments, superblock, recovery, and reading back.
+//!
+//! Owns: the bytes of a group's files, and which of them are true. Never: a durable byte again, once it is written. Called by:
+//! the pipeline, and the commands that look at a log at rest. The specification is `docs/log-format.md`.
 
+mod error;
+mod event;
+mod format;
+mod inspect;
+#[expect(
+    clippy::module_inception,
+    reason = "the log's files are told by what is in them, and one is the log"
+)]
+mod log;
+mod recovery;
 mod replay;
+mod superblock;
 
+pub use error::{Damage, Fatal, FormatError, NotHere, ReadError, RecoveryError};
+pub use event::{From, GroupCommit, LogConfig, LogEvent, Place, Read, ReadRecords};
+pub use format::{
+    SECTOR_BYTES, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC, SegmentHeader, WRITE_BYTES_MAX,
+};
+pub use inspect::{Inspected, Summary, inspect, live_records};
+pub use log::Log;
+pub use recovery::{Cut, Recovery, recover};
 pub use replay::Replay;
+pub use superblock::{
+    COPIES, COPY_BYTES, Identity, LOG_VERSION, SUPERBLOCK_MAGIC, Superblock, format,
+    read_superblock,
+};
