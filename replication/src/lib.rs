@@ -10,4 +10,6 @@ extern crate alloc;
 pub mod buffer;
 pub mod lane;
 pub mod log;
+pub mod pipeline;
 pub mod seam;
+pub mod state;

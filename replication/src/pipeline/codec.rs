@@ -1,0 +1,239 @@
+//! Raft's messages as frames, and back.
+
+use alloc::vec::Vec;
+
+use quorate_raft::{Append, AppendReply, Message, Outcome, Run};
+use quorate_wire::peer::{AppendMessage, AppendReplyMessage, VoteMessage, VoteReplyMessage};
+use quorate_wire::{
+    FrameError, FrameHeader, FrameKind, GroupId, LogIndex, Position, SessionId, Term,
+};
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, IntoBytes};
+
+const DURABLE: u8 = 1;
+const CONFLICT: u8 = 2;
+
+/// Adds a message's frame to `head`; `records` bytes of records will follow it.
+pub(super) fn encode(message: &Message, group: GroupId, records: usize, head: &mut Vec<u8>) {
+    match message {
+        Message::PreVote { term, last } => {
+            frame(FrameKind::PreVote, &vote(*term, *last), group, 0, head)
+        }
+        Message::Vote { term, last } => frame(FrameKind::Vote, &vote(*term, *last), group, 0, head),
+        Message::PreVoteReply { term, granted } => {
+            frame(
+                FrameKind::PreVoteReply,
+                &vote_reply(*term, *granted),
+                group,
+                0,
+                head,
+            );
+        }
+        Message::VoteReply { term, granted } => {
+            frame(
+                FrameKind::VoteReply,
+                &vote_reply(*term, *granted),
+                group,
+                0,
+                head,
+            );
+        }
+        Message::Append(append) => frame(
+            FrameKind::Append,
+            &append_message(append),
+            group,
+            records,
+            head,
+        ),
+        Message::AppendReply(reply) => {
+            frame(FrameKind::AppendReply, &append_reply(reply), group, 0, head)
+        }
+    }
+}
+
+fn frame(
+    kind: FrameKind,
+    message: &impl AsMessage,
+    group: GroupId,
+    records: usize,
+    head: &mut Vec<u8>,
+) {
+    let message = message.message();
+    head.extend_from_slice(&FrameHeader::seal(kind, 0, group, &[message], records));
+    head.extend_from_slice(message);
+}
+
+/// A message's bytes.
+trait AsMessage {
+    fn message(&self) -> &[u8];
+}
+
+impl<T: IntoBytes + zerocopy::Immutable> AsMessage for T {
+    fn message(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+fn vote(term: Term, last: Position) -> VoteMessage {
+    VoteMessage {
+        term: U64::new(term.0),
+        last_term: U64::new(last.term.0),
+        last_index: U64::new(last.index.0),
+    }
+}
+
+fn vote_reply(term: Term, granted: bool) -> VoteReplyMessage {
+    VoteReplyMessage {
+        term: U64::new(term.0),
+        granted: u8::from(granted),
+        reserved: [0; 7],
+    }
+}
+
+fn append_message(append: &Append) -> AppendMessage {
+    AppendMessage {
+        term: U64::new(append.term.0),
+        session: U64::new(append.session.0),
+        round: U64::new(append.round),
+        previous_term: U64::new(append.previous.term.0),
+        previous_index: U64::new(append.previous.index.0),
+        commit: U64::new(append.commit.0),
+        entry_term: U64::new(append.entries.term.0),
+        entry_count: U32::new(append.entries.count),
+        reserved: U32::new(0),
+    }
+}
+
+fn append_reply(reply: &AppendReply) -> AppendReplyMessage {
+    let (outcome, index, hint) = match reply.outcome {
+        Outcome::Durable(index) => (DURABLE, index, Position::default()),
+        Outcome::Conflict { refused, hint } => (CONFLICT, refused, hint),
+    };
+    AppendReplyMessage {
+        term: U64::new(reply.term.0),
+        session: U64::new(reply.session.0),
+        round: U64::new(reply.round),
+        index: U64::new(index.0),
+        hint_term: U64::new(hint.term.0),
+        hint_index: U64::new(hint.index.0),
+        outcome,
+        reserved: [0; 7],
+    }
+}
+
+/// Reads a Raft message, or says that the frame is none.
+pub(super) fn decode(kind: FrameKind, message: &[u8]) -> Result<Message, FrameError> {
+    match kind {
+        FrameKind::PreVote => {
+            let (term, last) = read_vote(message);
+            Ok(Message::PreVote { term, last })
+        }
+        FrameKind::Vote => {
+            let (term, last) = read_vote(message);
+            Ok(Message::Vote { term, last })
+        }
+        FrameKind::PreVoteReply => {
+            let (term, granted) = read_vote_reply(message)?;
+            Ok(Message::PreVoteReply { term, granted })
+        }
+        FrameKind::VoteReply => {
+            let (term, granted) = read_vote_reply(message)?;
+            Ok(Message::VoteReply { term, granted })
+        }
+        FrameKind::Append => read_append(message),
+        FrameKind::AppendReply => read_append_reply(message),
+        FrameKind::Hello
+        | FrameKind::Produce
+        | FrameKind::Fetch
+        | FrameKind::Status
+        | FrameKind::PeerHello
+        | FrameKind::HelloReply
+        | FrameKind::ProduceReply
+        | FrameKind::FetchReply
+        | FrameKind::StatusReply
+        | FrameKind::Error => Err(FrameError::Kind {
+            kind: kind.to_byte(),
+            flags: 0,
+        }),
+    }
+}
+
+fn read<T: FromBytes>(message: &[u8]) -> T {
+    T::read_from_bytes(message).expect("the frame's gate has checked the length of the message")
+}
+
+fn read_vote(message: &[u8]) -> (Term, Position) {
+    let vote: VoteMessage = read(message);
+    let last = Position {
+        term: Term(vote.last_term.get()),
+        index: LogIndex(vote.last_index.get()),
+    };
+    (Term(vote.term.get()), last)
+}
+
+fn read_vote_reply(message: &[u8]) -> Result<(Term, bool), FrameError> {
+    let reply: VoteReplyMessage = read(message);
+    let granted = match reply.granted {
+        0 => false,
+        1 => true,
+        _ => {
+            return Err(FrameError::Invalid {
+                what: "a vote is granted, 1, or refused, 0",
+            });
+        }
+    };
+    Ok((Term(reply.term.get()), granted))
+}
+
+fn read_append(message: &[u8]) -> Result<Message, FrameError> {
+    let append: AppendMessage = read(message);
+    let (previous, count) = (append.previous_index.get(), append.entry_count.get());
+    if previous
+        .checked_add(u64::from(count))
+        .is_none_or(|last| last == u64::MAX)
+    {
+        return Err(FrameError::Invalid {
+            what: "the records run past the last index",
+        });
+    }
+    Ok(Message::Append(Append {
+        term: Term(append.term.get()),
+        session: SessionId(append.session.get()),
+        round: append.round.get(),
+        previous: Position {
+            term: Term(append.previous_term.get()),
+            index: LogIndex(previous),
+        },
+        entries: Run {
+            term: Term(append.entry_term.get()),
+            count,
+        },
+        commit: LogIndex(append.commit.get()),
+    }))
+}
+
+fn read_append_reply(message: &[u8]) -> Result<Message, FrameError> {
+    let reply: AppendReplyMessage = read(message);
+    let index = LogIndex(reply.index.get());
+    let outcome = match reply.outcome {
+        DURABLE => Outcome::Durable(index),
+        CONFLICT => Outcome::Conflict {
+            refused: index,
+            hint: Position {
+                term: Term(reply.hint_term.get()),
+                index: LogIndex(reply.hint_index.get()),
+            },
+        },
+        _ => {
+            return Err(FrameError::Invalid {
+                what: "the outcome is durable, 1, or conflict, 2",
+            });
+        }
+    };
+    Ok(Message::AppendReply(AppendReply {
+        term: Term(reply.term.get()),
+        session: SessionId(reply.session.get()),
+        round: reply.round.get(),
+        outcome,
+    }))
+}

@@ -1,0 +1,75 @@
+//! What a pipeline is told at its start.
+
+use alloc::vec::Vec;
+
+use quorate_wire::{ClusterName, DiskId, GroupId, NodeId};
+
+use crate::log::LogConfig;
+
+/// What a pipeline is told at its start.
+#[derive(Clone, Debug)]
+pub struct PipelineConfig {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// This node.
+    pub node: NodeId,
+    /// The group that the pipeline owns.
+    pub group: GroupId,
+    /// All nodes of the cluster, this one among them, by rising id.
+    pub nodes: Vec<NodeId>,
+    /// Identity for the data directory, should it have to be formatted: drawn at random by the caller.
+    pub fresh_disk: DiskId,
+    /// Seeds the election timeouts.
+    pub seed: u64,
+    /// This process, for the status.
+    pub process: u32,
+    /// The log's files.
+    pub log: LogConfig,
+    /// Raft's times, in nanoseconds: see [`quorate_raft::Config`].
+    pub heartbeat: u64,
+    /// See `heartbeat`.
+    pub election_min: u64,
+    /// See `heartbeat`.
+    pub election_max: u64,
+    /// Memory for the end of the log, in buffers of 1 MiB: 4 and up.
+    pub buffers: usize,
+}
+
+/// How long an open group waits for a busy disk before it is sealed and sent all the same, in nanoseconds.
+pub(super) const BATCH_WAIT: u64 = 1_000_000;
+
+/// Requests that one turn takes from the lanes, so that peers and disk get their turn too.
+pub(super) const INTAKE_MAX: usize = 4096;
+
+/// Records that may be in the log and not committed; beyond that, intake waits for the quorum.
+pub(super) const PENDING_RECORDS_MAX: usize = 65_536;
+
+/// Bytes of records in one append to a peer.
+pub(super) const APPEND_BYTES_MAX: u32 = 512 << 10;
+
+/// Bytes of records in flight to one peer.
+pub(super) const WINDOW_BYTES: u64 = 8 << 20;
+
+/// Appends in flight to one peer.
+pub(super) const WINDOW_APPENDS: usize = 64;
+
+/// Parts of one append: runs of records that lie apart in memory.
+pub(super) const APPEND_PARTS_MAX: usize = 28;
+
+/// How long an unanswered dial or an unready peer is left alone, in nanoseconds.
+pub(super) const DIAL_AGAIN: u64 = 50_000_000;
+
+/// How long a peer that was refused is left alone, in nanoseconds.
+pub(super) const REFUSED_AGAIN: u64 = 2_000_000_000;
+
+/// How long a connection may take to greet, in nanoseconds.
+pub(super) const GREETING_TIME: u64 = 2_000_000_000;
+
+/// Accepted connections that have not greeted yet.
+pub(super) const STRANGERS_MAX: usize = 16;
+
+/// Reads from the disk that are open at a time for consumers.
+pub(super) const READS_MAX: usize = 8;
+
+/// Fetches that wait for a record or for a read.
+pub(super) const FETCHES_WAITING_MAX: usize = 8192;

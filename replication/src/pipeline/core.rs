@@ -1,0 +1,320 @@
+//! The core's driver: steps Raft, and does what it asks.
+
+use quorate_raft::{Appended, Envelope, Input, Mark, Message, Output, Raft};
+use quorate_wire::limits::RECORD_BYTES_MAX;
+use quorate_wire::{
+    LogIndex, Position, RECORD_HEADER_BYTES, Record, RecordHeader, RecordKind, Time,
+};
+
+use super::accumulator::Maker;
+use super::config::{APPEND_PARTS_MAX, BATCH_WAIT};
+use super::{Note, Pipeline, codec};
+use crate::lane::Answer;
+use crate::log::{GroupCommit, Replay};
+use crate::seam::Seam;
+
+/// Records that a step may need.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Beside<'a> {
+    /// None.
+    Nothing,
+    /// These came with the message that is stepped.
+    Arrived(&'a [u8]),
+    /// So many bytes are at hand for the append that the step makes: in the scratch parts,
+    Cached(usize),
+    /// or here, read from the disk.
+    Read(&'a [u8]),
+}
+
+impl Pipeline {
+    /// Steps the core, if there is one.
+    pub(super) fn step(&mut self, input: Input, seam: &mut impl Seam) {
+        self.step_with(input, Beside::Nothing, seam);
+    }
+
+    /// Steps the core, with records beside the input.
+    pub(super) fn step_with(&mut self, input: Input, beside: Beside<'_>, seam: &mut impl Seam) {
+        let Some(raft) = &mut self.raft else { return };
+        let mut output = Self::take_scratch(&mut self.scratch.output);
+        output.clear();
+        raft.step(input, &mut output);
+        let (leads, last) = (raft.leads(), raft.last().index);
+        if self.led && !leads {
+            self.step_down(seam);
+        }
+        if !self.led && leads {
+            // From now on the open group holds only what this leader has not yet proposed.
+            self.seal();
+        }
+        self.led = leads;
+        self.obey(&mut output, beside, seam);
+        self.known = last;
+        self.scratch.output = output;
+    }
+
+    fn obey(&mut self, output: &mut Output, beside: Beside<'_>, seam: &mut impl Seam) {
+        self.notes.extend(output.notes.drain(..).map(Note::Raft));
+        if let Some(state) = output.hard_state {
+            self.log.store_hard_state(state, seam);
+        }
+        if let Some(appended) = output.append {
+            self.append_arrived(appended, beside);
+        }
+        if let Some(position) = output.noop {
+            self.noop_due = Some(position);
+        }
+        if let Some(commit) = output.commit {
+            self.commit(commit, seam);
+        }
+        for envelope in output.send.drain(..) {
+            self.post(&envelope, beside);
+        }
+        self.wants.append(&mut output.want);
+    }
+
+    /// A leader became a follower: what it had not yet proposed is gone, what it had may or may not be committed by others.
+    fn step_down(&mut self, seam: &mut impl Seam) {
+        let first = self.known.next();
+        self.accumulator.abandon();
+        if self.tail.last() >= first || self.tail.has_open() {
+            self.tail.abandon_open(first);
+        }
+        self.state.truncate(first);
+        self.state.forget_taken();
+        self.noop_due = None;
+        self.wants.clear();
+        self.fail_waiters(seam);
+    }
+
+    fn commit(&mut self, upto: LogIndex, seam: &mut impl Seam) {
+        self.state.commit(upto);
+        self.log.committed(upto);
+        let term = self.raft.as_ref().map_or_else(Default::default, Raft::term);
+        while self
+            .waiters
+            .front()
+            .is_some_and(|waiter| waiter.index <= upto)
+        {
+            let waiter = self.waiters.pop_front().expect("the front was just seen");
+            let answer = Answer::Produced {
+                base_offset: waiter.base_offset,
+                term,
+            };
+            Self::reply(waiter.ticket, answer, waiter.shard, seam);
+        }
+    }
+
+    /// Keeps the records that the core wants of those that arrived. Their chain and room were checked before.
+    fn append_arrived(&mut self, appended: Appended, beside: Beside<'_>) {
+        let Beside::Arrived(mut records) = beside else {
+            unreachable!("the core appends only what came beside a message")
+        };
+        if appended.truncates {
+            self.state.truncate(appended.first);
+            self.tail.truncate(appended.first);
+        }
+        // A leader that stepped down just now has given up the group in which room was found before.
+        assert!(
+            self.tail.reserve(records.len()).is_some(),
+            "room for all of them was found before"
+        );
+        while !records.is_empty() {
+            let (record, rest) =
+                Record::frame(records).expect("the records were checked when they arrived");
+            records = rest;
+            let index = record.header().index;
+            if index < appended.first || index > appended.last {
+                continue;
+            }
+            let size = record.bytes().len();
+            let room = self
+                .tail
+                .reserve(size)
+                .expect("room for all of them was asked for");
+            room.copy_from_slice(record.bytes());
+            self.tail.push(record.header());
+            self.state.append(&record);
+        }
+    }
+
+    /// Adds a message, with its records, to what goes out to a peer.
+    fn post(&mut self, envelope: &Envelope, beside: Beside<'_>) {
+        let group = self.config.group;
+        let parts = &mut self.scratch.parts;
+        let Some(link) = self
+            .links
+            .iter_mut()
+            .find(|link| link.up && link.peer == Some(envelope.to))
+        else {
+            return;
+        };
+        let carries =
+            matches!(&envelope.message, Message::Append(append) if append.entries.count > 0);
+        match beside {
+            Beside::Cached(bytes) if carries => {
+                link.push_head(|head| codec::encode(&envelope.message, group, bytes, head));
+                link.push_records(parts);
+            }
+            Beside::Read(records) if carries => link.push_head(|head| {
+                codec::encode(&envelope.message, group, records.len(), head);
+                head.extend_from_slice(records);
+            }),
+            Beside::Nothing | Beside::Arrived(_) | Beside::Cached(_) | Beside::Read(_) => {
+                assert!(!carries, "an append's records are at hand");
+                link.push_head(|head| codec::encode(&envelope.message, group, 0, head));
+            }
+        }
+    }
+
+    /// Asks the core what each peer shall be sent, until it wants nothing more that is in memory.
+    pub(super) fn gather(&mut self, seam: &mut impl Seam) {
+        self.step(Input::Gather, seam);
+        let mut at = 0;
+        while let Some(&want) = self.wants.get(at) {
+            let Some(link) = self
+                .links
+                .iter()
+                .find(|link| link.up && link.peer == Some(want.peer))
+            else {
+                self.wants.swap_remove(at);
+                continue;
+            };
+            // The open group is still being written to: only sealed ones are sent.
+            if !link.has_room() || want.first > self.tail.sealed() {
+                at += 1;
+                continue;
+            }
+            self.wants.swap_remove(at);
+            if want.first < self.tail.first() {
+                self.read_for_peer(want, seam);
+                continue;
+            }
+            let bytes_max = usize::try_from(want.bytes_max).expect("32 bits fit into a size");
+            self.scratch.parts.clear();
+            let (last, bytes) = self.tail.gather(
+                (want.first, want.last.min(self.tail.sealed())),
+                bytes_max.min(RECORD_BYTES_MAX),
+                APPEND_PARTS_MAX,
+                &mut self.scratch.parts,
+            );
+            let ready = Input::Ready {
+                peer: want.peer,
+                session: want.session,
+                first: want.first,
+                last,
+                bytes: u32::try_from(bytes).expect("an append is bounded"),
+            };
+            self.step_with(ready, Beside::Cached(bytes), seam);
+            self.scratch.parts.clear();
+            self.step(Input::Gather, seam);
+        }
+    }
+
+    /// Appends the no-op that begins this leader's term, once there is room.
+    pub(super) fn settle_noop(&mut self, seam: &mut impl Seam) {
+        let Some(position) = self.noop_due else {
+            return;
+        };
+        if !self.tail.open_has_room(RECORD_HEADER_BYTES) {
+            self.seal();
+        }
+        let Some(room) = self.tail.reserve(RECORD_HEADER_BYTES) else {
+            return;
+        };
+        let maker = Maker {
+            group: self.config.group,
+            position,
+            wall: seam.wall(),
+        };
+        let header = maker.stamp(RecordKind::Noop, 0, &[], &self.state);
+        room.copy_from_slice(&header);
+        let header = RecordHeader::parse(&header).expect("a header stamped just now is sound");
+        self.tail.push(&header);
+        self.state.append_own(&header, core::iter::empty());
+        self.noop_due = None;
+        self.seal();
+    }
+
+    /// Seals the open group if the disk is free, or if it has waited long enough: then its records go to the peers, and to
+    /// the disk when that is free again.
+    pub(super) fn seal_due(&mut self, now: Time, seam: &mut impl Seam) {
+        let free = !self.log.writing() && !self.tail.has_sealed();
+        let late = self
+            .accumulator
+            .since()
+            .is_some_and(|since| now.since(since) >= BATCH_WAIT);
+        if free || late {
+            self.close_record(seam);
+            self.propose(seam);
+            self.seal();
+        }
+    }
+
+    /// Closes the open record, if there is one.
+    pub(super) fn close_record(&mut self, seam: &mut impl Seam) {
+        if self.accumulator.is_open() {
+            let term = self
+                .raft
+                .as_ref()
+                .expect("a record is open while leading")
+                .term();
+            let position = Position {
+                term,
+                index: self.state.last().next(),
+            };
+            let maker = Maker {
+                group: self.config.group,
+                position,
+                wall: seam.wall(),
+            };
+            self.accumulator
+                .close(&maker, &mut self.tail, &mut self.state);
+        }
+    }
+
+    /// Tells the core of the closed records. They are in the open group, which is sealed next.
+    pub(super) fn propose(&mut self, seam: &mut impl Seam) {
+        while self.led && self.noop_due.is_none() && self.known < self.state.last() {
+            self.step(Input::Propose, seam);
+        }
+    }
+
+    /// Seals the open group, if it holds anything.
+    pub(super) fn seal(&mut self) {
+        if let Some(raft) = &self.raft
+            && self.tail.has_open()
+        {
+            // A new leader's core counts the no-op before it is here.
+            let mark = Mark {
+                last: self.tail.last(),
+                ..raft.mark()
+            };
+            self.tail.seal(mark);
+            self.accumulator.sealed();
+        }
+    }
+
+    /// Hands the next group to the log, if it is free.
+    pub(super) fn write_due(&mut self, seam: &mut impl Seam) {
+        let fits = self
+            .tail
+            .next_write()
+            .is_some_and(|bytes| self.log.fits(bytes));
+        if self.log.writing() || !fits {
+            return;
+        }
+        let (bytes, places, mark) = self
+            .tail
+            .next_sealed()
+            .expect("there is a next write")
+            .into_parts();
+        let commit = GroupCommit {
+            bytes,
+            records: &places,
+            mark,
+            commit: self.state.applied(),
+        };
+        self.log.write(commit, seam);
+        self.tail.recycle(places);
+    }
+}

@@ -1,0 +1,140 @@
+//! What the disk has done.
+
+use quorate_raft::{Config, Input, Raft, Recovered, Want};
+use quorate_wire::{LogIndex, Position};
+
+use super::config::{APPEND_BYTES_MAX, WINDOW_APPENDS, WINDOW_BYTES};
+use super::core::Beside;
+use super::fetch::ReadFor;
+use super::{Note, Pipeline};
+use crate::log::{Fatal, From, LogEvent, Read, ReadRecords};
+use crate::seam::Seam;
+
+impl Pipeline {
+    /// Tells the log and the core what has become durable, and hands out what was read.
+    pub(super) fn reap_disk(&mut self, seam: &mut impl Seam) -> Result<(), Fatal> {
+        let mut done = Self::take_scratch(&mut self.scratch.done);
+        let mut events = Self::take_scratch(&mut self.scratch.log);
+        seam.completed(&mut done);
+        for done in done.drain(..) {
+            self.log.completed(done, seam, &mut events)?;
+        }
+        for event in events.drain(..) {
+            self.on_log(event, seam)?;
+        }
+        self.scratch.done = done;
+        self.scratch.log = events;
+        Ok(())
+    }
+
+    fn on_log(&mut self, event: LogEvent, seam: &mut impl Seam) -> Result<(), Fatal> {
+        match event {
+            LogEvent::Durable(mark) => self.step(Input::LogDurable { mark }, seam),
+            LogEvent::HardStateDurable { version } => {
+                self.step(Input::HardStateDurable { version }, seam)
+            }
+            LogEvent::MembersDurable => self.begin(seam),
+            LogEvent::RoomMade => {
+                if core::mem::take(&mut self.disk_full) {
+                    self.notes.push(Note::RoomMade);
+                }
+            }
+            LogEvent::DiskFull => {
+                if !core::mem::replace(&mut self.disk_full, true) {
+                    self.notes.push(Note::DiskFull);
+                }
+            }
+            LogEvent::ReadVoid { token } => self.read_void(token, seam),
+            LogEvent::Read { token, result } => {
+                // Bytes that were durable have changed: this copy is not whole, and must not pass for it.
+                let records = result.map_err(Fatal::from)?;
+                match self.fetches.read_done(token) {
+                    ReadFor::Fetch(fetch) => self.fetched(fetch, &records, seam),
+                    ReadFor::Peer(want) => self.read_for_peer_done(want, &records, seam),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The members are written down: the group begins.
+    fn begin(&mut self, seam: &mut impl Seam) {
+        if self.raft.is_some() {
+            return;
+        }
+        self.membership
+            .formed(self.log.superblock().members.clone());
+        self.notes.push(Note::Formed);
+        self.start_raft(Recovered::default(), seam.now());
+        for (peer, disk) in self.peers_up() {
+            self.step(Input::PeerUp { peer, disk }, seam);
+        }
+        self.greet_all();
+    }
+
+    /// Creates the core.
+    pub(super) fn start_raft(&mut self, recovered: Recovered, now: quorate_wire::Time) {
+        assert!(
+            recovered.commit == self.state.applied(),
+            "recovery applies what it knows to be committed"
+        );
+        self.known = recovered.last;
+        let config = Config {
+            id: self.config.node,
+            voters: self.membership.members().to_vec(),
+            heartbeat: self.config.heartbeat,
+            election_min: self.config.election_min,
+            election_max: self.config.election_max,
+            append_bytes_max: APPEND_BYTES_MAX,
+            window_bytes: WINDOW_BYTES,
+            window_appends: WINDOW_APPENDS,
+            seed: self.config.seed,
+        };
+        self.raft = Some(Raft::new(config, recovered, now));
+    }
+
+    /// Reads what a peer wants and the memory has no more.
+    pub(super) fn read_for_peer(&mut self, want: Want, seam: &mut impl Seam) {
+        let token = self.fetches.open(ReadFor::Peer(want));
+        let read = Read {
+            token,
+            from: From::Index(want.first),
+            through: want.last,
+            bytes_max: usize::try_from(want.bytes_max).expect("32 bits fit into a size"),
+            one_term: true,
+        };
+        if self.log.read(read, seam).is_err() {
+            self.read_void(token, seam);
+        }
+    }
+
+    /// A read found its records gone: the leader that wanted them for a peer leads no more, or will want others.
+    pub(super) fn read_void(&mut self, token: u64, seam: &mut impl Seam) {
+        match self.fetches.read_done(token) {
+            ReadFor::Peer(want) => self.wants.push(want),
+            ReadFor::Fetch(fetch) => self.unreadable(fetch, seam),
+        }
+    }
+
+    fn read_for_peer_done(&mut self, want: Want, records: &ReadRecords, seam: &mut impl Seam) {
+        let bytes = u32::try_from(records.bytes.len()).expect("a read is bounded");
+        let expected = self.raft.as_ref().and_then(|raft| raft.term_at(want.first));
+        let read = Position {
+            term: records.term,
+            index: records.first,
+        };
+        assert!(
+            expected == Some(read.term) && read.index == want.first,
+            "the log holds what the core knows"
+        );
+        let last: LogIndex = records.last;
+        let ready = Input::Ready {
+            peer: want.peer,
+            session: want.session,
+            first: want.first,
+            last,
+            bytes,
+        };
+        self.step_with(ready, Beside::Read(&records.bytes), seam);
+    }
+}

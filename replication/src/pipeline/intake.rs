@@ -1,0 +1,205 @@
+//! What the shards ask.
+
+use quorate_raft::Raft;
+use quorate_wire::{ErrorCode, LogIndex, Offset, Time};
+
+use super::Pipeline;
+use super::config::{INTAKE_MAX, PENDING_RECORDS_MAX};
+use crate::lane::{Answer, Ask, ProducedChunk, Refusal, Request, ShardId, Ticket};
+use crate::seam::Seam;
+use crate::state::Verdict;
+
+/// A produced chunk whose record is not yet committed.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) index: LogIndex,
+    pub(super) base_offset: Offset,
+    pub(super) shard: ShardId,
+    pub(super) ticket: Ticket,
+}
+
+impl Pipeline {
+    /// Takes requests until the lanes are empty, or one finds no room, or the turn has done its share. Returns whether more
+    /// may wait.
+    pub(super) fn take_requests(&mut self, now: Time, seam: &mut impl Seam) -> bool {
+        for _ in 0..INTAKE_MAX {
+            let Some((shard, request)) = self.held.take().or_else(|| seam.take()) else {
+                return false;
+            };
+            let Request { ticket, ask } = request;
+            match ask {
+                Ask::Greet => {
+                    let leader = self.leader();
+                    Self::reply(ticket, Answer::Greeting { leader }, shard, seam);
+                }
+                Ask::Status => {
+                    let status = Answer::Status(self.status());
+                    Self::reply(ticket, status, shard, seam);
+                }
+                Ask::Fetch {
+                    offset,
+                    bytes_max,
+                    wait,
+                } => {
+                    self.fetch(shard, ticket, (offset, bytes_max), now.after(wait), seam);
+                }
+                Ask::Produce(chunk) => {
+                    if let Some(chunk) = self.produce(shard, ticket, chunk, now, seam) {
+                        self.held = Some((
+                            shard,
+                            Request {
+                                ticket,
+                                ask: Ask::Produce(chunk),
+                            },
+                        ));
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Appends a chunk if it is new, and answers it otherwise. Gives it back if there is no room for it now.
+    fn produce(
+        &mut self,
+        shard: ShardId,
+        ticket: Ticket,
+        chunk: ProducedChunk,
+        now: Time,
+        seam: &mut impl Seam,
+    ) -> Option<ProducedChunk> {
+        if let Some(refusal) = self.cannot_serve() {
+            Self::refuse(ticket, refusal, shard, seam);
+            return None;
+        }
+        let id = chunk.id;
+        let refusal = match self.state.judge(&id) {
+            Verdict::New => return self.append_chunk(shard, ticket, chunk, now, seam),
+            Verdict::Committed(base_offset) => {
+                let term = self.raft.as_ref().map_or_else(Default::default, Raft::term);
+                Self::reply(ticket, Answer::Produced { base_offset, term }, shard, seam);
+                return None;
+            }
+            Verdict::Taken => {
+                let known = self
+                    .state
+                    .pending_offset(&id)
+                    .or_else(|| self.accumulator.offset(&id));
+                match known {
+                    Some(base_offset) => {
+                        let index = self.open_index();
+                        self.waiters.push_back(Waiter {
+                            index,
+                            base_offset,
+                            shard,
+                            ticket,
+                        });
+                        return None;
+                    }
+                    None => Refusal::new(ErrorCode::SequenceTooOld),
+                }
+            }
+            Verdict::Gap { expected } => Refusal {
+                expected: expected.0,
+                ..Refusal::new(ErrorCode::SequenceGap)
+            },
+            Verdict::Fenced { epoch } => Refusal {
+                expected: u64::from(epoch.0),
+                ..Refusal::new(ErrorCode::EpochFenced)
+            },
+            Verdict::TooOld => Refusal::new(ErrorCode::SequenceTooOld),
+            Verdict::Unknown => Refusal::new(ErrorCode::ProducerUnknown),
+            Verdict::Full => Refusal::new(ErrorCode::ProducersFull),
+        };
+        Self::refuse(ticket, refusal, shard, seam);
+        None
+    }
+
+    /// Why this node takes no chunks at all now, if so.
+    fn cannot_serve(&self) -> Option<Refusal> {
+        let Some(raft) = &self.raft else {
+            return Some(Refusal::new(ErrorCode::Forming));
+        };
+        if raft.serves() {
+            let full = self.disk_full
+                && self
+                    .tail
+                    .next_write()
+                    .is_some_and(|bytes| !self.log.fits(bytes));
+            return full.then(|| Refusal {
+                retry_after_ms: 1000,
+                ..Refusal::new(ErrorCode::DiskFull)
+            });
+        }
+        let code = if raft.leads() {
+            ErrorCode::LeaderNotReady
+        } else {
+            ErrorCode::NotLeader
+        };
+        Some(Refusal {
+            leader: raft.leader(),
+            ..Refusal::new(code)
+        })
+    }
+
+    fn append_chunk(
+        &mut self,
+        shard: ShardId,
+        ticket: Ticket,
+        chunk: ProducedChunk,
+        now: Time,
+        seam: &mut impl Seam,
+    ) -> Option<ProducedChunk> {
+        if self.state.pending() >= PENDING_RECORDS_MAX {
+            return Some(chunk);
+        }
+        let size = chunk.bytes.len();
+        if self.accumulator.is_full_for(size) {
+            self.close_record(seam);
+        }
+        if !self.tail.open_has_room(self.accumulator.needs(size)) {
+            self.close_record(seam);
+            self.propose(seam);
+            self.seal();
+        }
+        let needs = self.accumulator.needs(size);
+        let Some(room) = self.tail.reserve(needs) else {
+            return Some(chunk);
+        };
+        let base_offset = self.accumulator.next_offset(&self.state);
+        self.accumulator
+            .push(chunk.id, &chunk.bytes, base_offset, room, now);
+        self.state.take(&chunk.id);
+        let index = self.open_index();
+        self.waiters.push_back(Waiter {
+            index,
+            base_offset,
+            shard,
+            ticket,
+        });
+        None
+    }
+
+    /// Index of the open record, or of the last one if none is open.
+    fn open_index(&self) -> LogIndex {
+        let last = self.state.last();
+        if self.accumulator.is_open() {
+            last.next()
+        } else {
+            last
+        }
+    }
+
+    /// Tells everyone who waits for a commit that this node cannot promise it any more.
+    pub(super) fn fail_waiters(&mut self, seam: &mut impl Seam) {
+        let leader = self.leader();
+        for waiter in self.waiters.drain(..) {
+            let refusal = Refusal {
+                leader,
+                ..Refusal::new(ErrorCode::LeadershipLost)
+            };
+            Self::refuse(waiter.ticket, refusal, waiter.shard, seam);
+        }
+    }
+}

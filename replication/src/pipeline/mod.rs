@@ -1,0 +1,168 @@
+//! The pipeline: one Raft group's whole way from the lanes to the disks and back, one turn at a time.
+//!
+//! ```text
+//! lanes -> intake -> accumulator -> tail --+--> log (own disk)
+//!   ^                                      +--> links (peers)
+//!   |                                                |
+//!   +------ waiters <- state <- commit <- raft <-----+
+//! ```
+//!
+//! A turn reads what completed, takes what is asked, and ends by asking for one write and one send a peer. Whatever comes
+//! while the disk writes becomes the next write: the group commit adapts to the disk. Owns: the group. Never: blocks.
+
+mod accumulator;
+mod codec;
+mod config;
+mod core;
+mod disk;
+mod fetch;
+mod intake;
+mod link;
+mod membership;
+mod note;
+mod peers;
+mod start;
+mod status;
+mod tail;
+
+use ::core::mem;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use quorate_raft::{Input, Output, Raft, Want};
+use quorate_wire::{LogIndex, NodeId, Position, Time};
+
+use crate::lane::{Answer, Refusal, Reply, Request, ShardId, Ticket};
+use crate::log::{Fatal, Log, LogEvent};
+use crate::seam::{NetworkEvent, Part, Seam, StorageDone};
+use crate::state::State;
+use accumulator::Accumulator;
+use fetch::Fetches;
+use intake::Waiter;
+use link::Link;
+use membership::Membership;
+use tail::Tail;
+
+pub use config::PipelineConfig;
+pub use note::{Note, Weight};
+pub use start::{StartError, Started};
+
+/// What a turn tells its driver.
+#[derive(Debug)]
+pub enum Turn {
+    /// There is more to do at once.
+    Again,
+    /// Nothing to do until something completes, a lane is filled, or this moment comes.
+    IdleUntil(Time),
+    /// The node must stop, with this reason and its exit status.
+    Stop(Fatal),
+}
+
+/// One group's pipeline. See the module's description.
+#[derive(Debug)]
+pub struct Pipeline {
+    config: PipelineConfig,
+    membership: Membership,
+    /// Absent while the group is forming.
+    raft: Option<Raft>,
+    log: Log,
+    state: State,
+    tail: Tail,
+    accumulator: Accumulator,
+    /// The record that this leader still owes its term, while the tail has no room for it.
+    noop_due: Option<Position>,
+    /// Whether this node led when the core was last asked.
+    led: bool,
+    /// The last record that the core knows.
+    known: LogIndex,
+    /// What peers are waiting for.
+    wants: Vec<Want>,
+    waiters: VecDeque<Waiter>,
+    fetches: Fetches,
+    /// A request that found no room. Nothing else is taken from the lanes until it has.
+    held: Option<(ShardId, Request)>,
+    disk_full: bool,
+    links: Vec<Link>,
+    dials: Vec<peers::Dial>,
+    notes: Vec<Note>,
+    scratch: Scratch,
+}
+
+/// Memory that is used in every turn and holds nothing between turns.
+#[derive(Debug, Default)]
+struct Scratch {
+    done: Vec<StorageDone>,
+    network: Vec<NetworkEvent>,
+    log: Vec<LogEvent>,
+    output: Output,
+    parts: Vec<Part>,
+}
+
+impl Pipeline {
+    /// One turn: everything that can be done now.
+    pub fn turn(&mut self, seam: &mut impl Seam) -> Turn {
+        match self.try_turn(seam) {
+            Ok(turn) => turn,
+            Err(fatal) => Turn::Stop(fatal),
+        }
+    }
+
+    fn try_turn(&mut self, seam: &mut impl Seam) -> Result<Turn, Fatal> {
+        let now = seam.now();
+        self.reap_disk(seam)?;
+        self.reap_network(now, seam);
+        // After the messages that have arrived: a late turn must not start an election that a waiting heartbeat prevents.
+        self.step(Input::Tick { now }, seam);
+        self.settle_noop(seam);
+        let more = self.take_requests(now, seam);
+        self.seal_due(now, seam);
+        self.write_due(seam);
+        self.gather(seam);
+        self.fetch_due(now, seam);
+        self.dial_due(now, seam);
+        self.log.tend(now, seam);
+        for link in &mut self.links {
+            link.flush(seam);
+        }
+        if more {
+            Ok(Turn::Again)
+        } else {
+            Ok(Turn::IdleUntil(self.deadline()))
+        }
+    }
+
+    /// Moves what happened since the last call to the end of `notes`.
+    pub fn take_notes(&mut self, notes: &mut Vec<Note>) {
+        notes.append(&mut self.notes);
+    }
+
+    fn deadline(&self) -> Time {
+        let raft = self.raft.as_ref().map(Raft::deadline);
+        let batch = self
+            .accumulator
+            .since()
+            .map(|since| since.after(config::BATCH_WAIT));
+        let network = self.network_deadline();
+        let fetch = self.fetches.deadline();
+        [raft, batch, network, fetch]
+            .into_iter()
+            .flatten()
+            .fold(self.log.deadline(), Time::min)
+    }
+
+    fn reply(ticket: Ticket, answer: Answer, shard: ShardId, seam: &mut impl Seam) {
+        seam.put(shard, Reply { ticket, answer });
+    }
+
+    fn refuse(ticket: Ticket, refusal: Refusal, shard: ShardId, seam: &mut impl Seam) {
+        Self::reply(ticket, Answer::Refused(refusal), shard, seam);
+    }
+
+    fn leader(&self) -> Option<NodeId> {
+        self.raft.as_ref().and_then(Raft::leader)
+    }
+
+    fn take_scratch<T: Default>(slot: &mut T) -> T {
+        mem::take(slot)
+    }
+}

@@ -1,0 +1,184 @@
+//! What happened in a pipeline that is worth a line of the node's log.
+
+use alloc::string::String;
+use core::fmt;
+
+use quorate_raft::Note as RaftNote;
+use quorate_wire::{ErrorCode, FrameError, NodeId};
+
+/// Something worth telling. The pipeline does not log; the engine maps notes to `tracing`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// From the core.
+    Raft(RaftNote),
+    /// The conversation with a peer has begun.
+    PeerUp {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// The conversation with a peer has ended.
+    PeerDown {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// A connection was refused.
+    Refused {
+        /// Who it said it was.
+        peer: Option<NodeId>,
+        /// Why.
+        code: ErrorCode,
+    },
+    /// A peer refused this node.
+    RefusedBy {
+        /// Which.
+        peer: Option<NodeId>,
+        /// Why, if it gave a code that this build knows.
+        code: Option<ErrorCode>,
+        /// Its sentence.
+        text: String,
+    },
+    /// A peer sent what no peer should send; the connection ends.
+    BadFrame {
+        /// Which.
+        peer: Option<NodeId>,
+        /// What is wrong.
+        error: FrameError,
+    },
+    /// A peer sent records that do not fit the log; the connection ends.
+    BadRecords {
+        /// Which.
+        peer: NodeId,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// All nodes have met: the group is formed, and elects.
+    Formed,
+    /// There is no room for further records.
+    DiskFull,
+    /// There is room again.
+    RoomMade,
+}
+
+/// How much a note matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Of use to who looks into Raft.
+    Detail,
+    /// Part of a healthy life.
+    Event,
+    /// Somebody should look.
+    Trouble,
+}
+
+impl Note {
+    /// How much it matters.
+    #[must_use]
+    pub fn weight(&self) -> Weight {
+        match self {
+            Self::Raft(note) => match note {
+                RaftNote::BecameLeader { .. }
+                | RaftNote::Follows { .. }
+                | RaftNote::Truncated { .. } => Weight::Event,
+                RaftNote::LostQuorum { .. } | RaftNote::WrongDisk { .. } => Weight::Trouble,
+                RaftNote::AsksPreVote { .. }
+                | RaftNote::Campaigns { .. }
+                | RaftNote::Voted { .. }
+                | RaftNote::IgnoredStranger { .. }
+                | RaftNote::IgnoredSession { .. }
+                | RaftNote::IgnoredTerm { .. }
+                | RaftNote::SticksToLeader { .. } => Weight::Detail,
+            },
+            Self::PeerUp { .. } | Self::PeerDown { .. } | Self::Formed | Self::RoomMade => {
+                Weight::Event
+            }
+            Self::Refused { .. }
+            | Self::RefusedBy { .. }
+            | Self::BadFrame { .. }
+            | Self::BadRecords { .. }
+            | Self::DiskFull => Weight::Trouble,
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Raft(note) => raft(*note, f),
+            Self::PeerUp { peer } => write!(f, "connected with node {peer}"),
+            Self::PeerDown { peer } => write!(f, "lost the connection with node {peer}"),
+            Self::Refused {
+                peer: Some(peer),
+                code,
+            } => write!(f, "refused node {peer}: {code}"),
+            Self::Refused { peer: None, code } => {
+                write!(f, "refused a connection on the peer port: {code}")
+            }
+            Self::RefusedBy { peer, code, text } => {
+                write!(f, "refused by node {}: ", peer.map_or(0, |peer| peer.0))?;
+                match code {
+                    Some(code) => write!(f, "{code}: {text}"),
+                    None => write!(f, "{text}"),
+                }
+            }
+            Self::BadFrame {
+                peer: Some(peer),
+                error,
+            } => write!(f, "node {peer} sent a bad frame: {error}"),
+            Self::BadFrame { peer: None, error } => {
+                write!(f, "a bad frame on the peer port: {error}")
+            }
+            Self::BadRecords { peer, why } => {
+                write!(f, "node {peer} sent records that do not fit: {why}")
+            }
+            Self::Formed => write!(f, "all nodes have met: the group is formed"),
+            Self::DiskFull => write!(
+                f,
+                "the disk is full: new events are refused until there is room"
+            ),
+            Self::RoomMade => write!(f, "the log has room"),
+        }
+    }
+}
+
+fn raft(note: RaftNote, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match note {
+        RaftNote::AsksPreVote { term } => {
+            write!(f, "asks whether an election in term {term} would be won")
+        }
+        RaftNote::Campaigns { term } => write!(f, "campaigns in term {term}"),
+        RaftNote::BecameLeader { term } => write!(f, "leads in term {term}"),
+        RaftNote::Follows {
+            term,
+            leader: Some(leader),
+        } => write!(f, "follows node {leader} in term {term}"),
+        RaftNote::Follows { term, leader: None } => write!(f, "follows nobody yet in term {term}"),
+        RaftNote::LostQuorum { term } => {
+            write!(f, "heard from no majority: leads no more in term {term}")
+        }
+        RaftNote::Voted { term, candidate } => {
+            write!(f, "voted for node {candidate} in term {term}")
+        }
+        RaftNote::Truncated { first } => write!(
+            f,
+            "records from index {first} on are void: the leader's differ"
+        ),
+        RaftNote::WrongDisk { peer } => {
+            write!(f, "node {peer} came with another disk: it takes no part")
+        }
+        RaftNote::IgnoredStranger { from } => {
+            write!(f, "ignored a message of node {from}, which takes no part")
+        }
+        RaftNote::IgnoredSession { from, session } => {
+            write!(
+                f,
+                "ignored an answer of node {from} in the old session {session}"
+            )
+        }
+        RaftNote::IgnoredTerm { from, term } => {
+            write!(f, "ignored a message of node {from} in the old term {term}")
+        }
+        RaftNote::SticksToLeader { candidate } => {
+            write!(f, "refused node {candidate}: the leader lives")
+        }
+    }
+}

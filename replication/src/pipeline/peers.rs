@@ -1,0 +1,475 @@
+//! The conversations with the peers: dialling, greeting, and what their frames say.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use quorate_raft::{Append, Input, Message, Raft};
+use quorate_wire::client::{ErrorMessage, error_text};
+use quorate_wire::peer::{Member, PeerHello};
+use quorate_wire::{
+    DiskId, ErrorCode, Frame, FrameError, FrameHeader, FrameKind, NodeId, Record, Time,
+};
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::config::{DIAL_AGAIN, GREETING_TIME, REFUSED_AGAIN, STRANGERS_MAX};
+use super::core::Beside;
+use super::link::Link;
+use super::{Note, Pipeline, codec};
+use crate::seam::{LinkId, NetworkEvent, Seam};
+
+/// A peer that this node dials: of two nodes, the one with the greater id does.
+#[derive(Debug)]
+pub(super) struct Dial {
+    pub(super) peer: NodeId,
+    /// When to dial next.
+    pub(super) at: Time,
+    /// A dial is open.
+    pub(super) dialling: bool,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// It was taken.
+    Yes,
+    /// There is no room for its records now: it stays unread.
+    NoRoom,
+    /// The connection ends.
+    Close,
+}
+
+impl Pipeline {
+    /// Takes what has happened to the links.
+    pub(super) fn reap_network(&mut self, now: Time, seam: &mut impl Seam) {
+        let mut events = Self::take_scratch(&mut self.scratch.network);
+        seam.happened(&mut events);
+        for event in events.drain(..) {
+            self.on_network(event, now, seam);
+        }
+        self.scratch.network = events;
+        self.read_stalled(seam);
+    }
+
+    fn on_network(&mut self, event: NetworkEvent, now: Time, seam: &mut impl Seam) {
+        match event {
+            NetworkEvent::Accepted { link } => {
+                if self.links.iter().filter(|link| !link.up).count() >= STRANGERS_MAX {
+                    seam.close(link);
+                    return;
+                }
+                let mut link = Link::new(link, None, now);
+                link.receive(seam);
+                self.links.push(link);
+            }
+            NetworkEvent::Connected { peer, link } => {
+                self.dialled(peer, now);
+                let mut link = Link::new(link, Some(peer), now);
+                link.receive(seam);
+                self.links.push(link);
+                self.greet(self.links.len() - 1);
+            }
+            NetworkEvent::ConnectFailed { peer } => self.dialled(peer, now.after(DIAL_AGAIN)),
+            NetworkEvent::Received {
+                link,
+                receive,
+                bytes,
+            } => {
+                if let Some(at) = self.position(link) {
+                    if let Some(link) = self.links.get_mut(at) {
+                        link.received(receive, bytes);
+                    }
+                    self.read(at, seam);
+                }
+            }
+            NetworkEvent::Sent { link, send } => {
+                if let Some(link) = self.links.iter_mut().find(|known| known.id == link) {
+                    link.sent(send);
+                    if link.closing {
+                        seam.close(link.id);
+                    }
+                }
+            }
+            NetworkEvent::Closed { link } => {
+                if let Some(at) = self.position(link) {
+                    self.closed(at, now, seam);
+                }
+            }
+        }
+    }
+
+    fn position(&self, link: LinkId) -> Option<usize> {
+        self.links.iter().position(|known| known.id == link)
+    }
+
+    fn dialled(&mut self, peer: NodeId, again: Time) {
+        if let Some(dial) = self.dials.iter_mut().find(|dial| dial.peer == peer) {
+            (dial.dialling, dial.at) = (false, again);
+        }
+    }
+
+    fn closed(&mut self, at: usize, now: Time, seam: &mut impl Seam) {
+        let link = self.links.swap_remove(at);
+        let Some(peer) = link.peer else { return };
+        if link.up {
+            self.lost(peer, seam);
+        }
+        if link.dialled {
+            // A peer that went away may be back at once; one that refused will not change its mind so soon.
+            let wait = if link.up { 0 } else { DIAL_AGAIN };
+            let earlier = self
+                .dials
+                .iter()
+                .find(|dial| dial.peer == peer)
+                .map_or(Time(0), |dial| dial.at);
+            self.dialled(peer, now.after(wait).max(earlier));
+        }
+    }
+
+    fn lost(&mut self, peer: NodeId, seam: &mut impl Seam) {
+        self.notes.push(Note::PeerDown { peer });
+        self.step(Input::PeerDown { peer }, seam);
+    }
+
+    /// Dials who is due, and gives up on who does not greet.
+    pub(super) fn dial_due(&mut self, now: Time, seam: &mut impl Seam) {
+        for dial in &mut self.dials {
+            let linked = self.links.iter().any(|link| link.peer == Some(dial.peer));
+            if !dial.dialling && !linked && dial.at <= now {
+                dial.dialling = true;
+                seam.connect(dial.peer);
+            }
+        }
+        for link in &mut self.links {
+            if !link.up && !link.closing && now.since(link.since) >= GREETING_TIME {
+                link.closing = true;
+                seam.close(link.id);
+            }
+        }
+    }
+
+    /// When [`Pipeline::dial_due`] has something to do.
+    pub(super) fn network_deadline(&self) -> Option<Time> {
+        let linked = |peer| self.links.iter().any(|link| link.peer == Some(peer));
+        let dials = self
+            .dials
+            .iter()
+            .filter(|dial| !dial.dialling && !linked(dial.peer))
+            .map(|dial| dial.at);
+        let strangers = self.links.iter().filter(|link| !link.up && !link.closing);
+        dials
+            .chain(strangers.map(|link| link.since.after(GREETING_TIME)))
+            .min()
+    }
+
+    /// The peers that have greeted, with their disks.
+    pub(super) fn peers_up(&self) -> Vec<(NodeId, DiskId)> {
+        self.links
+            .iter()
+            .filter(|link| link.up)
+            .filter_map(|link| Some((link.peer?, link.disk?)))
+            .collect()
+    }
+
+    /// Greets everyone again: the group has formed.
+    pub(super) fn greet_all(&mut self) {
+        for at in 0..self.links.len() {
+            if self.links.get(at).is_some_and(|link| link.up) {
+                self.greet(at);
+            }
+        }
+    }
+
+    fn greet(&mut self, at: usize) {
+        let Some(link) = self.links.get_mut(at) else {
+            return;
+        };
+        let Some(peer) = link.peer else { return };
+        let (hello, members) = self.membership.hello(peer);
+        let body: [&[u8]; 2] = [hello.as_bytes(), members.as_bytes()];
+        let header = FrameHeader::seal(FrameKind::PeerHello, 0, self.config.group, &body, 0);
+        link.push_head(|head| {
+            head.extend_from_slice(&header);
+            body.iter().for_each(|part| head.extend_from_slice(part));
+        });
+    }
+
+    /// Reads on where a link's records had no room.
+    fn read_stalled(&mut self, seam: &mut impl Seam) {
+        for at in 0..self.links.len() {
+            self.read(at, seam);
+        }
+    }
+
+    /// Reads a link's whole frames, and waits for more.
+    fn read(&mut self, at: usize, seam: &mut impl Seam) {
+        let Some(mut inbox) = self.links.get_mut(at).and_then(Link::take_inbox) else {
+            return;
+        };
+        let end = loop {
+            if self.links.get(at).is_none_or(|link| link.closing) {
+                break Taken::Close;
+            }
+            let frame = match Frame::parse(inbox.unread()) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break Taken::Yes,
+                Err(error) => {
+                    self.bad_frame(at, error, seam);
+                    break Taken::Close;
+                }
+            };
+            match self.on_frame(at, &frame, seam) {
+                Taken::Yes => {
+                    let bytes = frame.bytes();
+                    inbox.read(bytes);
+                }
+                end @ (Taken::NoRoom | Taken::Close) => break end,
+            }
+        };
+        let Some(link) = self.links.get_mut(at) else {
+            return;
+        };
+        link.put_inbox(inbox);
+        if end == Taken::Yes {
+            link.receive(seam);
+        }
+    }
+
+    fn on_frame(&mut self, at: usize, frame: &Frame<'_>, seam: &mut impl Seam) -> Taken {
+        let Some(link) = self.links.get(at) else {
+            return Taken::Close;
+        };
+        if frame.header.group != self.config.group {
+            self.refuse_link(at, ErrorCode::GroupUnknown, seam);
+            return Taken::Close;
+        }
+        match (frame.header.kind, link.peer) {
+            (FrameKind::PeerHello, _) => self.on_hello(at, frame, seam),
+            (FrameKind::Error, peer) => {
+                let message = ErrorMessage::read_from_bytes(frame.message)
+                    .expect("the gate checked its length");
+                let code = ErrorCode::from_number(message.code.get());
+                self.notes.push(Note::RefusedBy {
+                    peer,
+                    code,
+                    text: error_text(frame.tail).to_string(),
+                });
+                self.leave_alone(peer, seam.now());
+                self.close(at, seam);
+                Taken::Close
+            }
+            (kind, Some(peer)) if link.up => match codec::decode(kind, frame.message) {
+                Ok(message) => self.on_message(at, peer, message, frame.tail, seam),
+                Err(error) => {
+                    self.bad_frame(at, error, seam);
+                    Taken::Close
+                }
+            },
+            (_, _) => {
+                self.refuse_link(at, ErrorCode::HelloExpected, seam);
+                Taken::Close
+            }
+        }
+    }
+
+    fn on_hello(&mut self, at: usize, frame: &Frame<'_>, seam: &mut impl Seam) -> Taken {
+        let hello = PeerHello::read_from_bytes(frame.message).expect("the gate checked its length");
+        let members = match Member::parse_all(frame.tail, hello.member_count) {
+            Ok(members) => members,
+            Err(error) => {
+                self.bad_frame(at, error, seam);
+                return Taken::Close;
+            }
+        };
+        let Some(link) = self.links.get(at) else {
+            return Taken::Close;
+        };
+        let (known, was_up, dialled) = (link.peer, link.up, link.dialled);
+        let judged = self.membership.greeted(&hello, members);
+        let greeted = match judged {
+            Ok(greeted) if known.is_none_or(|known| known == greeted.peer) => greeted,
+            Ok(_) => {
+                self.refuse_link(at, ErrorCode::NodeMismatch, seam);
+                return Taken::Close;
+            }
+            Err(refused) => {
+                self.notes.push(Note::Refused {
+                    peer: refused.peer,
+                    code: refused.code,
+                });
+                self.refuse_link(at, refused.code, seam);
+                return Taken::Close;
+            }
+        };
+        if let Some(members) = greeted.forms {
+            self.log.store_members(&members, seam);
+        }
+        if was_up {
+            return Taken::Yes;
+        }
+        self.replace_older(at, greeted.peer, seam);
+        if let Some(link) = self.links.get_mut(at) {
+            (link.peer, link.disk, link.up) = (Some(greeted.peer), Some(greeted.disk), true);
+        }
+        if !dialled {
+            self.greet(at);
+        }
+        self.notes.push(Note::PeerUp { peer: greeted.peer });
+        self.step(
+            Input::PeerUp {
+                peer: greeted.peer,
+                disk: greeted.disk,
+            },
+            seam,
+        );
+        Taken::Yes
+    }
+
+    /// A peer that connects again has lost its older connection, whether this side has noticed or not.
+    fn replace_older(&mut self, newer: usize, peer: NodeId, seam: &mut impl Seam) {
+        for at in 0..self.links.len() {
+            let older = self
+                .links
+                .get(at)
+                .is_some_and(|link| at != newer && link.peer == Some(peer) && link.up);
+            if older {
+                self.close(at, seam);
+            }
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        at: usize,
+        peer: NodeId,
+        message: Message,
+        records: &[u8],
+        seam: &mut impl Seam,
+    ) -> Taken {
+        let Some(raft) = &self.raft else {
+            return Taken::Yes;
+        };
+        if let Message::Append(append) = &message
+            && append.term >= raft.term()
+            && append.entries.count > 0
+        {
+            if !self.has_room(records.len()) {
+                return Taken::NoRoom;
+            }
+            if let Err(why) = self.check_records(append, records) {
+                self.notes.push(Note::BadRecords { peer, why });
+                self.refuse_link(at, ErrorCode::MessageInvalid, seam);
+                return Taken::Close;
+            }
+        }
+        self.step_with(
+            Input::Message {
+                from: peer,
+                message,
+            },
+            Beside::Arrived(records),
+            seam,
+        );
+        Taken::Yes
+    }
+
+    fn has_room(&mut self, bytes: usize) -> bool {
+        // A leader's open group holds what is not yet proposed: it is never sealed here.
+        if !self.led && !self.tail.open_has_room(bytes) {
+            self.seal();
+        }
+        self.tail.open_has_room(bytes) && self.tail.reserve(bytes).is_some()
+    }
+
+    /// Whether the records are what the message says, each sound, chained to each other and to this log where they meet.
+    fn check_records(&self, append: &Append, mut records: &[u8]) -> Result<(), &'static str> {
+        let at = append.previous.index;
+        let meets = self.raft.as_ref().and_then(|raft: &Raft| raft.term_at(at))
+            == Some(append.previous.term);
+        let mut chain = if meets {
+            self.state.header_crc(at)
+        } else {
+            None
+        };
+        let (mut index, mut offset) = (at, None);
+        while !records.is_empty() {
+            let (record, rest) = Record::parse(records).map_err(|_| "a record is not sound")?;
+            let header = record.header();
+            index = index.next();
+            if header.index != index
+                || header.term != append.entries.term
+                || header.group != self.config.group
+            {
+                return Err("a record is not the one that the message announces");
+            }
+            if chain.is_some_and(|crc| crc != header.previous) {
+                return Err("a record does not follow the one before it");
+            }
+            if offset.is_some_and(|offset| offset != header.base_offset) {
+                return Err("the offsets have a gap");
+            }
+            (chain, offset, records) = (Some(header.header_crc), Some(header.next_offset()), rest);
+        }
+        if index == at.plus(u64::from(append.entries.count)) {
+            Ok(())
+        } else {
+            Err("records are missing or too many")
+        }
+    }
+
+    fn bad_frame(&mut self, at: usize, error: FrameError, seam: &mut impl Seam) {
+        let peer = self.links.get(at).and_then(|link| link.peer);
+        self.notes.push(Note::BadFrame { peer, error });
+        self.refuse_link(at, error.code(), seam);
+    }
+
+    /// Says why, and ends the connection.
+    fn refuse_link(&mut self, at: usize, code: ErrorCode, seam: &mut impl Seam) {
+        let Some(link) = self.links.get_mut(at) else {
+            return;
+        };
+        let message = ErrorMessage {
+            code: U16::new(code.number()),
+            reserved: U16::new(0),
+            leader: U32::new(0),
+            retry_after_ms: U32::new(0),
+            reserved_too: U32::new(0),
+            expected: U64::new(0),
+        };
+        let body: [&[u8]; 2] = [message.as_bytes(), code.name().as_bytes()];
+        let header = FrameHeader::seal(FrameKind::Error, 0, self.config.group, &body, 0);
+        link.push_head(|head| {
+            head.extend_from_slice(&header);
+            body.iter().for_each(|part| head.extend_from_slice(part));
+        });
+        link.flush(seam);
+        let peer = link.peer;
+        self.leave_alone(peer, seam.now());
+        self.close(at, seam);
+    }
+
+    fn leave_alone(&mut self, peer: Option<NodeId>, now: Time) {
+        if let Some(dial) = self.dials.iter_mut().find(|dial| Some(dial.peer) == peer) {
+            dial.at = now.after(REFUSED_AGAIN);
+        }
+    }
+
+    /// Ends a connection: at once if nothing is being sent, else when that is out.
+    fn close(&mut self, at: usize, seam: &mut impl Seam) {
+        let Some(link) = self.links.get_mut(at) else {
+            return;
+        };
+        let was_up = core::mem::replace(&mut link.up, false);
+        if !link.closing {
+            link.closing = true;
+            if !link.sending() {
+                seam.close(link.id);
+            }
+        }
+        if let Some(peer) = link.peer
+            && was_up
+        {
+            self.lost(peer, seam);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The start of a pipeline: recovery, or the formatting of a fresh data directory.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use quorate_raft::VOTERS_MAX;
+use quorate_wire::{ErrorCode, LogIndex, Time};
+
+use super::config::PipelineConfig;
+use super::membership::Membership;
+use super::peers::Dial;
+use super::tail::Tail;
+use super::{Accumulator, Fetches, Pipeline, Scratch};
+use crate::log::{self, Cut, Identity, RecoveryError, Superblock};
+use crate::seam::{Files, FilesError};
+use crate::state::State;
+
+/// What the start found.
+#[derive(Debug)]
+pub struct Started {
+    /// The data directory was empty, and has been formatted.
+    pub formatted: bool,
+    /// The last record.
+    pub last: LogIndex,
+    /// Bytes of log.
+    pub bytes: u64,
+    /// A torn tail that was cut.
+    pub cut: Option<Cut>,
+}
+
+/// Why a pipeline cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The files cannot be read or are damaged.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    /// The data directory cannot be formatted.
+    #[error("the data directory cannot be formatted: {0}")]
+    Format(FilesError),
+    /// The data directory belongs to somebody else.
+    #[error("the data directory belongs to {whose}")]
+    Foreign {
+        /// Its stable code.
+        code: ErrorCode,
+        /// To whom.
+        whose: alloc::string::String,
+    },
+}
+
+impl StartError {
+    /// Its stable code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Recovery(error) => error.code(),
+            Self::Format(_) => ErrorCode::DataUnwritable,
+            Self::Foreign { code, .. } => *code,
+        }
+    }
+}
+
+impl Pipeline {
+    /// Recovers a group from its files, or formats them if there are none. `now` is the pipeline's clock.
+    ///
+    /// # Errors
+    /// The files are damaged, cannot be read or written, or belong to another cluster or node.
+    ///
+    /// # Panics
+    /// The configuration is out of its bounds: the caller has checked it.
+    pub fn start<F: Files>(
+        files: &mut F,
+        config: PipelineConfig,
+        now: Time,
+    ) -> Result<(Self, Started), StartError> {
+        assert!(
+            (1..=VOTERS_MAX).contains(&config.nodes.len()),
+            "a group has one to seven nodes"
+        );
+        assert!(
+            config.nodes.contains(&config.node),
+            "a node is one of its cluster's"
+        );
+        assert!(
+            config.buffers >= 4,
+            "one buffer fills, one is written, one is sent, one is spare"
+        );
+        let formatted = Self::claim(files, &config)?;
+        let mut state = State::default();
+        let recovery = log::recover(files, config.log, &mut state)?;
+        let Superblock {
+            identity, members, ..
+        } = &recovery.superblock;
+        let membership = Membership::new(
+            config.cluster,
+            (config.node, identity.disk),
+            config.nodes.clone(),
+            members.clone(),
+        );
+        let last = recovery.raft.last;
+        let dials = config.nodes.iter().filter(|&&node| node < config.node);
+        let mut pipeline = Self {
+            membership,
+            raft: None,
+            state,
+            tail: Tail::new(config.buffers, last),
+            accumulator: Accumulator::default(),
+            noop_due: None,
+            led: false,
+            known: last,
+            wants: Vec::new(),
+            waiters: VecDeque::new(),
+            fetches: Fetches::default(),
+            held: None,
+            disk_full: false,
+            links: Vec::new(),
+            dials: dials
+                .map(|&peer| Dial {
+                    peer,
+                    at: now,
+                    dialling: false,
+                })
+                .collect(),
+            notes: Vec::new(),
+            scratch: Scratch::default(),
+            log: recovery.log,
+            config,
+        };
+        if !pipeline.membership.members().is_empty() {
+            pipeline.start_raft(recovery.raft, now);
+        }
+        let started = Started {
+            formatted,
+            last,
+            bytes: pipeline.log.bytes(),
+            cut: recovery.cut,
+        };
+        Ok((pipeline, started))
+    }
+
+    /// Makes sure that the files are this node's: formats them if there are none. Returns whether it did.
+    fn claim<F: Files>(files: &mut F, config: &PipelineConfig) -> Result<bool, StartError> {
+        use alloc::format;
+        let Some(found) = log::read_superblock(files)? else {
+            let (cluster, node, group, disk) =
+                (config.cluster, config.node, config.group, config.fresh_disk);
+            let fresh = Superblock::fresh(Identity {
+                cluster,
+                node,
+                group,
+                disk,
+            });
+            log::format(files, &fresh).map_err(StartError::Format)?;
+            return Ok(true);
+        };
+        let Identity { cluster, node, .. } = found.identity;
+        if cluster != config.cluster {
+            let whose = format!("cluster {cluster}, not to cluster {}", config.cluster);
+            return Err(StartError::Foreign {
+                code: ErrorCode::DataOfAnotherCluster,
+                whose,
+            });
+        }
+        if node != config.node {
+            let whose = format!("node {node}, not to node {}", config.node);
+            return Err(StartError::Foreign {
+                code: ErrorCode::DataOfAnotherNode,
+                whose,
+            });
+        }
+        Ok(false)
+    }
+}

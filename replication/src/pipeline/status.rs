@@ -1,0 +1,40 @@
+//! How the node is, for whoever asks.
+
+use alloc::boxed::Box;
+
+use quorate_raft::RoleName;
+use quorate_wire::client::StatusReply;
+use zerocopy::little_endian::{U32, U64};
+
+use super::Pipeline;
+
+impl Pipeline {
+    /// How the node is now.
+    pub(super) fn status(&self) -> Box<StatusReply> {
+        let raft = self.raft.as_ref();
+        let role = raft.map_or(0, |raft| match raft.role() {
+            RoleName::Follower => 1,
+            RoleName::Candidate => 2,
+            RoleName::Leader => 3,
+        });
+        let peers_up = self.links.iter().filter(|link| link.up).count();
+        Box::new(StatusReply {
+            cluster: self.config.cluster.to_bytes(),
+            node: U32::new(self.config.node.0),
+            leader: U32::new(self.leader().map_or(0, |leader| leader.0)),
+            term: U64::new(raft.map_or(0, |raft| raft.term().0)),
+            last_index: U64::new(self.state.last().0),
+            durable_index: U64::new(raft.map_or(0, |raft| raft.durable().0)),
+            commit_index: U64::new(self.state.applied().0),
+            committed: U64::new(self.state.committed().0),
+            digest: U64::new(self.state.digest()),
+            log_bytes: U64::new(self.log.bytes()),
+            producers: U64::new(u64::try_from(self.state.producers()).expect("a count fits")),
+            process: U32::new(self.config.process),
+            role,
+            serves: u8::from(raft.is_some_and(quorate_raft::Raft::serves)),
+            peers_up: u8::try_from(peers_up).unwrap_or(u8::MAX),
+            reserved: 0,
+        })
+    }
+}

@@ -1,0 +1,234 @@
+//! The state that the log replicates: which chunks are in, where, and a digest of it all. Equal on every node at equal index.
+//!
+//!   applied            pending
+//!   |####committed####|~~~appended, may become void~~~|
+//!
+//! Owns: deduplication, the committed offset, the digest. Never: reads a clock; expiry and order come from the log alone.
+//! Called by: recovery (as [`Replay`]), the group (append, commit), the accumulator (whether a chunk is new).
+
+mod producer;
+
+use alloc::collections::VecDeque;
+
+use hashbrown::HashMap;
+use quorate_wire::{ChunkId, LogIndex, Offset, ProducerId, Record, RecordHeader};
+
+use crate::log::Replay;
+use producer::Producer;
+pub use producer::Verdict;
+
+/// Most producers that a group knows.
+pub const PRODUCERS_MAX: usize = 100_000;
+
+/// A record that is in the log and not known to be committed.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    index: LogIndex,
+    header_crc: u32,
+    body_crc: u32,
+    next_offset: Offset,
+    log_time: u64,
+    /// How many of `State::chunks` are its own.
+    chunks: usize,
+}
+
+/// The replicated state, and what is pending of it.
+#[derive(Debug, Default)]
+pub struct State {
+    producers: HashMap<ProducerId, Producer>,
+    pending: VecDeque<Pending>,
+    /// The chunks of all pending records, in order, each with the offset of its first event.
+    chunks: VecDeque<(ChunkId, Offset)>,
+    applied: Applied,
+}
+
+/// What the applied records amount to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Applied {
+    index: LogIndex,
+    header_crc: u32,
+    next_offset: Offset,
+    log_time: u64,
+    digest: u64,
+}
+
+impl State {
+    /// The last applied record.
+    #[must_use]
+    pub fn applied(&self) -> LogIndex {
+        self.applied.index
+    }
+
+    /// Offset after the last applied event.
+    #[must_use]
+    pub fn committed(&self) -> Offset {
+        self.applied.next_offset
+    }
+
+    /// Digest of the state at [`State::applied`].
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.applied.digest
+    }
+
+    /// The log's last record, pending ones included.
+    #[must_use]
+    pub fn last(&self) -> LogIndex {
+        self.pending
+            .back()
+            .map_or(self.applied.index, |record| record.index)
+    }
+
+    /// Offset after the log's last event.
+    #[must_use]
+    pub fn next_offset(&self) -> Offset {
+        self.pending
+            .back()
+            .map_or(self.applied.next_offset, |record| record.next_offset)
+    }
+
+    /// Log time of the log's last record.
+    #[must_use]
+    pub fn log_time(&self) -> u64 {
+        self.pending
+            .back()
+            .map_or(self.applied.log_time, |record| record.log_time)
+    }
+
+    /// How many records are pending.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// How many producers are known.
+    #[must_use]
+    pub fn producers(&self) -> usize {
+        self.producers.len()
+    }
+
+    /// `header_crc` of a record that the next one could follow: the last applied one, or a pending one. Zero before the log.
+    #[must_use]
+    pub fn header_crc(&self, index: LogIndex) -> Option<u32> {
+        if index == self.applied.index {
+            return Some(self.applied.header_crc);
+        }
+        let first = self.pending.front()?.index;
+        let at = usize::try_from(index.0.checked_sub(first.0)?).ok()?;
+        self.pending.get(at).map(|record| record.header_crc)
+    }
+
+    /// Whether a leader shall append this chunk, given everything that is applied or that it has appended itself.
+    #[must_use]
+    pub fn judge(&self, id: &ChunkId) -> Verdict {
+        let Some(producer) = self.producers.get(&id.producer) else {
+            return match id.first.0 {
+                0 if self.producers.len() >= PRODUCERS_MAX => Verdict::Full,
+                0 => Verdict::New,
+                _ => Verdict::Unknown,
+            };
+        };
+        producer.judge(id)
+    }
+
+    /// A leader has taken this new chunk: the next one of its producer must follow it.
+    pub fn take(&mut self, id: &ChunkId) {
+        self.producers.entry(id.producer).or_default().take(id);
+    }
+
+    /// Offset of a chunk that is pending.
+    #[must_use]
+    pub fn pending_offset(&self, id: &ChunkId) -> Option<Offset> {
+        self.chunks
+            .iter()
+            .rev()
+            .find(|(pending, _)| pending == id)
+            .map(|&(_, offset)| offset)
+    }
+
+    /// Appends a record that was made here, of these chunks.
+    pub fn append_own(
+        &mut self,
+        header: &RecordHeader,
+        chunks: impl Iterator<Item = (ChunkId, Offset)>,
+    ) {
+        assert!(
+            header.index == self.last().next(),
+            "records are appended in order"
+        );
+        let before = self.chunks.len();
+        self.chunks.extend(chunks);
+        self.pending.push_back(Pending {
+            index: header.index,
+            header_crc: header.header_crc,
+            body_crc: header.body_crc,
+            next_offset: header.next_offset(),
+            log_time: header.log_time,
+            chunks: self.chunks.len() - before,
+        });
+    }
+
+    /// Forgets what a leader has taken and not seen committed: it leads no more. The records stay pending, as any follower's.
+    pub fn forget_taken(&mut self) {
+        self.producers.retain(|_, producer| producer.forget_taken());
+    }
+
+    fn apply(&mut self, record: Pending) {
+        for (id, offset) in self.chunks.drain(..record.chunks) {
+            self.producers
+                .entry(id.producer)
+                .or_default()
+                .commit(&id, offset);
+        }
+        let fingerprint = u64::from(record.header_crc) << 32 | u64::from(record.body_crc);
+        self.applied = Applied {
+            index: record.index,
+            header_crc: record.header_crc,
+            next_offset: record.next_offset,
+            log_time: record.log_time,
+            digest: mix(self.applied.digest ^ mix(fingerprint)),
+        };
+    }
+}
+
+impl Replay for State {
+    fn append(&mut self, record: &Record<'_>) {
+        self.append_own(
+            record.header(),
+            record.chunks().map(|(offset, chunk)| (chunk.id(), offset)),
+        );
+    }
+
+    fn truncate(&mut self, first: LogIndex) {
+        assert!(
+            first > self.applied.index,
+            "a committed record is never void"
+        );
+        while self
+            .pending
+            .back()
+            .is_some_and(|record| record.index >= first)
+        {
+            let void = self.pending.pop_back().expect("the back was just seen");
+            self.chunks.truncate(self.chunks.len() - void.chunks);
+        }
+    }
+
+    fn commit(&mut self, upto: LogIndex) {
+        while self
+            .pending
+            .front()
+            .is_some_and(|record| record.index <= upto)
+        {
+            let record = self.pending.pop_front().expect("the front was just seen");
+            self.apply(record);
+        }
+    }
+}
+
+/// The finalizer of splitmix64 (Steele et al. 2014): spreads each bit of a fingerprint over all of the digest.
+const fn mix(value: u64) -> u64 {
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}

@@ -1,0 +1,152 @@
+//! What the group knows of one producer: enough to tell a retry from a new chunk, and to give the retry its first offset.
+
+use alloc::collections::VecDeque;
+
+use quorate_wire::{ChunkId, Epoch, Offset, Sequence};
+
+/// What is to be done with a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Append it.
+    New,
+    /// It is committed: its first event has this offset.
+    Committed(Offset),
+    /// It is appended, and not yet committed.
+    Taken,
+    /// A chunk before it is missing.
+    Gap {
+        /// The sequence that comes next.
+        expected: Sequence,
+    },
+    /// A newer incarnation of the producer has been seen.
+    Fenced {
+        /// Its epoch.
+        epoch: Epoch,
+    },
+    /// Its offset is no longer known, or it overlaps what is known.
+    TooOld,
+    /// Its producer is not known, and it is not the producer's first chunk.
+    Unknown,
+    /// No further producers fit.
+    Full,
+}
+
+/// Runs that are kept: at least as many chunks as a client may have in flight, since it may retry them all.
+const RUNS_MAX: usize = quorate_wire::limits::WINDOW_REQUESTS_MAX;
+
+/// Committed events whose sequences and offsets both have no gap.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    first: Sequence,
+    events: u64,
+    offset: Offset,
+}
+
+/// One producer.
+#[derive(Debug, Default)]
+pub(super) struct Producer {
+    /// The newest incarnation of which a chunk is committed.
+    epoch: Epoch,
+    /// The sequence after its last committed event.
+    next: Sequence,
+    /// Its latest committed events, oldest first.
+    runs: VecDeque<Run>,
+    /// What this node, as leader, has appended beyond that. No part of the replicated state.
+    taken: Option<Taken>,
+}
+
+/// The end of what a leader has appended of a producer.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    epoch: Epoch,
+    next: Sequence,
+    /// Appended chunks that are not yet committed.
+    open: u32,
+}
+
+impl Producer {
+    pub(super) fn judge(&self, id: &ChunkId) -> Verdict {
+        let (epoch, next) = self
+            .taken
+            .map_or((self.epoch, self.next), |taken| (taken.epoch, taken.next));
+        if id.epoch < epoch {
+            return Verdict::Fenced { epoch };
+        }
+        if id.epoch > epoch {
+            return if id.first.0 == 0 {
+                Verdict::New
+            } else {
+                Verdict::Gap {
+                    expected: Sequence(0),
+                }
+            };
+        }
+        if id.first == next {
+            return Verdict::New;
+        }
+        if id.first > next {
+            return Verdict::Gap { expected: next };
+        }
+        if id.epoch > self.epoch || id.first >= self.next {
+            return Verdict::Taken;
+        }
+        self.find(id).map_or(Verdict::TooOld, Verdict::Committed)
+    }
+
+    fn find(&self, id: &ChunkId) -> Option<Offset> {
+        let at = self
+            .runs
+            .partition_point(|run| run.first <= id.first)
+            .checked_sub(1)?;
+        let run = self.runs.get(at)?;
+        let skip = id.first.0 - run.first.0;
+        (skip + u64::from(id.events) <= run.events).then(|| run.offset.plus(skip))
+    }
+
+    pub(super) fn take(&mut self, id: &ChunkId) {
+        let open = self.taken.map_or(0, |taken| taken.open);
+        self.taken = Some(Taken {
+            epoch: id.epoch,
+            next: id.next(),
+            open: open + 1,
+        });
+    }
+
+    pub(super) fn commit(&mut self, id: &ChunkId, offset: Offset) {
+        if id.epoch > self.epoch {
+            self.runs.clear();
+            self.epoch = id.epoch;
+        }
+        self.next = id.next();
+        match self.runs.back_mut() {
+            Some(run)
+                if run.first.plus(run.events) == id.first
+                    && run.offset.plus(run.events) == offset =>
+            {
+                run.events += u64::from(id.events);
+            }
+            Some(_) | None => {
+                if self.runs.len() == RUNS_MAX {
+                    self.runs.pop_front();
+                }
+                self.runs.push_back(Run {
+                    first: id.first,
+                    events: u64::from(id.events),
+                    offset,
+                });
+            }
+        }
+        if let Some(taken) = &mut self.taken {
+            taken.open = taken.open.saturating_sub(1);
+            if taken.open == 0 {
+                self.taken = None;
+            }
+        }
+    }
+
+    /// Whether anything is left to remember once the leader's own appends are forgotten.
+    pub(super) fn forget_taken(&mut self) -> bool {
+        self.taken = None;
+        !self.runs.is_empty()
+    }
+}
