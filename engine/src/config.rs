@@ -184,7 +184,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    fn new(sentence: impl Into<String>) -> Self {
+    pub(crate) fn new(sentence: impl Into<String>) -> Self {
         Self {
             sentence: sentence.into(),
         }
@@ -296,7 +296,10 @@ struct NodeText {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged, expecting = "`pin` takes \"auto\", \"off\" or a list of cores")]
+#[serde(
+    untagged,
+    expecting = "`pin` takes \"auto\", \"off\" or a list of cores"
+)]
 enum PinText {
     Word(PinWord),
     Cores(Vec<usize>),
@@ -467,7 +470,8 @@ fn check_address(
     let address = address.unwrap_or_else(|| format!("127.0.0.1:{}", port_base + id));
     let fits = address.len() <= ADDRESS_BYTES_MAX
         && split_address(&address).is_some_and(|(host, _)| {
-            !host.is_empty() && (!host.contains(':') || host.starts_with('[') && host.ends_with(']'))
+            !host.is_empty()
+                && (!host.contains(':') || host.starts_with('[') && host.ends_with(']'))
         });
     if fits {
         Ok(address)
@@ -488,10 +492,30 @@ pub(crate) fn split_address(address: &str) -> Option<(&str, u16)> {
 fn check_limits(limits: &Limits) -> Result<(), ConfigError> {
     let chunk = CHUNK_BYTES_MAX;
     within("limits.connections", limits.connections, 1, 65_536)?;
-    within("limits.connection_bytes", limits.connection_bytes, chunk, 1 << 30)?;
-    within("limits.connection_requests", limits.connection_requests, 1, 65_536)?;
-    within("limits.connection_fetches", limits.connection_fetches, 1, 256)?;
-    within("limits.connection_output_bytes", limits.connection_output_bytes, 4 << 20, 1 << 30)?;
+    within(
+        "limits.connection_bytes",
+        limits.connection_bytes,
+        chunk,
+        1 << 30,
+    )?;
+    within(
+        "limits.connection_requests",
+        limits.connection_requests,
+        1,
+        65_536,
+    )?;
+    within(
+        "limits.connection_fetches",
+        limits.connection_fetches,
+        1,
+        256,
+    )?;
+    within(
+        "limits.connection_output_bytes",
+        limits.connection_output_bytes,
+        4 << 20,
+        1 << 30,
+    )?;
     within("limits.shard_requests", limits.shard_requests, 1, 1 << 20)?;
     within("limits.shard_fetches", limits.shard_fetches, 1, 8192)?;
     within("limits.shard_bytes", limits.shard_bytes, chunk, 1 << 36)?;
@@ -503,8 +527,18 @@ fn check_limits(limits: &Limits) -> Result<(), ConfigError> {
 
 fn check_raft(raft: &RaftConfig) -> Result<(), ConfigError> {
     within("raft.heartbeat_ms", raft.heartbeat_ms, 1, 10_000)?;
-    within("raft.election_min_ms", raft.election_min_ms, 2 * raft.heartbeat_ms, 60_000)?;
-    within("raft.election_max_ms", raft.election_max_ms, raft.election_min_ms + 1, 120_000)
+    within(
+        "raft.election_min_ms",
+        raft.election_min_ms,
+        2 * raft.heartbeat_ms,
+        60_000,
+    )?;
+    within(
+        "raft.election_max_ms",
+        raft.election_max_ms,
+        raft.election_min_ms + 1,
+        120_000,
+    )
 }
 
 fn within<T: PartialOrd + fmt::Display>(

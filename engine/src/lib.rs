@@ -4,4 +4,6 @@
 //! Called by: the command line.
 
 pub mod clock;
+pub mod config;
 pub mod lane;
+pub mod pin;
