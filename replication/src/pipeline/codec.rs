@@ -237,3 +237,99 @@ fn read_append_reply(message: &[u8]) -> Result<Message, FrameError> {
         outcome,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_wire::Frame;
+
+    use super::*;
+
+    fn position(term: u64, index: u64) -> Position {
+        Position {
+            term: Term(term),
+            index: LogIndex(index),
+        }
+    }
+
+    #[test]
+    fn every_message_comes_back_as_it_went() {
+        let (term, session, round) = (Term(7), SessionId(3), 99);
+        let reply = |outcome| {
+            Message::AppendReply(AppendReply {
+                term,
+                session,
+                round,
+                outcome,
+            })
+        };
+        let messages = [
+            Message::PreVote {
+                term,
+                last: position(6, 41),
+            },
+            Message::PreVoteReply {
+                term,
+                granted: true,
+            },
+            Message::Vote {
+                term,
+                last: position(6, 41),
+            },
+            Message::VoteReply {
+                term,
+                granted: false,
+            },
+            Message::Append(Append {
+                term,
+                session,
+                round,
+                previous: position(5, 40),
+                entries: Run {
+                    term: Term(6),
+                    count: 2,
+                },
+                commit: LogIndex(39),
+            }),
+            reply(Outcome::Durable(LogIndex(41))),
+            reply(Outcome::Conflict {
+                refused: LogIndex(40),
+                hint: position(4, 38),
+            }),
+        ];
+        for message in messages {
+            let mut bytes = Vec::new();
+            encode(&message, GroupId(0), 0, &mut bytes);
+            let frame = Frame::parse(&bytes).expect("sound").expect("whole");
+            assert_eq!(decode(frame.header.kind, frame.message), Ok(message));
+        }
+    }
+
+    #[test]
+    fn fields_out_of_range_are_refused() {
+        let append = Append {
+            term: Term(1),
+            session: SessionId(1),
+            round: 1,
+            previous: position(1, u64::MAX - 1),
+            entries: Run {
+                term: Term(1),
+                count: 2,
+            },
+            commit: LogIndex(0),
+        };
+        let refused = decode(FrameKind::Append, append_message(&append).as_bytes());
+        assert!(matches!(refused, Err(FrameError::Invalid { .. })));
+        let vote = VoteReplyMessage {
+            granted: 2,
+            ..vote_reply(Term(1), true)
+        };
+        assert!(matches!(
+            decode(FrameKind::VoteReply, vote.as_bytes()),
+            Err(FrameError::Invalid { .. })
+        ));
+        assert!(matches!(
+            decode(FrameKind::Status, &[]),
+            Err(FrameError::Kind { .. })
+        ));
+    }
+}

@@ -160,3 +160,96 @@ impl Membership {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLUSTER: &str = "flights";
+
+    fn disk(of: u8) -> DiskId {
+        DiskId([of; 16])
+    }
+
+    fn node(id: u8, disk: DiskId, members: &[(NodeId, DiskId)]) -> Membership {
+        let cluster = ClusterName::new(CLUSTER).expect("a name");
+        let nodes = (1..=3).map(NodeId).collect();
+        Membership::new(
+            cluster,
+            (NodeId(u32::from(id)), disk),
+            nodes,
+            members.to_vec(),
+        )
+    }
+
+    fn trio() -> Vec<(NodeId, DiskId)> {
+        (1..=3u8)
+            .map(|id| (NodeId(u32::from(id)), disk(id)))
+            .collect()
+    }
+
+    fn greet(from: &Membership, to: &mut Membership) -> Result<Greeted, Refused> {
+        let (hello, members) = from.hello(to.node);
+        to.greeted(&hello, &members)
+    }
+
+    fn code(result: Result<Greeted, Refused>) -> Option<ErrorCode> {
+        result.err().map(|refused| refused.code)
+    }
+
+    #[test]
+    fn a_group_forms_when_everybody_has_met() {
+        let (one, two) = (node(1, disk(1), &[]), node(2, disk(2), &[]));
+        let mut three = node(3, disk(3), &[]);
+        assert_eq!(greet(&one, &mut three).expect("welcome").forms, None);
+        assert_eq!(
+            greet(&two, &mut three).expect("welcome").forms,
+            Some(trio())
+        );
+    }
+
+    #[test]
+    fn a_node_that_crashed_while_forming_takes_the_members_over() {
+        let one = node(1, disk(1), &trio());
+        let mut two = node(2, disk(2), &[]);
+        assert_eq!(greet(&one, &mut two).expect("welcome").forms, Some(trio()));
+    }
+
+    #[test]
+    fn a_wiped_disk_under_an_old_id_is_refused_by_both_sides() {
+        let mut one = node(1, disk(1), &trio());
+        let mut wiped = node(2, disk(9), &[]);
+        assert_eq!(code(greet(&wiped, &mut one)), Some(ErrorCode::DiskMismatch));
+        assert_eq!(code(greet(&one, &mut wiped)), Some(ErrorCode::DiskMismatch));
+    }
+
+    #[test]
+    fn a_stranger_is_refused() {
+        let mut one = node(1, disk(1), &[]);
+        let other = Membership::new(
+            ClusterName::new("other").expect("a name"),
+            (NodeId(2), disk(2)),
+            (1..=3).map(NodeId).collect(),
+            Vec::new(),
+        );
+        assert_eq!(
+            code(greet(&other, &mut one)),
+            Some(ErrorCode::ClusterMismatch)
+        );
+        let larger = Membership::new(
+            ClusterName::new(CLUSTER).expect("a name"),
+            (NodeId(2), disk(2)),
+            (1..=5).map(NodeId).collect(),
+            Vec::new(),
+        );
+        assert_eq!(
+            code(greet(&larger, &mut one)),
+            Some(ErrorCode::MembersMismatch)
+        );
+        let itself = node(1, disk(2), &[]);
+        assert_eq!(
+            code(greet(&itself, &mut one)),
+            Some(ErrorCode::NodeMismatch)
+        );
+    }
+}

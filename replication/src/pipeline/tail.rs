@@ -374,3 +374,183 @@ impl Sealed {
         (self.bytes, mem::take(&mut self.places), self.mark)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_wire::{GroupId, Position, RecordKind, Stamp, Term};
+
+    use super::*;
+
+    /// Appends a record without events but with a body of so many bytes, which the tail never looks at.
+    fn push(tail: &mut Tail, index: u64, body: usize) -> bool {
+        let stamp = Stamp {
+            position: Position {
+                term: Term(1),
+                index: LogIndex(index),
+            },
+            base_offset: Offset(index * 10),
+            log_time: 0,
+            group: GroupId(0),
+            event_count: 10,
+            kind: RecordKind::Events,
+            previous: 0,
+        };
+        let body = alloc::vec![u8::try_from(index % 251).expect("small"); body];
+        let header = RecordHeader::stamp(&stamp, &body);
+        let bytes = header.len() + body.len();
+        if !tail.open_has_room(bytes) {
+            seal(tail);
+        }
+        let Some(room) = tail.reserve(bytes) else {
+            return false;
+        };
+        let (head, rest) = room.split_at_mut(header.len());
+        head.copy_from_slice(&header);
+        rest.copy_from_slice(&body);
+        tail.push(&RecordHeader::parse(&header).expect("sound"));
+        true
+    }
+
+    fn seal(tail: &mut Tail) {
+        let mark = Mark {
+            truncations: 0,
+            last: tail.last(),
+        };
+        tail.seal(mark);
+    }
+
+    fn index_of(bytes: &[u8]) -> u64 {
+        RecordHeader::parse(bytes).expect("sound").index.0
+    }
+
+    fn tail(buffers: usize) -> Tail {
+        Tail::new(buffers, LogIndex(0))
+    }
+
+    #[test]
+    fn a_group_is_whole_blocks_with_zeros_behind_the_last_record() {
+        let mut tail = tail(4);
+        assert!(push(&mut tail, 1, 64) && push(&mut tail, 2, 128));
+        seal(&mut tail);
+        let (bytes, places, mark) = tail.next_sealed().expect("sealed").into_parts();
+        assert_eq!(bytes.len(), BLOCK_BYTES);
+        assert_eq!(mark.last, LogIndex(2));
+        let places: Vec<_> = places
+            .iter()
+            .map(|place| (place.index.0, place.at, place.bytes))
+            .collect();
+        assert_eq!(places, [(1, 0, 128), (2, 128, 192)]);
+        assert!(bytes.iter().skip(320).all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn a_held_buffer_is_left_alone_and_a_free_one_is_filled_up() {
+        let mut tail = tail(4);
+        assert!(push(&mut tail, 1, 64));
+        seal(&mut tail);
+        let held = tail.next_sealed().expect("sealed").into_parts().0;
+        assert!(push(&mut tail, 2, 64));
+        seal(&mut tail);
+        let second = tail.next_sealed().expect("sealed").into_parts().0;
+        assert!(!core::ptr::eq(held.as_ptr(), second.as_ptr()));
+        drop(held);
+        assert!(push(&mut tail, 3, 64));
+        seal(&mut tail);
+        let third = tail.next_sealed().expect("sealed").into_parts().0;
+        assert_eq!(index_of(&third), 3);
+        assert_eq!(tail.pages.iter().filter(|page| page.filled > 0).count(), 2);
+    }
+
+    #[test]
+    fn the_oldest_written_records_make_room_and_unwritten_ones_never_do() {
+        let mut tail = tail(4);
+        let body = BUFFER_BYTES / 2 - 64;
+        let mut index = 0;
+        while push(&mut tail, index + 1, body) {
+            index += 1;
+            assert!(index < 100, "four buffers are full at some time");
+        }
+        assert_eq!((tail.first(), tail.last()), (LogIndex(1), LogIndex(8)));
+        drop(tail.next_sealed().expect("sealed"));
+        assert!(
+            push(&mut tail, 9, body),
+            "the first buffer is written: it makes room"
+        );
+        assert_eq!(tail.first(), LogIndex(3));
+        assert!(tail.record(LogIndex(2)).is_none());
+        for at in 3..=9 {
+            assert_eq!(index_of(tail.record(LogIndex(at)).expect("cached")), at);
+        }
+    }
+
+    #[test]
+    fn records_side_by_side_are_one_part() {
+        let mut tail = tail(4);
+        for index in 1..=10 {
+            assert!(push(&mut tail, index, 64));
+            if index == 5 {
+                seal(&mut tail);
+            }
+        }
+        seal(&mut tail);
+        let mut parts = Vec::new();
+        let gathered = tail.gather((LogIndex(2), LogIndex(9)), BUFFER_BYTES, 8, &mut parts);
+        assert_eq!(gathered, (LogIndex(9), 8 * 128));
+        assert_eq!(parts.len(), 2, "one of each group");
+        parts.clear();
+        let gathered = tail.gather((LogIndex(2), LogIndex(9)), BUFFER_BYTES, 1, &mut parts);
+        assert_eq!((gathered, parts.len()), ((LogIndex(5), 4 * 128), 1));
+        parts.clear();
+        let gathered = tail.gather((LogIndex(2), LogIndex(9)), 1, 8, &mut parts);
+        assert_eq!(
+            gathered,
+            (LogIndex(2), 128),
+            "one record goes even if it alone is larger"
+        );
+    }
+
+    #[test]
+    fn truncated_records_are_replaced_and_still_written() {
+        let mut tail = tail(4);
+        for index in 1..=5 {
+            assert!(push(&mut tail, index, 64));
+        }
+        tail.truncate(LogIndex(3));
+        assert_eq!(tail.last(), LogIndex(2));
+        assert!(push(&mut tail, 3, 72));
+        assert_eq!(tail.record(LogIndex(3)).expect("cached").len(), 136);
+        seal(&mut tail);
+        let places = tail.next_sealed().expect("sealed").places;
+        let indexes: Vec<_> = places.iter().map(|place| place.index.0).collect();
+        assert_eq!(
+            indexes,
+            [1, 2, 3, 4, 5, 3],
+            "the log voids what comes twice"
+        );
+    }
+
+    #[test]
+    fn a_record_is_found_by_any_offset_in_it() {
+        let mut tail = tail(4);
+        for index in 1..=5 {
+            assert!(push(&mut tail, index, 64));
+        }
+        assert_eq!(tail.find(Offset(10)), Some(LogIndex(1)));
+        assert_eq!(tail.find(Offset(39)), Some(LogIndex(3)));
+        assert_eq!(tail.find(Offset(9)), None, "before the cache");
+        assert_eq!(tail.find(Offset(60)), None, "behind it");
+    }
+
+    #[test]
+    fn an_abandoned_group_leaves_no_trace() {
+        let mut tail = tail(4);
+        assert!(push(&mut tail, 1, 64));
+        seal(&mut tail);
+        assert!(push(&mut tail, 2, 64));
+        assert_eq!(tail.sealed(), LogIndex(1));
+        tail.abandon_open(LogIndex(2));
+        assert_eq!(tail.last(), LogIndex(1));
+        assert!(push(&mut tail, 2, 72));
+        assert_eq!(tail.record(LogIndex(2)).expect("cached").len(), 136);
+    }
+}

@@ -150,3 +150,94 @@ impl Producer {
         !self.runs.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_wire::ProducerId;
+
+    use super::*;
+
+    fn chunk(epoch: u32, first: u64, events: u32) -> ChunkId {
+        ChunkId {
+            producer: ProducerId(7),
+            epoch: Epoch(epoch),
+            first: Sequence(first),
+            events,
+        }
+    }
+
+    #[test]
+    fn a_retry_gets_the_offset_of_the_first_time() {
+        let mut producer = Producer::default();
+        producer.commit(&chunk(0, 0, 10), Offset(100));
+        producer.commit(&chunk(0, 10, 5), Offset(110));
+        producer.commit(&chunk(0, 15, 5), Offset(300));
+        assert_eq!(producer.runs.len(), 2, "neighbours become one run");
+        assert_eq!(
+            producer.judge(&chunk(0, 10, 5)),
+            Verdict::Committed(Offset(110))
+        );
+        assert_eq!(
+            producer.judge(&chunk(0, 15, 5)),
+            Verdict::Committed(Offset(300))
+        );
+        assert_eq!(
+            producer.judge(&chunk(0, 14, 3)),
+            Verdict::TooOld,
+            "it overlaps two"
+        );
+        assert_eq!(producer.judge(&chunk(0, 20, 1)), Verdict::New);
+    }
+
+    #[test]
+    fn a_gap_and_an_old_epoch_are_told_apart() {
+        let mut producer = Producer::default();
+        producer.commit(&chunk(3, 0, 4), Offset(0));
+        let expected = Sequence(4);
+        assert_eq!(producer.judge(&chunk(3, 5, 1)), Verdict::Gap { expected });
+        assert_eq!(
+            producer.judge(&chunk(2, 4, 1)),
+            Verdict::Fenced { epoch: Epoch(3) }
+        );
+        assert_eq!(producer.judge(&chunk(4, 0, 1)), Verdict::New);
+        let expected = Sequence(0);
+        assert_eq!(producer.judge(&chunk(4, 4, 1)), Verdict::Gap { expected });
+    }
+
+    #[test]
+    fn what_is_taken_comes_before_what_is_committed() {
+        let mut producer = Producer::default();
+        producer.commit(&chunk(0, 0, 4), Offset(0));
+        producer.take(&chunk(0, 4, 4));
+        producer.take(&chunk(0, 8, 4));
+        assert_eq!(producer.judge(&chunk(0, 4, 4)), Verdict::Taken);
+        assert_eq!(
+            producer.judge(&chunk(0, 0, 4)),
+            Verdict::Committed(Offset(0))
+        );
+        assert_eq!(producer.judge(&chunk(0, 12, 1)), Verdict::New);
+        producer.commit(&chunk(0, 4, 4), Offset(4));
+        assert_eq!(producer.judge(&chunk(0, 8, 4)), Verdict::Taken);
+        assert!(producer.forget_taken());
+        assert_eq!(
+            producer.judge(&chunk(0, 8, 4)),
+            Verdict::New,
+            "the leader's own is gone"
+        );
+    }
+
+    #[test]
+    fn the_oldest_run_is_forgotten_at_the_bound() {
+        let mut producer = Producer::default();
+        let runs = u64::try_from(RUNS_MAX).expect("small");
+        for at in 0..=runs {
+            producer.commit(&chunk(0, at, 1), Offset(at * 2));
+        }
+        assert_eq!(producer.runs.len(), RUNS_MAX);
+        assert_eq!(producer.judge(&chunk(0, 0, 1)), Verdict::TooOld);
+        assert_eq!(
+            producer.judge(&chunk(0, 1, 1)),
+            Verdict::Committed(Offset(2))
+        );
+    }
+}

@@ -1,1 +1,1 @@
-//! Placeholder.
+//! Checks of the tree itself, as tests: see `tests/`.

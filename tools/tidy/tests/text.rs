@@ -1,0 +1,76 @@
+//! What can be seen of the text alone: files that hold more than one noun, and links in the docs that lead nowhere.
+
+use std::path::{Path, PathBuf};
+
+/// Longest source file, in lines without its unit tests.
+const LINES_MAX: usize = 500;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("the crate lies two levels down")
+}
+
+fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder can be listed") {
+        let path = entry.expect("an entry").path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if path.is_dir() && !name.starts_with('.') && name != "target" {
+            files(&path, ending, found);
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+}
+
+fn all(ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    files(root(), ending, &mut found);
+    assert!(!found.is_empty(), "there are files that end with {ending}");
+    found
+}
+
+#[test]
+fn no_file_holds_a_second_noun() {
+    for path in all(".rs") {
+        let text = std::fs::read_to_string(&path).expect("a source file is text");
+        let lines = text
+            .lines()
+            .take_while(|line| !line.starts_with("#[cfg(test)]"))
+            .count();
+        let is_test = path.components().any(|part| part.as_os_str() == "tests");
+        assert!(
+            is_test || lines <= LINES_MAX,
+            "{} has {lines} lines without its tests: at most {LINES_MAX}; move a noun into a file of its own",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn links_in_the_docs_lead_somewhere() {
+    for path in all(".md") {
+        let text = std::fs::read_to_string(&path).expect("a page is text");
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let file = target.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            let found = path.parent().expect("a file has a folder").join(file);
+            assert!(
+                found.exists(),
+                "{} links to {target}, which does not exist",
+                path.display()
+            );
+        }
+    }
+}
