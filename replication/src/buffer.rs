@@ -73,6 +73,23 @@ impl Slice {
         );
         Self { buffer, range }
     }
+
+    /// A part of it, counted from its start.
+    ///
+    /// # Panics
+    /// The part is not inside it.
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> Self {
+        assert!(
+            range.end <= self.range.len(),
+            "a part lies inside its slice"
+        );
+        let start = self.range.start;
+        Self::new(
+            Arc::clone(&self.buffer),
+            start + range.start..start + range.end,
+        )
+    }
 }
 
 impl Deref for Slice {

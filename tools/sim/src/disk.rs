@@ -1,0 +1,332 @@
+//! A disk in memory. Nothing happens until it is told to; an operation is then done at once and whole.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use quorate_replication::buffer::BLOCK_BYTES;
+use quorate_replication::seam::{
+    FileId, Files, FilesError, OpId, SegmentId, Storage, StorageDone, StorageError, StorageOp,
+    StorageOutcome,
+};
+
+/// What a disk writes whole or not at all.
+const SECTOR_BYTES: usize = 512;
+
+/// Most operations that a pipeline keeps open.
+const OPEN_MAX: usize = 64;
+
+/// A file's bytes at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Content(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Content {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A sector of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sector {
+    /// Which file.
+    pub file: FileId,
+    /// Where it begins.
+    pub position: u64,
+}
+
+/// One group's files on one disk.
+#[derive(Debug)]
+pub struct Disk {
+    superblock: Option<Content>,
+    segments: BTreeMap<SegmentId, Content>,
+    open: VecDeque<(OpId, StorageOp)>,
+    done: Vec<StorageDone>,
+    /// Bytes left for further segments.
+    room: u64,
+    write_fails: Option<StorageError>,
+    read_fails: Option<StorageError>,
+    prepare_fails: Option<StorageError>,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Disk {
+    /// An empty disk.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            superblock: None,
+            segments: BTreeMap::new(),
+            open: VecDeque::new(),
+            done: Vec::new(),
+            room: u64::MAX,
+            write_fails: None,
+            read_fails: None,
+            prepare_fails: None,
+        }
+    }
+
+    /// A disk with the same bytes, as it would be found after a crash at this moment with nothing torn.
+    #[must_use]
+    pub fn at_rest(&self) -> Self {
+        Self {
+            superblock: self.superblock.clone(),
+            segments: self.segments.clone(),
+            room: self.room,
+            ..Self::new()
+        }
+    }
+
+    /// How many operations wait to be done.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Does the operation that waits at place `nth`; the oldest one is at 0. Says whether there was one.
+    pub fn perform(&mut self, nth: usize) -> bool {
+        let Some((id, op)) = self.open.remove(nth) else {
+            return false;
+        };
+        let result = self.outcome(op);
+        self.done.push(StorageDone { id, result });
+        true
+    }
+
+    /// Does everything that waits, the oldest first.
+    pub fn perform_all(&mut self) {
+        while self.perform(0) {}
+    }
+
+    /// The sectors of all writes that wait.
+    #[must_use]
+    pub fn waiting_sectors(&self) -> Vec<Sector> {
+        let mut sectors = Vec::new();
+        for (_, op) in &self.open {
+            if let StorageOp::Write {
+                file,
+                position,
+                bytes,
+            } = op
+            {
+                let starts = (0..bytes.len()).step_by(SECTOR_BYTES);
+                sectors.extend(starts.map(|at| Sector {
+                    file: *file,
+                    position: position + at as u64,
+                }));
+            }
+        }
+        sectors
+    }
+
+    /// The power goes: of the writes that wait, those sectors are kept that `keeps` names. Nobody is told of anything that
+    /// was not yet taken.
+    pub fn crash(&mut self, keeps: &mut dyn FnMut(Sector) -> bool) {
+        for (_, op) in core::mem::take(&mut self.open) {
+            match op {
+                StorageOp::Write {
+                    file,
+                    position,
+                    bytes,
+                } => {
+                    for (nth, sector) in bytes.chunks(SECTOR_BYTES).enumerate() {
+                        let position = position + (nth * SECTOR_BYTES) as u64;
+                        if keeps(Sector { file, position }) {
+                            self.put(file, position, sector);
+                        }
+                    }
+                }
+                StorageOp::Read { .. } | StorageOp::Prepare { .. } => {}
+            }
+        }
+        self.done.clear();
+    }
+
+    /// From now on, segments may take so many bytes more.
+    pub fn set_room(&mut self, bytes: u64) {
+        self.room = bytes;
+    }
+
+    /// The next write fails, and writes nothing.
+    pub fn fail_write(&mut self, error: StorageError) {
+        self.write_fails = Some(error);
+    }
+
+    /// The next read fails.
+    pub fn fail_read(&mut self, error: StorageError) {
+        self.read_fails = Some(error);
+    }
+
+    /// The next preparation fails.
+    pub fn fail_prepare(&mut self, error: StorageError) {
+        self.prepare_fails = Some(error);
+    }
+
+    /// The bytes of a file, if it is there.
+    #[must_use]
+    pub fn bytes(&self, file: FileId) -> Option<&[u8]> {
+        self.content(file).map(AsRef::as_ref)
+    }
+
+    /// The bytes of a file, for damage.
+    ///
+    /// # Panics
+    /// The file is not there.
+    pub fn bytes_mut(&mut self, file: FileId) -> &mut Vec<u8> {
+        let content = match file {
+            FileId::Superblock => self.superblock.as_mut(),
+            FileId::Segment(segment) => self.segments.get_mut(&segment),
+        };
+        Arc::make_mut(&mut content.expect("the file is there").0)
+    }
+
+    /// Takes a file away.
+    pub fn remove(&mut self, file: FileId) {
+        match file {
+            FileId::Superblock => self.superblock = None,
+            FileId::Segment(segment) => drop(self.segments.remove(&segment)),
+        }
+    }
+
+    fn content(&self, file: FileId) -> Option<&Content> {
+        match file {
+            FileId::Superblock => self.superblock.as_ref(),
+            FileId::Segment(segment) => self.segments.get(&segment),
+        }
+    }
+
+    fn outcome(&mut self, op: StorageOp) -> Result<StorageOutcome, StorageError> {
+        match op {
+            StorageOp::Write {
+                file,
+                position,
+                bytes,
+            } => {
+                if let Some(error) = self.write_fails.take() {
+                    return Err(error);
+                }
+                self.put(file, position, &bytes);
+                Ok(StorageOutcome::Written)
+            }
+            StorageOp::Read {
+                file,
+                position,
+                length,
+                mut into,
+            } => {
+                if let Some(error) = self.read_fails.take() {
+                    return Err(error);
+                }
+                let from = usize::try_from(position).expect("a file fits into memory");
+                let content = self.content(file).expect("a file that is read is there");
+                let bytes = content.as_ref().get(from..from + length);
+                into[..length].copy_from_slice(bytes.expect("a read ends inside its file"));
+                Ok(StorageOutcome::Read(into))
+            }
+            StorageOp::Prepare { segment, bytes } => {
+                if let Some(error) = self.prepare_fails.take() {
+                    return Err(error);
+                }
+                if bytes > self.room {
+                    return Err(StorageError::Full);
+                }
+                self.room -= bytes;
+                let length = usize::try_from(bytes).expect("a file fits into memory");
+                let zeros = Content(Arc::new(vec![0; length]));
+                let before = self.segments.insert(segment, zeros);
+                assert!(before.is_none(), "a segment is prepared once");
+                Ok(StorageOutcome::Prepared)
+            }
+        }
+    }
+
+    fn put(&mut self, file: FileId, position: u64, bytes: &[u8]) {
+        let from = usize::try_from(position).expect("a file fits into memory");
+        let content = self.bytes_mut(file);
+        let to = content
+            .get_mut(from..from + bytes.len())
+            .expect("a write ends inside its file");
+        if let FileId::Segment(segment) = file {
+            assert!(
+                to.iter().all(|&byte| byte == 0),
+                "bytes of segment {} at {position} are written a second time",
+                segment.0
+            );
+        }
+        to.copy_from_slice(bytes);
+    }
+}
+
+impl Storage for Disk {
+    fn submit(&mut self, id: OpId, op: StorageOp) {
+        let (position, length) = match &op {
+            StorageOp::Write {
+                position, bytes, ..
+            } => {
+                let aligned = bytes.as_ptr().addr().is_multiple_of(BLOCK_BYTES);
+                assert!(aligned, "memory of a write is aligned");
+                (*position, bytes.len() as u64)
+            }
+            StorageOp::Read {
+                position,
+                length,
+                into,
+                ..
+            } => {
+                assert!(into.len() >= *length, "a read has room for what it reads");
+                (*position, *length as u64)
+            }
+            StorageOp::Prepare { bytes, .. } => (0, *bytes),
+        };
+        let block = BLOCK_BYTES as u64;
+        assert!(
+            position.is_multiple_of(block) && length.is_multiple_of(block) && length > 0,
+            "operations cover whole blocks"
+        );
+        assert!(
+            self.open.iter().all(|(open, _)| *open != id),
+            "an open operation's name is not used again"
+        );
+        self.open.push_back((id, op));
+        assert!(self.open.len() <= OPEN_MAX, "operations are bounded");
+    }
+
+    fn completed(&mut self, done: &mut Vec<StorageDone>) {
+        done.append(&mut self.done);
+    }
+}
+
+impl Files for Disk {
+    type Bytes = Content;
+
+    fn superblock(&self) -> Result<Option<Vec<u8>>, FilesError> {
+        Ok(self
+            .superblock
+            .as_ref()
+            .map(|content| content.as_ref().to_vec()))
+    }
+
+    fn store_superblock(&mut self, bytes: &[u8]) -> Result<(), FilesError> {
+        self.superblock = Some(Content(Arc::new(bytes.to_vec())));
+        Ok(())
+    }
+
+    fn segments(&self) -> Result<Vec<SegmentId>, FilesError> {
+        Ok(self.segments.keys().copied().collect())
+    }
+
+    fn segment(&self, segment: SegmentId) -> Result<Content, FilesError> {
+        self.segments
+            .get(&segment)
+            .cloned()
+            .ok_or_else(|| FilesError {
+                path: format!("segment {}", segment.0),
+                cause: "it is not there".to_owned(),
+                errno: None,
+            })
+    }
+}
