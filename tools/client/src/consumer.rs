@@ -12,7 +12,7 @@ use crate::batch::{BatchError, Expect};
 use crate::connection::sleep;
 use crate::conversation::{Answer, Conversation, OpenError};
 use crate::greeting::Refusal;
-use crate::route::Route;
+use crate::route::{Loss, Route};
 use crate::session::nanoseconds;
 use crate::{Batch, ClientError, ConsumerOptions, LinkCause};
 
@@ -158,10 +158,10 @@ impl Consumer {
                 }
                 Err(Miss::Final(error)) => {
                     self.link = None;
-                    self.route.lost(now);
+                    self.route.lost(Loss::Node, now);
                     return Err(error);
                 }
-                Err(Miss::Link(cause)) => (cause, self.route.lost(now)),
+                Err(Miss::Link(cause)) => (cause, self.route.lost(Loss::Node, now)),
                 Err(Miss::Later(cause)) => (cause, self.route.elsewhere(now)),
             };
             self.link = None;

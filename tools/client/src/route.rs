@@ -26,6 +26,16 @@ struct Entry {
     failed_at: Option<Time>,
 }
 
+/// What was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// A connection that worked: the node may be well, and if others say that it leads, that is worth a look. If it died, the
+    /// next attempt shows it at once.
+    Connection,
+    /// The node takes no connection, or does not answer: a further attempt would cost its whole time limit.
+    Node,
+}
+
 /// Where to go, and when.
 #[derive(Debug)]
 pub(crate) struct Route {
@@ -121,8 +131,11 @@ impl Route {
     }
 
     /// The node here failed: goes on to another one, at once while there are untried ones. Returns when to dial.
-    pub(crate) fn lost(&mut self, now: Time) -> Time {
-        self.distrust(now);
+    pub(crate) fn lost(&mut self, loss: Loss, now: Time) -> Time {
+        match loss {
+            Loss::Node => self.distrust(now),
+            Loss::Connection => {}
+        }
         self.at = self.after_here(now);
         self.at_once_or_later(now)
     }
@@ -221,23 +234,23 @@ mod tests {
     fn a_full_round_of_failures_is_at_once_then_it_pauses_and_doubles() {
         let mut route = route(3);
         let now = Time(0);
-        let at_once: Vec<_> = (0..3).map(|_| route.lost(now)).collect();
+        let at_once: Vec<_> = (0..3).map(|_| route.lost(Loss::Node, now)).collect();
         assert_eq!(at_once, vec![now; 3]);
         for longest in [10, 20, 40, 80, 160, 200, 200] {
-            let until = route.lost(now);
+            let until = route.lost(Loss::Node, now);
             assert!(
                 until.0 >= longest * MS / 2 && until.0 <= longest * MS,
                 "{until} for a pause of {longest} ms"
             );
         }
         route.progress();
-        assert_eq!(route.lost(now), now);
+        assert_eq!(route.lost(Loss::Node, now), now);
     }
 
     #[test]
     fn nodes_that_just_failed_come_last() {
         let mut route = route(3);
-        route.lost(Time(0));
+        route.lost(Loss::Node, Time(0));
         assert_eq!(route.address(), "node2:9000");
         route.elsewhere(Time(MS));
         assert_eq!(
@@ -256,7 +269,7 @@ mod tests {
     fn a_leader_that_just_failed_is_no_hint() {
         let mut route = route(2);
         route.learn(NodeId(1), &[]);
-        route.lost(Time(0));
+        route.lost(Loss::Node, Time(0));
         route.learn(NodeId(2), &[(NodeId(1), "elsewhere:1".to_owned())]);
         assert_eq!(route.hint(Some(NodeId(1)), Time(MS)), None);
         assert_eq!(route.hint(Some(NodeId(1)), Time(DISTRUST_NS)), Some(0));
@@ -266,6 +279,15 @@ mod tests {
             "we are there"
         );
         assert_eq!(route.hint(None, Time(DISTRUST_NS)), None);
+    }
+
+    #[test]
+    fn a_leader_that_only_lost_its_connection_is_a_hint() {
+        let mut route = route(2);
+        route.learn(NodeId(1), &[]);
+        route.lost(Loss::Connection, Time(0));
+        assert_eq!(route.address(), "node2:9000");
+        assert_eq!(route.hint(Some(NodeId(1)), Time(0)), Some(0));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use quorate_wire::{FrameHeader, FrameKind, NodeId, Offset, ProducerId, Sequence,
 
 use crate::LinkCause;
 use crate::greeting::{GROUP, write_hello};
-use crate::route::Route;
+use crate::route::{Loss, Route};
 use requests::Requests;
 use window::Window;
 
@@ -496,8 +496,16 @@ impl Session {
 
     /// The connection is over because the node failed.
     fn lose(&mut self, cause: LinkCause, now: Time) {
+        let loss = match &self.link {
+            Link::Up(_) if cause != LinkCause::Silent => Loss::Connection,
+            Link::Up(_)
+            | Link::Waiting { .. }
+            | Link::Dialing { .. }
+            | Link::Greeting { .. }
+            | Link::Ended(_) => Loss::Node,
+        };
         self.trouble = cause;
-        let when = self.route.lost(now);
+        let when = self.route.lost(loss, now);
         self.reconnect(when, now);
     }
 

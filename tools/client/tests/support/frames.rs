@@ -1,0 +1,177 @@
+//! A node's side of the protocol, frame by frame.
+
+use quorate_wire::client::{ErrorMessage, Hello, HelloReply, NodeEntry, ProduceReply};
+use quorate_wire::{
+    ClusterName, ErrorCode, Event, FrameHeader, FrameKind, GroupId, NodeId, PROTOCOL_VERSION,
+};
+use zerocopy::IntoBytes;
+
+/// The cluster of all tests.
+pub const CLUSTER: &str = "test";
+
+/// The address of a node in tests without sockets.
+pub fn address(node: usize) -> String {
+    format!("node{node}:9000")
+}
+
+/// The cluster of all tests.
+pub fn cluster() -> ClusterName {
+    ClusterName::new(CLUSTER).expect("the name is within its limits")
+}
+
+/// A frame from its parts; `tail` goes under the checksum if the kind wants it.
+pub fn frame(kind: FrameKind, correlation: u64, message: &[u8], tail: &[u8]) -> Vec<u8> {
+    let body = [message, tail].concat();
+    let (checked, free) = body.split_at(kind.checked_bytes(body.len()));
+    let header = FrameHeader::seal(kind, correlation, GroupId(0), &[checked], free.len());
+    [header.as_slice(), &body].concat()
+}
+
+/// An encoded event.
+pub fn event(payload: &[u8]) -> Vec<u8> {
+    let event = Event {
+        key: 1,
+        time: 2,
+        topic: b"topic",
+        payload,
+        priority: 0,
+    };
+    let mut bytes = vec![0; event.size()];
+    let written = event.write(&mut bytes).expect("the event is within limits");
+    assert_eq!(written, Some(bytes.len()));
+    bytes
+}
+
+/// A greeting: what a node never sends.
+pub fn hello(correlation: u64) -> Vec<u8> {
+    let hello = Hello {
+        cluster: cluster().to_bytes(),
+        version_min: PROTOCOL_VERSION,
+        version_max: PROTOCOL_VERSION,
+        reserved: [0; 6],
+    };
+    frame(FrameKind::Hello, correlation, hello.as_bytes(), &[])
+}
+
+/// The answer to a greeting, in a cluster of `count` nodes; leader 0 is none.
+pub fn welcome(correlation: u64, node: u32, leader: u32, count: u32) -> Vec<u8> {
+    welcome_with(correlation, node, leader, count, 1024, 8 << 20)
+}
+
+/// The same, with a window.
+pub fn welcome_with(
+    correlation: u64,
+    node: u32,
+    leader: u32,
+    count: u32,
+    window_requests: u32,
+    window_bytes: u32,
+) -> Vec<u8> {
+    let nodes: Vec<_> = (1..=count)
+        .map(|id| (id, address(usize::try_from(id).expect("ids are small"))))
+        .collect();
+    welcome_to(
+        correlation,
+        node,
+        leader,
+        &nodes,
+        window_requests,
+        window_bytes,
+    )
+}
+
+/// The same, with addresses.
+pub fn welcome_to(
+    correlation: u64,
+    node: u32,
+    leader: u32,
+    nodes: &[(u32, String)],
+    window_requests: u32,
+    window_bytes: u32,
+) -> Vec<u8> {
+    let reply = HelloReply {
+        cluster: cluster().to_bytes(),
+        node: node.into(),
+        leader: leader.into(),
+        window_bytes: window_bytes.into(),
+        window_requests: window_requests.into(),
+        group_count: 1.into(),
+        version: PROTOCOL_VERSION,
+        node_count: u8::try_from(nodes.len()).expect("few nodes"),
+        reserved: 0.into(),
+    };
+    let entry =
+        |(id, address): &(u32, String)| NodeEntry::new(NodeId(*id), address).expect("it fits");
+    let tail: Vec<u8> = nodes
+        .iter()
+        .flat_map(|node| entry(node).as_bytes().to_vec())
+        .collect();
+    frame(FrameKind::HelloReply, correlation, reply.as_bytes(), &tail)
+}
+
+/// A chunk is committed.
+pub fn produced(correlation: u64, offset: u64) -> Vec<u8> {
+    let reply = ProduceReply {
+        base_offset: offset.into(),
+        term: 1.into(),
+    };
+    frame(FrameKind::ProduceReply, correlation, reply.as_bytes(), &[])
+}
+
+/// A refusal.
+#[derive(Clone, Copy, Debug)]
+pub struct Refuse {
+    code: ErrorCode,
+    leader: u32,
+    retry_after_ms: u32,
+    expected: u64,
+}
+
+impl Refuse {
+    pub fn code(code: ErrorCode) -> Self {
+        Self {
+            code,
+            leader: 0,
+            retry_after_ms: 0,
+            expected: 0,
+        }
+    }
+
+    pub fn leader(self, leader: u32) -> Self {
+        Self { leader, ..self }
+    }
+
+    pub fn retry_after_ms(self, retry_after_ms: u32) -> Self {
+        Self {
+            retry_after_ms,
+            ..self
+        }
+    }
+
+    pub fn expected(self, expected: u64) -> Self {
+        Self { expected, ..self }
+    }
+
+    pub fn text(&self) -> String {
+        format!("refused for the sake of the test: {}", self.code)
+    }
+}
+
+/// The frame of a refusal.
+pub fn refused(correlation: u64, refuse: &Refuse) -> Vec<u8> {
+    let message = ErrorMessage {
+        code: refuse.code.number().into(),
+        reserved: 0.into(),
+        leader: refuse.leader.into(),
+        retry_after_ms: refuse.retry_after_ms.into(),
+        reserved_too: 0.into(),
+        expected: refuse.expected.into(),
+    };
+    let text = refuse.text();
+    frame(
+        FrameKind::Error,
+        correlation,
+        message.as_bytes(),
+        text.as_bytes(),
+    )
+}
