@@ -155,3 +155,68 @@ impl<'a> Iterator for RecordIter<'a> {
         Some(record)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_wire::{GroupId, Position, RecordHeader, RecordKind, Stamp, Term};
+
+    use super::*;
+
+    /// A record without events, which is all that these rules need.
+    fn record(index: u64, base_offset: u64) -> Vec<u8> {
+        let stamp = Stamp {
+            position: Position {
+                term: Term(1),
+                index: LogIndex(index),
+            },
+            base_offset: Offset(base_offset),
+            log_time: 0,
+            group: GroupId(0),
+            event_count: 0,
+            kind: RecordKind::Noop,
+            previous: 0,
+        };
+        RecordHeader::stamp(&stamp, &[]).to_vec()
+    }
+
+    fn expect(seen: u64) -> Expect {
+        Expect {
+            check_chunks: true,
+            seen: LogIndex(seen),
+        }
+    }
+
+    #[test]
+    fn records_that_were_given_out_are_not_given_out_again() {
+        let mut batch = Batch::new(Offset(5), Offset(5));
+        let answer = [record(3, 5), record(4, 5)].concat();
+        let last = batch.extend(&answer, expect(3));
+        assert_eq!(last.ok(), Some(LogIndex(4)));
+        let last = batch.extend(&answer, expect(4));
+        assert_eq!(last.ok(), Some(LogIndex(4)));
+        let there: Vec<_> = batch
+            .records()
+            .map(|record| record.header().index)
+            .collect();
+        assert_eq!(there, [LogIndex(4)]);
+        assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn an_answer_that_leaves_events_out_is_refused() {
+        let mut batch = Batch::new(Offset(5), Offset(5));
+        let refused = batch.extend(&record(3, 6), expect(0));
+        assert!(matches!(refused, Err(BatchError::Misplaced(_))));
+    }
+
+    #[test]
+    fn a_record_that_is_cut_is_damage() {
+        let mut batch = Batch::new(Offset(5), Offset(5));
+        let cut = record(3, 5);
+        let cut = cut.get(..60).expect("a record has 64 bytes at least");
+        assert!(matches!(
+            batch.extend(cut, expect(0)),
+            Err(BatchError::Damaged(_))
+        ));
+    }
+}

@@ -354,6 +354,36 @@ fn a_late_success_counts_and_a_late_refusal_does_not() {
 }
 
 #[test]
+fn refusals_of_earlier_sends_concern_nobody() {
+    let mut script = Script::led(config(2));
+    script.push(4);
+    let sent: [_; 4] = all(script.sent());
+    script.refuse(sent[2], ErrorCode::SequenceGap);
+    script.ack(sent[0], 0);
+    // The second is now the first one pending: for its present send this answer would be the end.
+    script.refuse(sent[1], ErrorCode::SequenceGap);
+    script.refuse(sent[3], ErrorCode::ShuttingDown);
+    assert_eq!(script.session.failure(), None);
+    assert_eq!(script.wished_node(), Some(1));
+    assert_eq!(firsts(&script.sent()), [2]);
+}
+
+#[test]
+fn latency_counts_from_the_first_send() {
+    let mut script = Script::led(config(1));
+    script.push(1);
+    script.pass(3);
+    let sent: [_; 1] = all(script.sent());
+    script.refuse(sent[0], ErrorCode::Overloaded);
+    script.pass(20);
+    let again: [_; 1] = all(script.sent());
+    script.pass(2);
+    script.ack(again[0], 0);
+    let latencies: Vec<_> = script.acks().iter().map(Ack::latency).collect();
+    assert_eq!(latencies, [Duration::from_millis(22)]);
+}
+
+#[test]
 fn an_old_correlations_success_is_taken_while_the_chunk_waits_to_be_sent_again() {
     let mut script = Script::led(config(1));
     script.push(2);
@@ -571,10 +601,22 @@ fn another_cluster_is_refused_from_both_sides() {
     }
     assert_eq!(script.refused_for(), ErrorCode::ClusterMismatch);
 
-    let mut config = config(1);
-    config.cluster = ClusterName::new("other");
-    let mut script = Script::new(config);
+    let mut meant = config(1);
+    meant.cluster = ClusterName::new("other");
+    let mut script = Script::new(meant);
     script.greet(1, 1);
+    assert_eq!(script.refused_for(), ErrorCode::ClusterMismatch);
+
+    // None was named: then the first one that answered is meant.
+    let mut script = Script::led(config(2));
+    script
+        .session
+        .lost(script.link(), LinkCause::Closed, script.now);
+    let link = script.link();
+    script.session.connected(link, script.now);
+    for (_, correlation, _) in script.write() {
+        script.give(&frames::welcome_of("other", correlation, 2));
+    }
     assert_eq!(script.refused_for(), ErrorCode::ClusterMismatch);
 }
 
@@ -636,8 +678,8 @@ fn answers_to_nothing_cost_the_connection() {
     let mut script = Script::led(config(2));
     script.push(2);
     let sent: [_; 2] = all(script.sent());
-    script.ack(sent[0], 0);
-    script.ack(sent[0], 0);
+    script.ack(sent[1], 2);
+    script.ack(sent[1], 2);
     assert_eq!(script.wished_node(), Some(2), "one answer, one request");
 }
 

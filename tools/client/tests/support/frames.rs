@@ -89,8 +89,34 @@ pub fn welcome_to(
     window_requests: u32,
     window_bytes: u32,
 ) -> Vec<u8> {
+    let body = welcome_body(
+        cluster(),
+        node,
+        leader,
+        nodes,
+        window_requests,
+        window_bytes,
+    );
+    frame(FrameKind::HelloReply, correlation, &body.0, &body.1)
+}
+
+/// The answer to a greeting, by a node of another cluster.
+pub fn welcome_of(cluster: &str, correlation: u64, node: u32) -> Vec<u8> {
+    let cluster = ClusterName::new(cluster).expect("the name is within its limits");
+    let body = welcome_body(cluster, node, node, &[], 8, 1 << 20);
+    frame(FrameKind::HelloReply, correlation, &body.0, &body.1)
+}
+
+fn welcome_body(
+    cluster: ClusterName,
+    node: u32,
+    leader: u32,
+    nodes: &[(u32, String)],
+    window_requests: u32,
+    window_bytes: u32,
+) -> (Vec<u8>, Vec<u8>) {
     let reply = HelloReply {
-        cluster: cluster().to_bytes(),
+        cluster: cluster.to_bytes(),
         node: node.into(),
         leader: leader.into(),
         window_bytes: window_bytes.into(),
@@ -106,7 +132,7 @@ pub fn welcome_to(
         .iter()
         .flat_map(|node| entry(node).as_bytes().to_vec())
         .collect();
-    frame(FrameKind::HelloReply, correlation, reply.as_bytes(), &tail)
+    (reply.as_bytes().to_vec(), tail)
 }
 
 /// A chunk is committed.
