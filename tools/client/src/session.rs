@@ -16,18 +16,22 @@
 //! chunk alone, and opens the window again when it is acknowledged.
 
 mod answer;
+mod config;
+mod outcome;
 mod requests;
 mod window;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use quorate_wire::{ChunkError, ClusterName, Epoch, ErrorCode, FRAME_HEADER_BYTES, FrameError};
-use quorate_wire::{FrameHeader, FrameKind, NodeId, Offset, ProducerId, Sequence, Time};
+use quorate_wire::{ChunkError, ClusterName, FRAME_HEADER_BYTES, FrameHeader, FrameKind};
+use quorate_wire::{NodeId, Offset, Sequence, Time};
 
 use crate::LinkCause;
 use crate::greeting::{GROUP, write_hello};
 use crate::route::{Loss, Route};
+pub use config::SessionConfig;
+pub use outcome::{Ack, Counters, Failure};
 use requests::Requests;
 use window::Window;
 
@@ -36,58 +40,6 @@ const STAGE_BYTES: usize = 256 << 10;
 
 /// A node that leaves one request open while it answers so many later ones will not answer it any more.
 const OPEN_SPAN_MAX: usize = 1 << 16;
-
-/// A chunk is on a quorum of disks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ack {
-    /// Sequence of the chunk's first event.
-    pub first: Sequence,
-    /// Events in the chunk.
-    pub events: u32,
-    /// Offset of the chunk's first event; the others follow without gaps.
-    pub offset: Offset,
-    /// How often the chunk was sent.
-    pub attempts: u32,
-    /// When it was first sent, on the clock of [`Producer::now`](crate::Producer::now).
-    pub sent_at: Time,
-    /// When the acknowledgement was read.
-    pub acked_at: Time,
-}
-
-impl Ack {
-    /// From the first send to the acknowledgement, retries included.
-    #[must_use]
-    pub const fn latency(&self) -> Duration {
-        Duration::from_nanos(self.acked_at.since(self.sent_at))
-    }
-}
-
-/// What a session is told once. The fields are those of [`ProducerOptions`](crate::ProducerOptions), with the choices made.
-#[derive(Clone, Debug)]
-pub struct SessionConfig {
-    /// Addresses of nodes; at least one.
-    pub nodes: Vec<String>,
-    /// The cluster that is meant, or whichever answers first.
-    pub cluster: Option<ClusterName>,
-    /// The producer's id.
-    pub producer: ProducerId,
-    /// The producer's incarnation.
-    pub epoch: Epoch,
-    /// Most chunks that are not yet acknowledged.
-    pub window_requests: usize,
-    /// Most bytes of chunks that are not yet acknowledged; one chunk always fits.
-    pub window_bytes: usize,
-    /// How long one attempt to connect, greeting included, may take.
-    pub connect_timeout: Duration,
-    /// How long requests may stay without any answer.
-    pub request_timeout: Duration,
-    /// How old a chunk may get without an acknowledgement, or for ever.
-    pub give_up: Option<Duration>,
-    /// Most acknowledgements kept; beyond it the oldest are dropped and counted.
-    pub acks_max: usize,
-    /// Chance, for the length of pauses.
-    pub seed: u64,
-}
 
 /// Names a connection, or an attempt at one: every new one has a higher number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,44 +52,6 @@ pub struct Wish<'a> {
     pub number: LinkNumber,
     /// Where to.
     pub address: &'a str,
-}
-
-/// Why a session has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// A node refused for good.
-    Refused {
-        /// The stable code.
-        code: ErrorCode,
-        /// The node's sentence.
-        text: String,
-        /// What the node expected.
-        expected: u64,
-    },
-    /// A node's answers contradict each other.
-    Protocol(FrameError),
-    /// A chunk got too old.
-    GaveUp {
-        /// The age allowed.
-        after: Duration,
-    },
-}
-
-/// What a session has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Connections greeted.
-    pub greetings: u64,
-    /// Chunks sent again.
-    pub resends: u64,
-    /// Refusals that were retried.
-    pub refusals: u64,
-    /// Chunks acknowledged.
-    pub acked_chunks: u64,
-    /// Events acknowledged.
-    pub acked_events: u64,
-    /// Acknowledgements that were dropped because nobody took them.
-    pub dropped_acks: u64,
 }
 
 #[derive(Debug)]
