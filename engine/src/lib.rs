@@ -5,5 +5,9 @@
 
 pub mod clock;
 pub mod config;
+pub mod files;
 pub mod lane;
 pub mod pin;
+pub mod shard;
+pub mod probe;
+pub mod uring;
