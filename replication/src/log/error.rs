@@ -106,6 +106,9 @@ pub enum Damage {
         /// Up to which byte of it.
         position: u64,
     },
+    /// Zeros where a record was.
+    #[error("the bytes are zero, and what follows them was written after them")]
+    Lost,
     /// Bytes that are no record, and nothing says that they were never finished.
     #[error("the bytes are no record, and not zero")]
     Stray,

@@ -4,7 +4,10 @@ use quorate_wire::{LogIndex, Record, Term};
 
 use super::error::{Damage, RecoveryError};
 use super::format::SegmentHeader;
+use super::index::{Index, Spot};
 use super::recovery::Cut;
+use super::superblock;
+use super::walk::{Visitor, to_error, walk};
 use crate::seam::{Files, SegmentId};
 
 /// Something in a log's files.
@@ -55,16 +58,28 @@ pub struct Summary {
     pub damaged: u64,
 }
 
-/// Shows every segment and every record, and goes on behind damage where it can.
+/// Shows every segment and every record, and goes on behind damage where it can. Which records are void is certain only if
+/// nothing is damaged.
 ///
 /// # Errors
-/// The files cannot be read, or the superblock is damaged.
+/// The files cannot be read, are of another version or disk, or the superblock is missing or damaged.
 pub fn inspect(
     files: &impl Files,
     visit: &mut dyn FnMut(Inspected<'_>),
 ) -> Result<Summary, RecoveryError> {
-    let _ = (files, visit);
-    unimplemented!()
+    let found = superblock::find(files)?.ok_or(RecoveryError::SuperblockMissing { segments: 0 })?;
+    // Whether a record is void is known only at the end.
+    let index = walk(files, &found.superblock, &mut Blind)?.index;
+    let mut looking = Looking {
+        index: &index,
+        visit,
+        summary: Summary::default(),
+    };
+    let walked = walk(files, &found.superblock, &mut looking)?;
+    if let Some(cut) = walked.cut {
+        (looking.visit)(Inspected::Cut(cut));
+    }
+    Ok(looking.summary)
 }
 
 /// Shows the records that are not void, in order.
@@ -75,6 +90,84 @@ pub fn live_records(
     files: &impl Files,
     visit: &mut dyn FnMut(&Record<'_>),
 ) -> Result<(), RecoveryError> {
-    let _ = (files, visit);
-    unimplemented!()
+    let found = superblock::find(files)?.ok_or(RecoveryError::SuperblockMissing { segments: 0 })?;
+    let index = walk(files, &found.superblock, &mut Strict { index: None, visit })?.index;
+    let index = Some(&index);
+    walk(files, &found.superblock, &mut Strict { index, visit }).map(drop)
+}
+
+/// Sees nothing, and goes on.
+struct Blind;
+
+impl Visitor for Blind {
+    fn segment(&mut self, _: &SegmentHeader) {}
+
+    fn record(&mut self, _: Spot, _: &Record<'_>, _: bool) {}
+
+    fn damage(&mut self, _: Spot, _: Damage) -> Result<(), RecoveryError> {
+        Ok(())
+    }
+}
+
+struct Looking<'a> {
+    index: &'a Index,
+    visit: &'a mut dyn FnMut(Inspected<'_>),
+    summary: Summary,
+}
+
+impl Visitor for Looking<'_> {
+    fn segment(&mut self, header: &SegmentHeader) {
+        self.summary.segments += 1;
+        (self.visit)(Inspected::Segment(header));
+    }
+
+    fn record(&mut self, spot: Spot, record: &Record<'_>, _: bool) {
+        let void = !self.index.lives(spot);
+        if !void {
+            let header = record.header();
+            if self.summary.records == 0 {
+                self.summary.first = header.index;
+            }
+            self.summary.records += 1;
+            self.summary.events += u64::from(header.event_count);
+            self.summary.last = header.index;
+            self.summary.last_term = header.term;
+        }
+        (self.visit)(Inspected::Record {
+            segment: spot.segment,
+            position: spot.position,
+            record: *record,
+            void,
+        });
+    }
+
+    fn damage(&mut self, spot: Spot, why: Damage) -> Result<(), RecoveryError> {
+        self.summary.damaged += 1;
+        (self.visit)(Inspected::Damage {
+            segment: spot.segment,
+            position: spot.position,
+            why,
+        });
+        Ok(())
+    }
+}
+
+/// Shows what is not void, once the index is known.
+struct Strict<'a> {
+    index: Option<&'a Index>,
+    visit: &'a mut dyn FnMut(&Record<'_>),
+}
+
+impl Visitor for Strict<'_> {
+    fn segment(&mut self, _: &SegmentHeader) {}
+
+    fn record(&mut self, spot: Spot, record: &Record<'_>, _: bool) {
+        if self.index.is_some_and(|index| index.lives(spot)) {
+            (self.visit)(record);
+        }
+    }
+
+    fn damage(&mut self, spot: Spot, why: Damage) -> Result<(), RecoveryError> {
+        Err(to_error(spot, why))
+    }
 }

@@ -1,33 +1,98 @@
 //! The log of a running node.
+//!
+//! Owns: every storage operation of a group, from submit to complete. Never: has more than one write of the log open; rewrites
+//! a durable byte; goes on after a write that failed. Called by: the pipeline.
 
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use quorate_raft::HardState;
 use quorate_wire::{DiskId, LogIndex, NodeId, Offset, Time};
 
-use super::error::{Fatal, NotHere};
-use super::event::{GroupCommit, LogEvent, Read};
-use super::superblock::Superblock;
-use crate::seam::{Storage, StorageDone};
+use super::ahead::Ahead;
+use super::error::{Fatal, NotHere, ReadError};
+use super::event::{GroupCommit, LogConfig, LogEvent, Read};
+use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::group::Group;
+use super::index::{Before, Index, block_after};
+use super::keeper::Keeper;
+use super::reader::{Progress, Reading};
+use super::superblock::{Found, Reached, Superblock};
+use super::walk::Walked;
+use crate::buffer::{Buffer, Slice};
+use crate::seam::{FileId, OpId, Storage, StorageDone, StorageError, StorageOp, StorageOutcome};
+
+/// Most reads that are open on the disk; further ones wait. Leaves room for the writes among the storage's operations.
+const READS_OPEN_MAX: usize = 32;
+
+/// What an open operation is for.
+#[derive(Debug)]
+enum Purpose {
+    /// A part of the open group commit, or the header of the segment that it opens.
+    Log,
+    Superblock,
+    Prepare,
+    Read(Reading),
+}
 
 /// The log of one group on one disk, open for writing.
 #[derive(Debug)]
 pub struct Log {
-    superblock: Superblock,
+    index: Index,
+    keeper: Keeper,
+    ahead: Ahead,
+    /// Whether nothing more may be written to the current segment: what is behind its last record is no room, but what a crash
+    /// left of a write.
+    cut: bool,
+    group: Option<Group>,
+    /// Where the open group commit's writes end that are still to do, the last one first.
+    parts: Vec<usize>,
+    /// The log is durable up to here.
+    reached: Reached,
+    /// Reads that wait until others are over.
+    reads: VecDeque<Reading>,
+    reads_open: usize,
+    open: Vec<(OpId, Purpose)>,
+    /// The last operation's name.
+    op: u64,
 }
 
 impl Log {
+    pub(super) fn new(found: Found, walked: Walked, config: LogConfig) -> Self {
+        let Walked {
+            index,
+            prepared,
+            cut,
+        } = walked;
+        let current = index.current().map(|segment| segment.id);
+        let mut log = Self {
+            index,
+            keeper: Keeper::new(found),
+            ahead: Ahead::new(config, current, prepared),
+            cut: cut.is_some(),
+            group: None,
+            parts: Vec::new(),
+            reached: Reached::NOTHING,
+            reads: VecDeque::new(),
+            reads_open: 0,
+            open: Vec::new(),
+            op: 0,
+        };
+        log.all_durable();
+        log
+    }
+
     /// Whether a group commit of so many bytes can be written now: there is room in the current or in a prepared segment.
     #[must_use]
     pub fn fits(&self, bytes: usize) -> bool {
-        let _ = bytes;
-        unimplemented!()
+        self.has_room(bytes) || self.ahead.takes(bytes as u64)
     }
 
     /// Whether a group commit is open: there is at most one at a time.
     #[must_use]
     pub fn writing(&self) -> bool {
-        unimplemented!()
+        self.group.is_some()
     }
 
     /// Begins a group commit; `Durable` follows.
@@ -35,26 +100,32 @@ impl Log {
     /// # Panics
     /// Another one is open, it does not fit, or its records do not continue the log.
     pub fn write(&mut self, commit: GroupCommit<'_>, storage: &mut impl Storage) {
-        let _ = (commit, storage);
-        unimplemented!()
+        assert!(!self.writing(), "one group commit is open at a time");
+        let header = (!self.has_room(commit.bytes.len())).then(|| self.roll(commit.commit));
+        let mut group = Group::place(&commit, &mut self.index, &mut self.parts);
+        // The header is durable before the first record: a record shows that everything before it is there.
+        let first = header.or_else(|| group.next(&mut self.parts));
+        self.submit(Purpose::Log, first.expect("a group has a part"), storage);
+        self.group = Some(group);
     }
 
     /// All records up to here are committed: they will never be void.
     pub fn committed(&mut self, upto: LogIndex) {
-        let _ = upto;
-        unimplemented!()
+        self.index.committed(upto);
     }
 
     /// Makes a hard state durable; `HardStateDurable` follows, unless a newer one overtakes it.
     pub fn store_hard_state(&mut self, state: HardState, storage: &mut impl Storage) {
-        let _ = (state, storage);
-        unimplemented!()
+        if let Some(op) = self.keeper.store_hard_state(state, self.reached) {
+            self.submit(Purpose::Superblock, op, storage);
+        }
     }
 
     /// Makes the members durable; `MembersDurable` follows.
     pub fn store_members(&mut self, members: &[(NodeId, DiskId)], storage: &mut impl Storage) {
-        let _ = (members, storage);
-        unimplemented!()
+        if let Some(op) = self.keeper.store_members(members, self.reached) {
+            self.submit(Purpose::Superblock, op, storage);
+        }
     }
 
     /// Reads records; `Read` or `ReadVoid` follows.
@@ -62,8 +133,9 @@ impl Log {
     /// # Errors
     /// The first record is not in the log, not yet durable, or past `through`.
     pub fn read(&mut self, read: Read, storage: &mut impl Storage) -> Result<(), NotHere> {
-        let _ = (read, storage);
-        unimplemented!()
+        let reading = Reading::begin(read, &self.index).ok_or(NotHere)?;
+        self.submit_read(reading, storage);
+        Ok(())
     }
 
     /// Takes what the disk has completed. All operations of this log come here.
@@ -76,37 +148,199 @@ impl Log {
         storage: &mut impl Storage,
         events: &mut Vec<LogEvent>,
     ) -> Result<(), Fatal> {
-        let _ = (done, storage, events);
-        unimplemented!()
+        let open = self.open.iter().position(|open| open.0 == done.id);
+        let open = open.expect("what completes was submitted");
+        match self.open.swap_remove(open).1 {
+            Purpose::Log => {
+                written(self.writing_to(), done.result)?;
+                self.write_on(storage, events);
+            }
+            Purpose::Superblock => {
+                written(FileId::Superblock, done.result)?;
+                if let Some(op) = self.keeper.written(self.reached, events) {
+                    self.submit(Purpose::Superblock, op, storage);
+                }
+            }
+            Purpose::Prepare => self.prepared(done.result, events)?,
+            Purpose::Read(reading) => self.read_on(reading, done.result, storage, events),
+        }
+        Ok(())
     }
 
     /// Prepares segments ahead of need.
     pub fn tend(&mut self, now: Time, storage: &mut impl Storage) {
-        let _ = (now, storage);
-        unimplemented!()
+        if let Some(op) = self.ahead.tend(now) {
+            self.submit(Purpose::Prepare, op, storage);
+        }
     }
 
     /// When [`tend`](Self::tend) wants to be called; the end of time if nothing is to be done.
     #[must_use]
     pub fn deadline(&self) -> Time {
-        unimplemented!()
+        self.ahead.deadline()
     }
 
     /// Bytes of all segments in use, up to their last records.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        unimplemented!()
+        self.index.bytes()
     }
 
-    /// The superblock as it was last stored, or is being stored.
+    /// The superblock as it shall be: its last change may still be on the way to the disk.
     #[must_use]
     pub fn superblock(&self) -> &Superblock {
-        &self.superblock
+        self.keeper.superblock()
     }
 
     /// The first offset that the log has.
     #[must_use]
     pub fn start_offset(&self) -> Offset {
-        unimplemented!()
+        Offset(0) // Nothing is ever taken away from a log's start.
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        !self.cut
+            && self
+                .index
+                .current()
+                .is_some_and(|current| block_after(current.end) + bytes as u64 <= current.bytes)
+    }
+
+    /// The next segment comes into use. Returns the write of its header.
+    fn roll(&mut self, commit: LogIndex) -> StorageOp {
+        let (segment, segment_bytes) = self.ahead.pop();
+        let Before {
+            index,
+            next_offset,
+            header_crc,
+            ..
+        } = self.index.last();
+        let header = SegmentHeader {
+            identity: self.superblock().identity,
+            segment,
+            segment_bytes,
+            first_index: index.next(),
+            first_offset: next_offset,
+            previous: header_crc,
+            previous_end: self.index.current().map_or(0, |current| current.end),
+            commit: commit.min(index),
+        };
+        let mut block = Buffer::zeroed(SEGMENT_HEADER_BYTES);
+        header.encode(&mut block);
+        self.index.open(segment, segment_bytes);
+        self.cut = false;
+        StorageOp::Write {
+            file: FileId::Segment(segment),
+            position: 0,
+            bytes: Slice::new(Arc::new(block), 0..SEGMENT_HEADER_BYTES),
+        }
+    }
+
+    /// Writes what is left of the open group commit.
+    fn write_on(&mut self, storage: &mut impl Storage, events: &mut Vec<LogEvent>) {
+        let group = self.group.as_mut().expect("a group commit is open");
+        if let Some(op) = group.next(&mut self.parts) {
+            return self.submit(Purpose::Log, op, storage);
+        }
+        events.push(LogEvent::Durable(group.mark));
+        self.group = None;
+        self.all_durable();
+    }
+
+    fn all_durable(&mut self) {
+        self.index.all_durable();
+        if let Some(current) = self.index.current() {
+            self.reached = Reached::new(current.id, current.end);
+        }
+    }
+
+    fn writing_to(&self) -> FileId {
+        let group = self.group.as_ref().expect("a group commit is open");
+        FileId::Segment(group.segment())
+    }
+
+    fn prepared(
+        &mut self,
+        result: Result<StorageOutcome, StorageError>,
+        events: &mut Vec<LogEvent>,
+    ) -> Result<(), Fatal> {
+        match result {
+            Ok(StorageOutcome::Prepared) => {
+                self.ahead.prepared();
+                events.push(LogEvent::RoomMade);
+            }
+            Ok(StorageOutcome::Written | StorageOutcome::Read(_)) => {
+                unreachable!("a preparation ends as one")
+            }
+            Err(StorageError::Full) => {
+                self.ahead.full();
+                events.push(LogEvent::DiskFull);
+            }
+            Err(error @ (StorageError::Short { .. } | StorageError::Os { .. })) => {
+                let what = FileId::Segment(self.ahead.preparing());
+                return Err(Fatal::WriteFailed { what, error });
+            }
+        }
+        Ok(())
+    }
+
+    fn read_on(
+        &mut self,
+        reading: Reading,
+        result: Result<StorageOutcome, StorageError>,
+        storage: &mut impl Storage,
+        events: &mut Vec<LogEvent>,
+    ) {
+        self.reads_open -= 1;
+        let token = reading.token();
+        let progress = match result {
+            Ok(StorageOutcome::Read(buffer)) => reading.take(buffer, &self.index),
+            Ok(StorageOutcome::Written | StorageOutcome::Prepared) => {
+                unreachable!("a read ends as one")
+            }
+            Err(error) => Err(reading.failed(error)),
+        };
+        match progress {
+            Ok(Progress::Again(reading)) => self.submit_read(reading, storage),
+            Ok(Progress::Done(records)) => events.push(read_event(token, Ok(records))),
+            Ok(Progress::Void) => events.push(LogEvent::ReadVoid { token }),
+            Err(error) => events.push(read_event(token, Err(error))),
+        }
+        if self.reads_open < READS_OPEN_MAX
+            && let Some(reading) = self.reads.pop_front()
+        {
+            self.submit_read(reading, storage);
+        }
+    }
+
+    fn submit_read(&mut self, reading: Reading, storage: &mut impl Storage) {
+        if self.reads_open == READS_OPEN_MAX {
+            return self.reads.push_back(reading);
+        }
+        self.reads_open += 1;
+        let op = reading.op();
+        self.submit(Purpose::Read(reading), op, storage);
+    }
+
+    fn submit(&mut self, purpose: Purpose, op: StorageOp, storage: &mut impl Storage) {
+        self.op += 1;
+        let id = OpId(self.op);
+        self.open.push((id, purpose));
+        storage.submit(id, op);
+    }
+}
+
+fn read_event(token: u64, result: Result<super::ReadRecords, ReadError>) -> LogEvent {
+    LogEvent::Read { token, result }
+}
+
+/// A write that is not known to have happened ends everything.
+fn written(what: FileId, result: Result<StorageOutcome, StorageError>) -> Result<(), Fatal> {
+    match result {
+        Ok(StorageOutcome::Written) => Ok(()),
+        Ok(StorageOutcome::Read(_) | StorageOutcome::Prepared) => {
+            unreachable!("a write ends as one")
+        }
+        Err(error) => Err(Fatal::WriteFailed { what, error }),
     }
 }

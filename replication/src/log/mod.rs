@@ -3,18 +3,25 @@
 //! Owns: the bytes of a group's files, and which of them are true. Never: a durable byte again, once it is written. Called by:
 //! the pipeline, and the commands that look at a log at rest. The specification is `docs/log-format.md`.
 
+mod ahead;
 mod error;
 mod event;
 mod format;
+mod group;
+mod index;
 mod inspect;
+mod keeper;
 #[expect(
     clippy::module_inception,
     reason = "the log's files are told by what is in them, and one is the log"
 )]
 mod log;
+mod reader;
 mod recovery;
 mod replay;
 mod superblock;
+mod tail;
+mod walk;
 
 pub use error::{Damage, Fatal, FormatError, NotHere, ReadError, RecoveryError};
 pub use event::{From, GroupCommit, LogConfig, LogEvent, Place, Read, ReadRecords};

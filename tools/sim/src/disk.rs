@@ -70,17 +70,6 @@ impl Disk {
         }
     }
 
-    /// A disk with the same bytes, as it would be found after a crash at this moment with nothing torn.
-    #[must_use]
-    pub fn at_rest(&self) -> Self {
-        Self {
-            superblock: self.superblock.clone(),
-            segments: self.segments.clone(),
-            room: self.room,
-            ..Self::new()
-        }
-    }
-
     /// How many operations wait to be done.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -123,10 +112,16 @@ impl Disk {
         sectors
     }
 
-    /// The power goes: of the writes that wait, those sectors are kept that `keeps` names. Nobody is told of anything that
-    /// was not yet taken.
-    pub fn crash(&mut self, keeps: &mut dyn FnMut(Sector) -> bool) {
-        for (_, op) in core::mem::take(&mut self.open) {
+    /// The disk as it is found if the power goes now: of the writes that wait, it has those sectors that `keeps` names.
+    #[must_use]
+    pub fn crashed(&self, keeps: &mut dyn FnMut(Sector) -> bool) -> Self {
+        let mut disk = Self {
+            superblock: self.superblock.clone(),
+            segments: self.segments.clone(),
+            room: self.room,
+            ..Self::new()
+        };
+        for (_, op) in &self.open {
             match op {
                 StorageOp::Write {
                     file,
@@ -135,15 +130,16 @@ impl Disk {
                 } => {
                     for (nth, sector) in bytes.chunks(SECTOR_BYTES).enumerate() {
                         let position = position + (nth * SECTOR_BYTES) as u64;
+                        let file = *file;
                         if keeps(Sector { file, position }) {
-                            self.put(file, position, sector);
+                            disk.put(file, position, sector);
                         }
                     }
                 }
                 StorageOp::Read { .. } | StorageOp::Prepare { .. } => {}
             }
         }
-        self.done.clear();
+        disk
     }
 
     /// From now on, segments may take so many bytes more.

@@ -1,0 +1,133 @@
+//! Segments that lie ready ahead of need.
+
+use alloc::collections::VecDeque;
+
+use quorate_wire::Time;
+
+use super::event::LogConfig;
+use super::format::SEGMENT_HEADER_BYTES;
+use crate::buffer::BLOCK_BYTES;
+use crate::seam::{SegmentId, StorageOp};
+
+/// How long a full disk is left alone, in nanoseconds.
+const FULL_WAIT: u64 = 1_000_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Preparing {
+    /// Nothing is being prepared.
+    Idle,
+    /// One is.
+    Open,
+    /// The disk was full, at a time that nobody has told yet.
+    Full,
+    /// The disk was full: not before this moment.
+    Until(Time),
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    config: LogConfig,
+    /// By rising number, with their lengths.
+    ready: VecDeque<(SegmentId, u64)>,
+    /// Number of the next segment to prepare, or of the one that is being prepared.
+    next: SegmentId,
+    preparing: Preparing,
+}
+
+impl Ahead {
+    pub(super) fn new(
+        config: LogConfig,
+        current: Option<SegmentId>,
+        ready: impl IntoIterator<Item = (SegmentId, u64)>,
+    ) -> Self {
+        let least = (SEGMENT_HEADER_BYTES + BLOCK_BYTES) as u64;
+        assert!(
+            config.segment_bytes.is_multiple_of(BLOCK_BYTES as u64)
+                && config.segment_bytes >= least,
+            "a segment has whole blocks, and room for a record"
+        );
+        assert!(
+            config.segments_ahead > 0,
+            "without a segment ahead, none would ever come"
+        );
+        let ready: VecDeque<_> = ready.into_iter().collect();
+        let newest = ready.back().map(|segment| segment.0).or(current);
+        Self {
+            config,
+            ready,
+            next: SegmentId(newest.map_or(1, |newest| newest.0 + 1)),
+            preparing: Preparing::Idle,
+        }
+    }
+
+    /// Whether the next segment takes so many bytes of records.
+    pub(super) fn takes(&self, bytes: u64) -> bool {
+        self.ready
+            .front()
+            .is_some_and(|&(_, length)| length >= SEGMENT_HEADER_BYTES as u64 + bytes)
+    }
+
+    /// The next segment, to use.
+    pub(super) fn pop(&mut self) -> (SegmentId, u64) {
+        self.ready
+            .pop_front()
+            .expect("a segment is used when one is ready")
+    }
+
+    fn wanted(&self) -> bool {
+        self.ready.len() < self.config.segments_ahead
+    }
+
+    /// Returns an operation to submit.
+    pub(super) fn tend(&mut self, now: Time) -> Option<StorageOp> {
+        match self.preparing {
+            Preparing::Full => {
+                self.preparing = Preparing::Until(now.after(FULL_WAIT));
+                return None;
+            }
+            Preparing::Open => return None,
+            Preparing::Until(moment) if now < moment => return None,
+            Preparing::Idle | Preparing::Until(_) => {}
+        }
+        if !self.wanted() {
+            self.preparing = Preparing::Idle;
+            return None;
+        }
+        self.preparing = Preparing::Open;
+        Some(StorageOp::Prepare {
+            segment: self.next,
+            bytes: self.config.segment_bytes,
+        })
+    }
+
+    pub(super) fn deadline(&self) -> Time {
+        match self.preparing {
+            Preparing::Idle if self.wanted() => Time(0),
+            Preparing::Full => Time(0),
+            Preparing::Until(moment) => moment,
+            Preparing::Idle | Preparing::Open => Time(u64::MAX),
+        }
+    }
+
+    /// The segment that is being prepared.
+    pub(super) fn preparing(&self) -> SegmentId {
+        self.next
+    }
+
+    /// The segment that was being prepared is ready.
+    pub(super) fn prepared(&mut self) {
+        assert!(
+            self.preparing == Preparing::Open,
+            "a segment that is prepared was asked for"
+        );
+        self.ready.push_back((self.next, self.config.segment_bytes));
+        self.next = SegmentId(self.next.0 + 1);
+        self.preparing = Preparing::Idle;
+    }
+
+    /// The segment that was being prepared found no room.
+    pub(super) fn full(&mut self) {
+        self.preparing = Preparing::Full;
+    }
+}

@@ -1,0 +1,447 @@
+//! Where the records are.
+//!
+//! ```text
+//!   segment 1                  segment 2
+//!   |H|####|....|######|  |    |H|..|####|##########|~~~~~|        |
+//!     ^     gap  ^               gap ^   ^           ^     ^
+//!     landmark   landmark       landmark commit   durable  last
+//! ```
+//! Owns: for each segment a landmark every 64 KiB and the gaps where void records lie; for each record that may yet become
+//! void, its exact place. Never: reads or writes. Called by: recovery, writing, reading, inspection, which all know the log by
+//! the same rules.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use quorate_wire::{GroupId, LogIndex, Offset, RecordHeader, Term};
+
+use super::error::Damage;
+use super::event::From;
+use super::format::SEGMENT_HEADER_BYTES;
+use crate::buffer::BLOCK_BYTES;
+use crate::seam::SegmentId;
+
+/// Bytes of records from one landmark to the next. Bounds the index: one landmark of 24 bytes for so many of the log.
+pub(super) const LANDMARK_BYTES: u64 = 64 << 10;
+
+/// Where records begin in a segment.
+pub(super) const RECORDS_AT: u64 = SEGMENT_HEADER_BYTES as u64;
+
+/// A record's place in the log's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spot {
+    pub(super) segment: SegmentId,
+    pub(super) position: u64,
+}
+
+/// A record that is not void, and where to find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) spot: Spot,
+    pub(super) index: LogIndex,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Landmark {
+    index: LogIndex,
+    offset: Offset,
+    position: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) id: SegmentId,
+    /// Length of its file.
+    pub(super) bytes: u64,
+    /// Where its last record ends, void or not.
+    pub(super) end: u64,
+    /// Its first record that is not void. Without such records, the first one after it. Rises along the log, not strictly.
+    first: LogIndex,
+    /// As `first`.
+    first_offset: Offset,
+    /// Rising in everything.
+    landmarks: Vec<Landmark>,
+    /// Bytes of void records, and what lies between them; rising. The last one may end beyond the last record.
+    gaps: Vec<Range<u64>>,
+}
+
+impl Segment {
+    /// The end of the gap that `position` lies in.
+    pub(super) fn gap_end(&self, position: u64) -> Option<u64> {
+        let after = self.gaps.partition_point(|gap| gap.start <= position);
+        let gap = self.gaps.get(after.checked_sub(1)?)?;
+        (position < gap.end).then_some(gap.end)
+    }
+
+    /// What lies between `from` and `to` is void; `from` is where a record begins, or the records begin.
+    fn void(&mut self, from: u64, to: u64) {
+        while self
+            .landmarks
+            .pop_if(|landmark| landmark.position >= from)
+            .is_some()
+        {}
+        while self.gaps.pop_if(|gap| gap.start >= from).is_some() {}
+        let start = self.gaps.pop_if(|gap| gap.end == from);
+        let start = start.map_or(from, |gap| gap.start);
+        if start < to {
+            self.gaps.push(start..to);
+        }
+    }
+}
+
+/// A record of the log's end.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    spot: Spot,
+    index: LogIndex,
+    base_offset: Offset,
+    next_offset: Offset,
+    term: Term,
+    header_crc: u32,
+}
+
+/// The record before a place in the log; before the first record, nothing of anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Before {
+    pub(super) index: LogIndex,
+    pub(super) next_offset: Offset,
+    pub(super) term: Term,
+    pub(super) header_crc: u32,
+}
+
+/// The index of a whole log.
+#[derive(Debug)]
+pub(super) struct Index {
+    group: GroupId,
+    /// Those in use, by number.
+    segments: Vec<Segment>,
+    /// Bytes of all segments but the last, up to their ends.
+    sealed: u64,
+    /// The records from the last committed one on, without a gap.
+    tail: VecDeque<Entry>,
+    /// All records up to here are committed. May be ahead of the log: a leader counts its followers' copies before its own.
+    commit: LogIndex,
+    /// All records up to here are durable.
+    durable: Before,
+    /// How often records became void.
+    voids: u64,
+}
+
+impl Index {
+    pub(super) fn new(group: GroupId) -> Self {
+        Self {
+            group,
+            segments: Vec::new(),
+            sealed: 0,
+            tail: VecDeque::new(),
+            commit: LogIndex(0),
+            durable: Before::default(),
+            voids: 0,
+        }
+    }
+
+    /// The log's last record.
+    pub(super) fn last(&self) -> Before {
+        self.tail.back().map_or_else(Before::default, Entry::before)
+    }
+
+    /// All records up to this one are durable, and may be read.
+    pub(super) fn durable(&self) -> Before {
+        self.durable
+    }
+
+    pub(super) fn group(&self) -> GroupId {
+        self.group
+    }
+
+    pub(super) fn voids(&self) -> u64 {
+        self.voids
+    }
+
+    pub(super) fn commit(&self) -> LogIndex {
+        self.commit
+    }
+
+    pub(super) fn current(&self) -> Option<&Segment> {
+        self.segments.last()
+    }
+
+    pub(super) fn segment(&self, id: SegmentId) -> Option<&Segment> {
+        let nth = self.segments.partition_point(|segment| segment.id < id);
+        self.segments.get(nth).filter(|segment| segment.id == id)
+    }
+
+    /// Whether the record at this place is not void.
+    pub(super) fn lives(&self, spot: Spot) -> bool {
+        self.segment(spot.segment)
+            .is_some_and(|segment| segment.gap_end(spot.position).is_none())
+    }
+
+    /// Bytes of all segments in use, up to their last records.
+    pub(super) fn bytes(&self) -> u64 {
+        self.sealed + self.current().map_or(0, |segment| segment.end)
+    }
+
+    /// A segment comes into use behind the last one.
+    pub(super) fn open(&mut self, id: SegmentId, bytes: u64) {
+        let last = self.last();
+        if let Some(current) = self.segments.last() {
+            assert!(current.id < id, "segments come into use in order");
+            self.sealed += current.end;
+        }
+        self.segments.push(Segment {
+            id,
+            bytes,
+            end: RECORDS_AT,
+            first: last.index.next(),
+            first_offset: last.next_offset,
+            landmarks: Vec::new(),
+            gaps: Vec::new(),
+        });
+    }
+
+    /// Whether a record may come next: it continues the chain from the record before its index.
+    ///
+    /// Of a record that takes another's place nothing is said: its term may be higher, lower, or the same, since a term's
+    /// records may be kept by some nodes only, become void here, and come back (Raft figure 7).
+    pub(super) fn check(&self, header: &RecordHeader) -> Result<(), Damage> {
+        if header.group != self.group {
+            return Err(Damage::Group {
+                found: header.group,
+            });
+        }
+        let last = self.last().index;
+        if header.index > last.next() {
+            return Err(Damage::Index {
+                found: header.index,
+                last,
+            });
+        }
+        if header.index <= last && header.index <= self.commit {
+            return Err(Damage::Committed {
+                index: header.index,
+            });
+        }
+        let before = self
+            .before(header.index)
+            .expect("records from the committed one on are in the tail");
+        if header.previous != before.header_crc {
+            return Err(Damage::Chain {
+                index: header.index,
+            });
+        }
+        if header.base_offset != before.next_offset {
+            return Err(Damage::Offset {
+                found: header.base_offset,
+                expected: before.next_offset,
+            });
+        }
+        if header.term < before.term {
+            return Err(Damage::Term {
+                found: header.term,
+                before: before.term,
+            });
+        }
+        Ok(())
+    }
+
+    /// A record lies at `position` in the current segment, behind all others. It has been checked. Says whether it took
+    /// others' place.
+    pub(super) fn append(&mut self, header: &RecordHeader, position: u64) -> bool {
+        let voids = header.index <= self.last().index;
+        if voids {
+            self.void(header, position);
+        }
+        let current = self
+            .segments
+            .last_mut()
+            .expect("records lie in a segment in use");
+        assert!(
+            position >= current.end,
+            "records lie one behind the other in a segment"
+        );
+        let landmark = current.landmarks.last();
+        if landmark.is_none_or(|landmark| position >= landmark.position + LANDMARK_BYTES) {
+            current.landmarks.push(Landmark {
+                index: header.index,
+                offset: header.base_offset,
+                position,
+            });
+        }
+        current.end = position + header.record_bytes() as u64;
+        self.tail.push_back(Entry {
+            spot: Spot {
+                segment: current.id,
+                position,
+            },
+            index: header.index,
+            base_offset: header.base_offset,
+            next_offset: header.next_offset(),
+            term: header.term,
+            header_crc: header.header_crc,
+        });
+        self.trim();
+        voids
+    }
+
+    /// All records up to `upto` are committed.
+    pub(super) fn committed(&mut self, upto: LogIndex) {
+        self.commit = self.commit.max(upto);
+        self.trim();
+    }
+
+    /// Everything in it is durable.
+    pub(super) fn all_durable(&mut self) {
+        self.durable = self.last();
+    }
+
+    /// Goes on behind damage, as if the log led to this record. For inspection only.
+    pub(super) fn resume_at(&mut self, header: &RecordHeader) {
+        let follows = header.index == self.last().index.next();
+        let Some(current) = self.segments.last() else {
+            return;
+        };
+        if follows || self.entry(header.index).is_some() {
+            return;
+        }
+        self.tail.clear();
+        self.tail.push_back(Entry {
+            spot: Spot {
+                segment: current.id,
+                position: current.end,
+            },
+            index: header.index.previous(),
+            base_offset: header.base_offset,
+            next_offset: header.base_offset,
+            term: header.term,
+            header_crc: header.previous,
+        });
+    }
+
+    /// A record that is durable, and at or before the first one asked for; the records from there on lead to it.
+    pub(super) fn find(&self, from: From) -> Option<Found> {
+        let exact = match from {
+            From::Index(index) => {
+                if index == LogIndex(0) || index > self.durable.index {
+                    return None;
+                }
+                self.entry(index)
+            }
+            From::Offset(offset) => {
+                if offset >= self.durable.next_offset {
+                    return None;
+                }
+                let nth = self
+                    .tail
+                    .partition_point(|entry| entry.next_offset <= offset);
+                let entry = self.tail.get(nth);
+                entry.filter(|entry| entry.base_offset <= offset)
+            }
+        };
+        if let Some(entry) = exact {
+            return Some(Found {
+                spot: entry.spot,
+                index: entry.index,
+            });
+        }
+        self.landmark(from)
+    }
+
+    fn landmark(&self, from: From) -> Option<Found> {
+        let after = self.segments.partition_point(|segment| match from {
+            From::Index(index) => segment.first <= index,
+            From::Offset(offset) => segment.first_offset <= offset,
+        });
+        let segment = self.segments.get(after.checked_sub(1)?)?;
+        let after = segment.landmarks.partition_point(|landmark| match from {
+            From::Index(index) => landmark.index <= index,
+            From::Offset(offset) => landmark.offset <= offset,
+        });
+        let landmark = segment.landmarks.get(after.checked_sub(1)?)?;
+        Some(Found {
+            spot: Spot {
+                segment: segment.id,
+                position: landmark.position,
+            },
+            index: landmark.index,
+        })
+    }
+
+    /// The record before `index`, which is the last one's next at most, and not committed.
+    fn before(&self, index: LogIndex) -> Option<Before> {
+        if index <= LogIndex(1) {
+            return Some(Before::default());
+        }
+        self.entry(index.previous()).map(Entry::before)
+    }
+
+    fn entry(&self, index: LogIndex) -> Option<&Entry> {
+        let first = self.tail.front()?.index;
+        let nth = usize::try_from(index.0.checked_sub(first.0)?).ok()?;
+        self.tail.get(nth)
+    }
+
+    /// The records from `header`'s index on become void, by a record that will lie at `position` in the current segment.
+    fn void(&mut self, header: &RecordHeader, position: u64) {
+        let at = self
+            .entry(header.index)
+            .expect("only records of the tail become void")
+            .spot;
+        let nth = self
+            .segments
+            .partition_point(|segment| segment.id < at.segment);
+        let current = self.segments.len() - 1;
+        for (place, segment) in self.segments.iter_mut().enumerate().skip(nth) {
+            let from = if place == nth {
+                at.position
+            } else {
+                RECORDS_AT
+            };
+            let to = if place == current {
+                position
+            } else {
+                segment.end
+            };
+            segment.void(from, to);
+            segment.first = segment.first.min(header.index);
+            segment.first_offset = segment.first_offset.min(header.base_offset);
+        }
+        while self
+            .tail
+            .pop_back_if(|entry| entry.index >= header.index)
+            .is_some()
+        {}
+        if header.index <= self.durable.index {
+            self.durable = self.last();
+        }
+        self.voids += 1;
+    }
+
+    /// Forgets the exact places of records that cannot become void, but for the last of them: the chain hangs on it.
+    fn trim(&mut self) {
+        let kept = self.commit.min(self.last().index);
+        while self.tail.pop_front_if(|entry| entry.index < kept).is_some() {}
+    }
+}
+
+impl Entry {
+    fn before(&self) -> Before {
+        Before {
+            index: self.index,
+            next_offset: self.next_offset,
+            term: self.term,
+            header_crc: self.header_crc,
+        }
+    }
+}
+
+/// The start of the block at or after `position`.
+pub(super) fn block_after(position: u64) -> u64 {
+    position.next_multiple_of(BLOCK_BYTES as u64)
+}
+
+/// The start of the block that `position` lies in.
+pub(super) fn block_of(position: u64) -> u64 {
+    position - position % BLOCK_BYTES as u64
+}

@@ -1,0 +1,132 @@
+//! Keeps the superblock: writes each change to one copy, then to the other.
+//!
+//! Owns: the superblock's file. Never: has more than one write of it open, so that one copy is always whole. Called by: the log.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use quorate_raft::HardState;
+use quorate_wire::{DiskId, NodeId};
+
+use super::event::LogEvent;
+use super::superblock::{COPIES, COPY_BYTES, Found, Reached, Superblock};
+use crate::buffer::{Buffer, Slice};
+use crate::seam::{FileId, StorageOp};
+
+/// What is being written.
+#[derive(Debug)]
+struct Change {
+    bytes: Slice,
+    /// The copy that is being written.
+    copy: usize,
+    /// Whether the other copy has it.
+    second: bool,
+    news: News,
+}
+
+/// What is to be told when the superblock is durable.
+#[derive(Clone, Copy, Debug, Default)]
+struct News {
+    hard_state: Option<u64>,
+    members: bool,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    /// As it shall be.
+    superblock: Superblock,
+    /// What has changed since the last write began.
+    waiting: Option<News>,
+    open: Option<Change>,
+    /// The copy that the next change is written to first.
+    first: usize,
+}
+
+impl Keeper {
+    pub(super) fn new(found: Found) -> Self {
+        Self {
+            superblock: found.superblock,
+            waiting: None,
+            open: None,
+            first: found.first,
+        }
+    }
+
+    pub(super) fn superblock(&self) -> &Superblock {
+        &self.superblock
+    }
+
+    /// Returns a write to submit, if none is open.
+    pub(super) fn store_hard_state(&mut self, state: HardState, log: Reached) -> Option<StorageOp> {
+        assert!(
+            state.term >= self.superblock.term,
+            "terms never fall in a node's life"
+        );
+        self.superblock.term = state.term;
+        self.superblock.vote = state.vote;
+        self.waiting.get_or_insert_default().hard_state = Some(state.version);
+        self.begin(log)
+    }
+
+    /// Returns a write to submit, if none is open.
+    pub(super) fn store_members(
+        &mut self,
+        members: &[(NodeId, DiskId)],
+        log: Reached,
+    ) -> Option<StorageOp> {
+        self.superblock.members = members.to_vec();
+        self.waiting.get_or_insert_default().members = true;
+        self.begin(log)
+    }
+
+    /// The open write is durable. Returns the next one to submit.
+    pub(super) fn written(
+        &mut self,
+        log: Reached,
+        events: &mut Vec<LogEvent>,
+    ) -> Option<StorageOp> {
+        let mut change = self.open.take().expect("a write of the superblock is open");
+        if change.second {
+            if let Some(version) = change.news.hard_state {
+                events.push(LogEvent::HardStateDurable { version });
+            }
+            if change.news.members {
+                events.push(LogEvent::MembersDurable);
+            }
+            return self.begin(log);
+        }
+        change.second = true;
+        change.copy = COPIES - 1 - change.copy;
+        Some(self.write(change))
+    }
+
+    fn begin(&mut self, log: Reached) -> Option<StorageOp> {
+        if self.open.is_some() {
+            return None;
+        }
+        let news = self.waiting.take()?;
+        self.superblock.sequence += 1;
+        self.superblock.log = log;
+        let mut buffer = Buffer::zeroed(COPY_BYTES);
+        self.superblock.encode(&mut buffer);
+        let change = Change {
+            bytes: Slice::new(Arc::new(buffer), 0..COPY_BYTES),
+            copy: self.first,
+            second: false,
+            news,
+        };
+        Some(self.write(change))
+    }
+
+    fn write(&mut self, change: Change) -> StorageOp {
+        let op = StorageOp::Write {
+            file: FileId::Superblock,
+            position: (change.copy * COPY_BYTES) as u64,
+            bytes: change.bytes.clone(),
+        };
+        self.open = Some(change);
+        op
+    }
+}
+const _: () = assert!(COPIES == 2, "the other of two copies");
