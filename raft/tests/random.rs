@@ -3,6 +3,7 @@
 //!
 //! One seed makes one world. `QUORATE_SEEDS=N` runs that many, `QUORATE_SEED=S` runs one.
 
+#[allow(dead_code, reason = "each test uses its part of the model")]
 mod node;
 mod world;
 
@@ -11,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::World;
 
 const SEEDS: u64 = 2_000;
-const STEPS: u32 = 2_000;
+const STEPS: u32 = 1_200;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable)
@@ -52,7 +53,7 @@ fn random_worlds_keep_the_invariants() {
         "only {commits} records were committed during faults in {count} worlds"
     );
     assert!(
-        count < 100 || terms > 4 * count,
+        count < 100 || terms > 3 * count,
         "only {terms} leaders in {count} worlds"
     );
 }

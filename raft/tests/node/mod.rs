@@ -322,12 +322,11 @@ impl Node {
         true
     }
 
-    /// All writes of the hard state are done.
+    /// The oldest write of the hard state is done.
     pub(crate) fn complete_hard(&mut self) -> bool {
-        let Some(hard) = self.hard_writes.back().copied() else {
+        let Some(hard) = self.hard_writes.pop_front() else {
             return false;
         };
-        self.hard_writes.clear();
         (self.disk.term, self.disk.vote) = (hard.term, hard.vote);
         self.step(
             Input::HardStateDurable {

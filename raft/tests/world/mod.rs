@@ -125,7 +125,7 @@ impl World {
             7 => self.crash(place),
             8 => self.restart_one(),
             9 => self.depose(),
-            _ => self.calm(3),
+            _ => self.settle(),
         }
     }
 
@@ -469,7 +469,7 @@ impl World {
         };
         // Writes that were on their way happened or not, each kind in its own order; the first that did not may be torn.
         let hard = self.chance.below(node.hard_writes.len() + 1);
-        if let Some(hard) = node.hard_writes.iter().take(hard).last() {
+        if let Some(hard) = node.hard_writes.iter().take(hard).next_back() {
             (node.disk.term, node.disk.vote) = (hard.term, hard.vote);
         }
         for _ in 0..self.chance.below(node.log_writes.len() + 1) {
@@ -519,6 +519,14 @@ impl World {
         self.places[place] = Place::Runs(Box::new(node));
     }
 
+    /// A short time without faults: without it few worlds get anywhere.
+    fn settle(&mut self) {
+        for _ in 0..=self.chance.below(8) {
+            self.calm(1);
+            self.now = self.now.after(self.chance.up_to(20 * MS));
+        }
+    }
+
     /// Everything that can happen at once, happens, a few times over.
     fn calm(&mut self, rounds: u32) {
         for _ in 0..rounds {
@@ -528,9 +536,14 @@ impl World {
                     (0..waiting).for_each(|_| self.deliver(from, to));
                 }
                 self.input(to, Input::Tick { now: self.now }, &[]);
-                self.step(to, |node| {
-                    node.complete_hard();
-                });
+                while self
+                    .running(to)
+                    .is_some_and(|node| !node.hard_writes.is_empty())
+                {
+                    self.step(to, |node| {
+                        node.complete_hard();
+                    });
+                }
                 self.step(to, |node| {
                     node.submit_log();
                 });
@@ -565,8 +578,8 @@ impl Weather {
             connect: 2 + often(6),
             crash: often(2),
             restart: 1 + often(4),
-            depose: often(3),
-            calm: often(2),
+            depose: often(4),
+            calm: often(5),
             slow_disk: [None, None, Some(NodeId(1))][chance.below(3)],
             pace: [1, 4, 16][chance.below(3)] * MS,
             dirt: [0, 0, 4, 12][chance.below(4)],
