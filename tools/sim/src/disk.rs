@@ -142,6 +142,11 @@ impl Disk {
         disk
     }
 
+    /// The power goes: see [`crashed`](Self::crashed).
+    pub fn crash(&mut self, keeps: &mut dyn FnMut(Sector) -> bool) {
+        *self = self.crashed(keeps);
+    }
+
     /// From now on, segments may take so many bytes more.
     pub fn set_room(&mut self, bytes: u64) {
         self.room = bytes;
