@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! The binary `quorate`: a shell around the library, which does the work.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quorate_cli::main()
+}

@@ -1,0 +1,51 @@
+//! The arguments: what `quorate` can be asked for.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{cluster, demo, node};
+
+const EXAMPLES: &str = "\
+Examples:
+  quorate demo                               three nodes, real events, a killed leader: see it work
+  quorate cluster up --dir /tmp/q            three nodes on this host, ports 9001 to 9003
+  quorate cluster status --dir /tmp/q        who leads, and how far each node is
+  quorate cluster down --dir /tmp/q          stop them
+  quorate node --config node-1.toml          one node, in the foreground
+
+Exit status:
+  0 done; 1 a command failed; 2 called wrongly; 70 a write to a node's log failed; 71 a log or superblock is damaged;
+  72 a node refuses to start. docs/errors.md lists all codes.";
+
+/// A replicated event log: acknowledged when a majority of disks has it.
+#[derive(Debug, Parser)]
+#[command(name = "quorate", version, after_help = EXAMPLES, max_term_width = 120)]
+pub(crate) struct Cli {
+    /// How much is logged to standard error: error, warn, info, debug, trace, or directives. Nodes: info; others: warn.
+    #[arg(long, global = true, value_name = "LEVEL", env = "QUORATE_LOG_LEVEL")]
+    pub(crate) log_level: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run one node in the foreground.
+    Node(node::Args),
+    /// Run a cluster of real processes on this host.
+    Cluster(cluster::Args),
+    /// Replay real events through three nodes, kill the leader, and compare the logs.
+    Demo(demo::Args),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Cli::command().debug_assert();
+    }
+}

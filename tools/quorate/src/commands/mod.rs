@@ -1,0 +1,23 @@
+//! The subcommands, a file each: its arguments, and what it does.
+
+pub(crate) mod cluster;
+pub(crate) mod demo;
+pub(crate) mod node;
+
+use crate::Failure;
+use crate::cli::{Cli, Command};
+use crate::logging;
+
+/// Does what the arguments say.
+pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
+    let usual_level = match &cli.command {
+        Command::Node(_) => "info",
+        Command::Cluster(_) | Command::Demo(_) => "warn",
+    };
+    logging::start(cli.log_level.as_deref().unwrap_or(usual_level))?;
+    match &cli.command {
+        Command::Node(args) => node::run(args),
+        Command::Cluster(args) => cluster::run(args, cli.log_level.as_deref()),
+        Command::Demo(args) => demo::run(args, cli.log_level.as_deref()),
+    }
+}

@@ -1,0 +1,96 @@
+//! `quorate node`: one node, in the foreground, until it is told to stop.
+
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+use std::thread;
+
+use quorate_client::NodeId;
+use quorate_engine::config::{Config, Overrides, Pin};
+use rustix::process::{Signal, getpid, kill_process, setsid};
+
+use crate::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  quorate node --config node-1.toml
+  quorate node --config cluster.toml --node 2 --data /var/lib/quorate     one file for all nodes
+  QUORATE_LOG_LEVEL=debug quorate node --config node-1.toml
+
+The smallest file:
+  cluster = \"flights\"
+  node = 1
+  nodes = [{ id = 1 }, { id = 2 }, { id = 3 }]     # 127.0.0.1:9001 to 9003 for clients, 9101 to 9103 for peers
+
+SIGTERM and Ctrl-C stop it cleanly: exit status 0. A flag goes before the environment, the environment before the file.";
+
+/// What a node is told at its start.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Its configuration, in TOML; docs/configuration.md lists the keys.
+    #[arg(long, value_name = "FILE", env = "QUORATE_CONFIG")]
+    config: PathBuf,
+    /// Which of the file's nodes this one is.
+    #[arg(long, value_name = "ID", env = "QUORATE_NODE")]
+    node: Option<u32>,
+    /// Its data directory.
+    #[arg(long, value_name = "DIR", env = "QUORATE_DATA")]
+    data: Option<PathBuf>,
+    /// The cores that its threads keep to: auto, off, or a list such as 2,3 (the pipeline's first).
+    #[arg(long, value_name = "CORES", env = "QUORATE_PIN")]
+    pin: Option<Pin>,
+    /// Ends at once when standard input ends: whoever started the node holds the other end, and must not be outlived.
+    #[arg(long, hide = true)]
+    supervised: bool,
+    /// Goes into a session of its own: the terminal's end is not the node's.
+    #[arg(long, hide = true)]
+    own_session: bool,
+}
+
+/// Runs the node.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if args.own_session {
+        setsid().map_err(|error| Failure::new(format!("a session of its own: {error}")))?;
+    }
+    if args.supervised {
+        end_with_standard_input()?;
+    }
+    let overrides = Overrides {
+        node: args.node.map(NodeId),
+        data: args.data.clone(),
+        pin: args.pin.clone(),
+    };
+    let config = Config::load(&args.config, &overrides).map_err(|error| {
+        Failure::coded(error.code(), error.to_string())
+            .cure("docs/configuration.md lists every key with its default")
+    })?;
+    run_engine(config)
+}
+
+/// Kills this process when standard input ends. At once, and not by SIGTERM: the supervisor may be waiting to clean up, and a
+/// node loses nothing by being killed.
+fn end_with_standard_input() -> Result<(), Failure> {
+    let watch = || {
+        let mut bytes = [0; 64];
+        loop {
+            match io::stdin().lock().read(&mut bytes) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        let _ = kill_process(getpid(), Signal::KILL);
+    };
+    let thread = thread::Builder::new()
+        .name("supervised".into())
+        .spawn(watch);
+    thread
+        .map(drop)
+        .map_err(|error| Failure::new(format!("starting a thread: {error}")))
+}
+
+fn run_engine(config: Config) -> Result<(), Failure> {
+    let _ = config;
+    Err(Failure::new("the engine has no node yet"))
+}

@@ -1,0 +1,129 @@
+//! How a command fails: what happened, what cures it, the stable code, and the exit status.
+
+use std::fmt;
+
+use quorate_client::{ClientError, ErrorCode};
+
+/// Exit status of a client command that failed.
+const FAILED: u8 = 1;
+
+/// Exit status of a command that was called wrongly; clap's own.
+const USAGE: u8 = 2;
+
+/// Why a command ends with another status than 0.
+#[derive(Debug)]
+pub struct Failure {
+    status: u8,
+    code: Option<ErrorCode>,
+    cause: String,
+    cure: Option<String>,
+}
+
+impl Failure {
+    /// The command could not do what it was asked for.
+    pub(crate) fn new(cause: impl Into<String>) -> Self {
+        Self {
+            status: FAILED,
+            code: None,
+            cause: cause.into(),
+            cure: None,
+        }
+    }
+
+    /// The command was called wrongly, in a way that clap cannot see.
+    pub(crate) fn usage(cause: impl Into<String>) -> Self {
+        Self {
+            status: USAGE,
+            ..Self::new(cause)
+        }
+    }
+
+    /// A failure that has a stable code; the code decides the exit status.
+    pub(crate) fn coded(code: ErrorCode, cause: impl Into<String>) -> Self {
+        Self {
+            status: code.exit_status().unwrap_or(FAILED),
+            code: Some(code),
+            ..Self::new(cause)
+        }
+    }
+
+    /// The same failure, with what to do about it.
+    pub(crate) fn cure(mut self, cure: impl Into<String>) -> Self {
+        self.cure = Some(cure.into());
+        self
+    }
+
+    /// The process's exit status.
+    #[must_use]
+    pub const fn status(&self) -> u8 {
+        self.status
+    }
+}
+
+/// `error: cause [code]`, and the cure on a line of its own; further lines of either are indented.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.cause.replace('\n', "\n  "))?;
+        if let Some(code) = self.code {
+            write!(f, " [{code}]")?;
+        }
+        match &self.cure {
+            Some(cure) => write!(f, "\n  cure: {}", cure.replace('\n', "\n        ")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        // The client's sentence names the code where there is one.
+        let failure = Self::new(error.to_string());
+        match error {
+            ClientError::Unreachable { .. } => failure.cure(
+                "start the nodes (`quorate cluster up`), or say where they listen (`--nodes HOST:PORT,..`)",
+            ),
+            ClientError::TimedOut { .. } => {
+                failure.cure("`quorate status` shows which nodes are up, and who leads")
+            }
+            ClientError::Refused { code, .. } => failure.cure(format!(
+                "docs/errors.md says what to do about {}",
+                code.number()
+            )),
+            ClientError::Io { .. } => failure,
+            ClientError::Protocol(_) => {
+                failure.cure("the address is not a client port of a node; peers listen on another")
+            }
+            ClientError::Damaged(_) => {
+                failure.cure("`quorate log verify DIR` on the node's data directory finds the damage")
+            }
+            ClientError::InvalidEvent(_) => failure.cure("split the event, or shorten it"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_client::ErrorCode;
+
+    use super::Failure;
+
+    #[test]
+    fn a_failure_names_cause_code_and_cure() {
+        let failure = Failure::coded(ErrorCode::AddressInUse, "127.0.0.1:9001 is taken")
+            .cure("stop what listens there\nor use other ports");
+        assert_eq!(
+            failure.to_string(),
+            "error: 127.0.0.1:9001 is taken [AddressInUse (602)]\n  cure: stop what listens there\n        or use other ports"
+        );
+        assert_eq!(failure.status(), 72);
+    }
+
+    #[test]
+    fn statuses_tell_a_wrong_call_from_a_failed_command() {
+        assert_eq!(Failure::new("no").status(), 1);
+        assert_eq!(Failure::usage("no").status(), 2);
+        assert_eq!(Failure::coded(ErrorCode::NotLeader, "no").status(), 1);
+        assert_eq!(Failure::coded(ErrorCode::WriteFailed, "no").status(), 70);
+        assert_eq!(Failure::coded(ErrorCode::LogDamaged, "no").status(), 71);
+    }
+}

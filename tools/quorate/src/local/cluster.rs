@@ -1,0 +1,488 @@
+//! A local cluster as a whole.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quorate_client::{ClientError, ClusterName, NodeId, Role, Status};
+use quorate_engine::config::{Config, NodeConfig};
+
+use super::ports::check_free;
+use super::{Bond, Ending, LocalError, NodePaths, Ports, Process, Spec};
+use crate::interrupt::Interrupt;
+
+/// How long a node may take to say how it is.
+const STATUS_WITHIN: Duration = Duration::from_millis(500);
+
+/// How long a loop that waits for nodes rests between two looks.
+const REST: Duration = Duration::from_millis(10);
+
+/// Lines of a node's log that an error shows.
+const LOG_LINES: usize = 8;
+
+/// What a local cluster should be.
+#[derive(Clone, Debug)]
+pub struct LocalOptions {
+    /// The program that is the node.
+    pub executable: PathBuf,
+    /// Name of the cluster.
+    pub cluster: ClusterName,
+    /// How many nodes: 1, 3, 5 or 7.
+    pub nodes: u16,
+    /// Where they listen.
+    pub ports: Ports,
+    /// What holds the nodes and this process together.
+    pub bond: Bond,
+    /// How much the nodes log; their default, if it is not said.
+    pub log_level: Option<String>,
+    /// What each node's configuration has in place of the defaults.
+    pub adjust: fn(&mut Config),
+}
+
+impl LocalOptions {
+    /// Three supervised nodes on free ports.
+    #[must_use]
+    pub fn new(executable: impl Into<PathBuf>) -> Self {
+        Self {
+            executable: executable.into(),
+            cluster: ClusterName::new("local").expect("it is a name"),
+            nodes: 3,
+            ports: Ports::Auto,
+            bond: Bond::Supervised,
+            log_level: None,
+            adjust: |_| {},
+        }
+    }
+}
+
+/// A cluster of node processes on this host. Dropping it kills the supervised ones, and leaves the detached ones alone.
+#[derive(Debug)]
+pub struct Local {
+    spec: Spec,
+    executable: PathBuf,
+    bond: Bond,
+    log_level: Option<String>,
+    processes: BTreeMap<NodeId, Process>,
+    interrupt: Interrupt,
+}
+
+impl Local {
+    /// Writes the files of a new cluster into a directory, which is made if it is not there. Starts nothing.
+    ///
+    /// # Errors
+    /// There is a cluster in the directory, or it cannot be written.
+    pub fn create(dir: &Path, options: LocalOptions) -> Result<Self, LocalError> {
+        fs::create_dir_all(dir).map_err(LocalError::io("making", dir))?;
+        let dir = dir.canonicalize().map_err(LocalError::io("finding", dir))?;
+        if Spec::exists(&dir) {
+            return Err(LocalError::OtherCluster {
+                dir,
+                what: "been made already".into(),
+            });
+        }
+        let nodes = options.ports.choose(options.nodes)?;
+        let mut spec = Spec::new(&dir, options.cluster, &nodes);
+        spec.configs.iter_mut().for_each(options.adjust);
+        spec.write()?;
+        Ok(Self {
+            spec,
+            executable: options.executable,
+            bond: options.bond,
+            log_level: options.log_level,
+            processes: BTreeMap::new(),
+            interrupt: Interrupt::default(),
+        })
+    }
+
+    /// Finds the cluster that was made in a directory, with those of its detached nodes that run.
+    ///
+    /// # Errors
+    /// There is none, or its files are not sound.
+    pub fn open(
+        dir: &Path,
+        executable: impl Into<PathBuf>,
+        log_level: Option<String>,
+    ) -> Result<Self, LocalError> {
+        let dir = dir.canonicalize().map_err(|_| LocalError::NoCluster {
+            dir: dir.to_owned(),
+        })?;
+        let spec = Spec::read(&dir)?;
+        let mut processes = BTreeMap::new();
+        for config in &spec.configs {
+            if let Some(process) = Process::find(&spec.paths(config.node).pid)? {
+                processes.insert(config.node, process);
+            }
+        }
+        Ok(Self {
+            spec,
+            executable: executable.into(),
+            bond: Bond::Detached,
+            log_level,
+            processes,
+            interrupt: Interrupt::default(),
+        })
+    }
+
+    /// Ends waits with [`LocalError::Interrupted`] when the process is asked to stop.
+    pub(crate) fn heed(&mut self, interrupt: &Interrupt) {
+        self.interrupt = interrupt.clone();
+    }
+
+    /// Which nodes there are, and where.
+    #[must_use]
+    pub const fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The nodes' ids.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeId> {
+        self.spec.configs.iter().map(|config| config.node).collect()
+    }
+
+    /// The nodes' client addresses.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        let configs = self.spec.configs.iter();
+        configs.map(|config| config.this().client.clone()).collect()
+    }
+
+    /// A node's client address.
+    ///
+    /// # Panics
+    /// The cluster has no such node.
+    #[must_use]
+    pub fn address(&self, node: NodeId) -> &str {
+        &self.node(node).client
+    }
+
+    /// A node's files.
+    #[must_use]
+    pub fn paths(&self, node: NodeId) -> NodePaths {
+        self.spec.paths(node)
+    }
+
+    fn node(&self, node: NodeId) -> &NodeConfig {
+        let found = self.spec.configs.iter().find(|config| config.node == node);
+        found.expect("callers take ids from this cluster").this()
+    }
+
+    fn check_free(&self, node: NodeId) -> Result<(), LocalError> {
+        let node = self.node(node);
+        check_free(&node.client)?;
+        check_free(&node.peer)
+    }
+
+    /// The id of a node's process, if it runs.
+    #[must_use]
+    pub fn process_id(&self, node: NodeId) -> Option<u32> {
+        let process = self.processes.get(&node);
+        process
+            .filter(|process| process.is_running())
+            .map(Process::id)
+    }
+
+    /// Starts a node that does not run; does nothing for one that does.
+    ///
+    /// # Errors
+    /// One of its addresses is taken, or the process cannot be started. A node that refuses to start shows in the waits.
+    pub fn start(&mut self, node: NodeId) -> Result<(), LocalError> {
+        if self.process_id(node).is_some() {
+            return Ok(());
+        }
+        self.check_free(node)?;
+        let process = Process::spawn(
+            &self.executable,
+            &self.paths(node),
+            self.bond,
+            self.log_level.as_deref(),
+        )?;
+        self.processes.insert(node, process);
+        Ok(())
+    }
+
+    /// Starts all nodes that do not run, and returns which.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_all(&mut self) -> Result<Vec<NodeId>, LocalError> {
+        let down = |node: &NodeId| self.process_id(*node).is_none();
+        let down: Vec<NodeId> = self.nodes().into_iter().filter(down).collect();
+        // Before the first one is started: a cluster comes up whole, or says why before it has begun.
+        for &node in &down {
+            self.check_free(node)?;
+        }
+        for &node in &down {
+            self.start(node)?;
+        }
+        Ok(down)
+    }
+
+    /// Kills a node with SIGKILL, and returns when it is gone.
+    ///
+    /// # Panics
+    /// The kernel does not end a killed process within a minute.
+    pub fn kill(&mut self, node: NodeId) {
+        if let Some(mut process) = self.processes.remove(&node) {
+            process.kill();
+            let ending = process.wait(Duration::from_secs(60));
+            assert!(ending.is_some(), "a killed process ends");
+            let _ = fs::remove_file(self.paths(node).pid);
+        }
+    }
+
+    /// Asks a node to stop and waits for it. `None`: it did not stop in time, and was killed.
+    pub fn stop(&mut self, node: NodeId, within: Duration) -> Option<Ending> {
+        if let Some(process) = self.processes.get(&node) {
+            process.terminate();
+        }
+        self.wait_stopped(node, within)
+    }
+
+    /// Asks all nodes to stop and waits for them, each as [`Self::stop`] does.
+    pub fn stop_all(&mut self, within: Duration) -> Vec<(NodeId, Option<Ending>)> {
+        for process in self.processes.values() {
+            process.terminate();
+        }
+        let deadline = Instant::now() + within;
+        let nodes: Vec<NodeId> = self.processes.keys().copied().collect();
+        let stopped = nodes.into_iter().map(|node| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            (node, self.wait_stopped(node, left))
+        });
+        stopped.collect()
+    }
+
+    fn wait_stopped(&mut self, node: NodeId, within: Duration) -> Option<Ending> {
+        let Some(process) = self.processes.get_mut(&node) else {
+            return Some(Ending::Gone);
+        };
+        let ending = process.wait(within);
+        match ending {
+            Some(_) => {
+                self.processes.remove(&node);
+                let _ = fs::remove_file(self.paths(node).pid);
+            }
+            None => self.kill(node),
+        }
+        ending
+    }
+
+    /// Waits until a node's process has ended on its own. `None`: it still runs.
+    pub fn wait_ended(&mut self, node: NodeId, within: Duration) -> Option<Ending> {
+        let ending = self.processes.get_mut(&node)?.wait(within)?;
+        self.processes.remove(&node);
+        Some(ending)
+    }
+
+    /// Asks a node how it is.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn status(&self, node: NodeId) -> Result<Status, ClientError> {
+        quorate_client::status(self.address(node), STATUS_WITHIN)
+    }
+
+    /// Asks all nodes how they are; those that do not answer are left out.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<Status> {
+        let nodes = self.nodes().into_iter();
+        nodes.filter_map(|node| self.status(node).ok()).collect()
+    }
+
+    /// Waits until a leader takes events, and returns how it is.
+    ///
+    /// # Errors
+    /// A node ends, or there is none in time.
+    pub fn wait_serving(&mut self, within: Duration) -> Result<Status, LocalError> {
+        self.wait_for("a leader that serves", within, |local| {
+            let leads = |status: &Status| status.role == Role::Leader && status.serves;
+            local.statuses().into_iter().find(leads)
+        })
+    }
+
+    /// Waits until a leader takes events and is connected with all other nodes, and returns how it is.
+    ///
+    /// # Errors
+    /// A node ends, or there is none in time.
+    pub fn wait_complete(&mut self, within: Duration) -> Result<Status, LocalError> {
+        let others = self.spec.configs.len() - 1;
+        self.wait_for(
+            "a leader that serves and is connected with all others",
+            within,
+            |local| {
+                let leads = |status: &Status| {
+                    status.role == Role::Leader
+                        && status.serves
+                        && usize::from(status.peers_up) == others
+                };
+                local.statuses().into_iter().find(leads)
+            },
+        )
+    }
+
+    /// Waits until all nodes have committed the same record, and none has a later one; returns how they are. Holds only when
+    /// nobody produces.
+    ///
+    /// # Errors
+    /// A node ends, or they do not agree in time.
+    pub fn wait_settled(&mut self, within: Duration) -> Result<Vec<Status>, LocalError> {
+        self.wait_for("the same commit index on all nodes", within, |local| {
+            let statuses = local.statuses();
+            let commit = statuses.first()?.commit_index;
+            let settled = statuses.len() == local.spec.configs.len()
+                && statuses
+                    .iter()
+                    .all(|status| status.commit_index == commit && status.last_index == commit);
+            settled.then_some(statuses)
+        })
+    }
+
+    /// Waits until `look` sees something.
+    ///
+    /// # Errors
+    /// A node that was started ends, or nothing is seen in time.
+    pub fn wait_for<T>(
+        &mut self,
+        what: &'static str,
+        within: Duration,
+        mut look: impl FnMut(&Self) -> Option<T>,
+    ) -> Result<T, LocalError> {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(seen) = look(self) {
+                return Ok(seen);
+            }
+            self.check_running()?;
+            if self.interrupt.is_asked() {
+                return Err(LocalError::Interrupted);
+            }
+            if Instant::now() >= deadline {
+                return Err(LocalError::Late {
+                    what,
+                    within,
+                    log: self.describe(),
+                });
+            }
+            thread::sleep(REST);
+        }
+    }
+
+    fn check_running(&mut self) -> Result<(), LocalError> {
+        for (&node, process) in &mut self.processes {
+            if let Some(ending) = process.wait(Duration::ZERO) {
+                return Err(LocalError::NodeEnded {
+                    node,
+                    ending: ending.to_string(),
+                    log: log_tail(&self.spec.paths(node).log),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// How each node is, and its last log lines, for an error.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let of = |node: NodeId| {
+            let state = match self.status(node) {
+                Ok(status) => format!(
+                    "{}, term {}, leader {}, last {}, commit {}, {} peers",
+                    status.role,
+                    status.term,
+                    status
+                        .leader
+                        .map_or("none".into(), |leader| leader.to_string()),
+                    status.last_index,
+                    status.commit_index,
+                    status.peers_up,
+                ),
+                Err(error) => error.to_string(),
+            };
+            format!("node {node}: {state}\n{}", self.log_tail(node))
+        };
+        let nodes: Vec<String> = self.nodes().into_iter().map(of).collect();
+        nodes.join("\n")
+    }
+
+    /// A node's last log lines.
+    #[must_use]
+    pub fn log_tail(&self, node: NodeId) -> String {
+        log_tail(&self.paths(node).log)
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        match self.bond {
+            Bond::Supervised => {
+                for node in self.nodes() {
+                    self.kill(node);
+                }
+            }
+            Bond::Detached => {}
+        }
+    }
+}
+
+fn log_tail(path: &Path) -> String {
+    let Ok(file) = File::open(path) else {
+        return "  (no log)".into();
+    };
+    let mut tail = VecDeque::new();
+    for line in BufReader::new(file).lines().map_while(Result::ok) {
+        if tail.len() == LOG_LINES {
+            tail.pop_front();
+        }
+        tail.push_back(format!("  {line}"));
+    }
+    Vec::from(tail).join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use quorate_client::NodeId;
+
+    use super::{Local, LocalOptions, log_tail};
+    use crate::local::LocalError;
+
+    #[test]
+    fn a_directory_holds_one_cluster() {
+        let dir = tempfile::tempdir().expect("there is a place for directories");
+        let place = dir.path().join("new");
+        let options = LocalOptions::new("/bin/false");
+        let made = Local::create(&place, options.clone()).expect("the directory is empty");
+        assert_eq!(made.nodes(), [NodeId(1), NodeId(2), NodeId(3)]);
+        assert!(matches!(
+            Local::create(&place, options),
+            Err(LocalError::OtherCluster { .. })
+        ));
+        let found = Local::open(&place, "/bin/false", None).expect("it was just made");
+        assert_eq!(found.spec(), made.spec());
+        assert!(matches!(
+            Local::open(dir.path(), "/bin/false", None),
+            Err(LocalError::NoCluster { .. })
+        ));
+    }
+
+    #[test]
+    fn a_tail_is_the_last_lines() {
+        let file = tempfile::NamedTempFile::new().expect("there is a place for files");
+        let lines: Vec<String> = (1..=20).map(|line| line.to_string()).collect();
+        fs::write(file.path(), lines.join("\n")).expect("the file is ours");
+        assert_eq!(
+            log_tail(file.path())
+                .split("\n")
+                .map(str::trim)
+                .collect::<Vec<_>>(),
+            &lines[12..]
+        );
+        fs::write(file.path(), "").expect("the file is ours");
+        assert_eq!(log_tail(file.path()), "");
+    }
+}

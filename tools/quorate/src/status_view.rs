@@ -1,0 +1,191 @@
+//! How nodes are, as a table and as JSON.
+
+use quorate_client::Status;
+use serde::Serialize;
+
+use crate::table::{Table, thousands};
+
+/// One node's row: what it says of itself, or that it does not answer.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// Its id, as far as it is known.
+    pub(crate) node: Option<u32>,
+    /// Where it was asked.
+    pub(crate) address: String,
+    /// Its process, if it is one of ours and runs.
+    pub(crate) process: Option<u32>,
+    /// What it says, or why it says nothing.
+    pub(crate) status: Result<Status, String>,
+}
+
+/// A row in JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct RowJson<'a> {
+    node: Option<u32>,
+    address: &'a str,
+    process: Option<u32>,
+    up: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(flatten)]
+    status: Option<StatusJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct StatusJson {
+    cluster: String,
+    role: &'static str,
+    serves: bool,
+    leader: Option<u32>,
+    term: u64,
+    last_index: u64,
+    durable_index: u64,
+    commit_index: u64,
+    committed: u64,
+    digest: String,
+    log_bytes: u64,
+    producers: u64,
+    peers_up: u8,
+}
+
+/// A digest as it is shown: numbers of 64 bits do not survive every reader of JSON.
+pub(crate) fn digest_text(digest: u64) -> String {
+    format!("{digest:016x}")
+}
+
+impl Row {
+    /// The row for JSON.
+    pub(crate) fn json(&self) -> RowJson<'_> {
+        let status = self.status.as_ref().ok();
+        RowJson {
+            node: self.node,
+            address: &self.address,
+            process: status.map(|status| status.process).or(self.process),
+            up: status.is_some(),
+            error: self.status.as_ref().err().map(String::as_str),
+            status: status.map(|status| StatusJson {
+                cluster: status.cluster.to_string(),
+                role: status.role.name(),
+                serves: status.serves,
+                leader: status.leader.map(|leader| leader.0),
+                term: status.term.0,
+                last_index: status.last_index.0,
+                durable_index: status.durable_index.0,
+                commit_index: status.commit_index.0,
+                committed: status.committed.0,
+                digest: digest_text(status.digest),
+                log_bytes: status.log_bytes,
+                producers: status.producers,
+                peers_up: status.peers_up,
+            }),
+        }
+    }
+}
+
+/// The rows for people.
+pub(crate) fn table(rows: &[Row]) -> Table {
+    let mut table = Table::with_headings(&[
+        "node",
+        "client address",
+        "process",
+        "role",
+        "serves",
+        "leader",
+        "term",
+        "commit index",
+        "committed",
+        "peers",
+        "log",
+        "digest",
+    ]);
+    let dash = || "-".to_owned();
+    for row in rows {
+        let node = row.node.map_or_else(dash, |node| node.to_string());
+        let process = row.process.map_or_else(dash, |process| process.to_string());
+        match &row.status {
+            Ok(status) => table.row([
+                node,
+                row.address.clone(),
+                status.process.to_string(),
+                status.role.name().to_owned(),
+                if status.serves { "yes" } else { "no" }.to_owned(),
+                status.leader.map_or_else(dash, |leader| leader.to_string()),
+                status.term.to_string(),
+                thousands(status.commit_index.0),
+                thousands(status.committed.0),
+                status.peers_up.to_string(),
+                format!("{} MiB", status.log_bytes >> 20),
+                digest_text(status.digest),
+            ]),
+            Err(_) => table.row([node, row.address.clone(), process, "down".to_owned()]),
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_client::{ClusterName, LogIndex, NodeId, Offset, Role, Status, Term};
+
+    use super::{Row, table};
+
+    fn rows() -> [Row; 2] {
+        let status = Status {
+            address: "127.0.0.1:9001".into(),
+            cluster: ClusterName::new("flights").expect("it is a name"),
+            node: NodeId(1),
+            role: Role::Leader,
+            serves: true,
+            leader: Some(NodeId(1)),
+            term: Term(4),
+            last_index: LogIndex(1_301),
+            durable_index: LogIndex(1_301),
+            commit_index: LogIndex(1_300),
+            committed: Offset(83_161),
+            digest: 0xabc,
+            log_bytes: 33 << 20,
+            producers: 1,
+            process: 4711,
+            peers_up: 1,
+            nodes: Vec::new(),
+        };
+        let up = Row {
+            node: Some(1),
+            address: "127.0.0.1:9001".into(),
+            process: None,
+            status: Ok(status),
+        };
+        let down = Row {
+            node: Some(2),
+            address: "127.0.0.1:9002".into(),
+            process: None,
+            status: Err("no node answers".into()),
+        };
+        [up, down]
+    }
+
+    #[test]
+    fn a_node_that_does_not_answer_has_a_row_too() {
+        let text = table(&rows()).to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(
+            lines[1].contains("leader") && lines[1].ends_with("0000000000000abc"),
+            "{text}"
+        );
+        assert!(lines[1].contains("83,161"), "{text}");
+        assert!(lines[2].ends_with("down"), "{text}");
+    }
+
+    #[test]
+    fn json_says_the_same() {
+        let json = rows().map(|row| serde_json::to_value(row.json()).expect("it has a form"));
+        assert_eq!(json[0]["up"], true);
+        assert_eq!(json[0]["process"], 4711);
+        assert_eq!(json[0]["digest"], "0000000000000abc");
+        assert_eq!(json[0]["leader"], 1);
+        assert_eq!(json[1]["up"], false);
+        assert_eq!(json[1]["error"], "no node answers");
+        assert_eq!(json[1].get("term"), None);
+    }
+}
