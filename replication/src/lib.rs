@@ -8,6 +8,8 @@
 extern crate alloc;
 
 pub mod buffer;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod lane;
 pub mod log;
 pub mod pipeline;
