@@ -46,6 +46,8 @@ pub struct Disk {
     write_fails: Option<StorageError>,
     read_fails: Option<StorageError>,
     prepare_fails: Option<StorageError>,
+    /// Where the last write that was done began.
+    last_write: Option<(FileId, u64)>,
 }
 
 impl Default for Disk {
@@ -67,6 +69,7 @@ impl Disk {
             write_fails: None,
             read_fails: None,
             prepare_fails: None,
+            last_write: None,
         }
     }
 
@@ -167,6 +170,12 @@ impl Disk {
         self.prepare_fails = Some(error);
     }
 
+    /// Where the last write that was done began.
+    #[must_use]
+    pub fn last_write(&self) -> Option<(FileId, u64)> {
+        self.last_write
+    }
+
     /// The bytes of a file, if it is there.
     #[must_use]
     pub fn bytes(&self, file: FileId) -> Option<&[u8]> {
@@ -211,6 +220,7 @@ impl Disk {
                     return Err(error);
                 }
                 self.put(file, position, &bytes);
+                self.last_write = Some((file, position));
                 Ok(StorageOutcome::Written)
             }
             StorageOp::Read {

@@ -1,8 +1,42 @@
-//! The deterministic simulator: the pipeline's seam over virtual parts, which fail when they are told to.
+//! The deterministic simulator: the true pipeline of several nodes over virtual disks, links, lanes and clocks, which fail when
+//! they are told to. One seed makes one world.
 //!
-//! Owns: virtual disks. Never: a real file, a real clock, chance of its own. Called by: tests.
+//! Owns: virtual parts, worlds, and the oracle that watches them. Never: a real file, a real clock, a thread. Called by: tests.
 #![forbid(unsafe_code)]
 
+mod chunks;
+mod clock;
+mod consumer;
 mod disk;
+mod faults;
+mod lanes;
+mod network;
+mod node;
+mod options;
+mod oracle;
+mod post;
+mod producer;
+mod random;
+mod schedule;
+mod seam;
+mod slow_disk;
+mod stream;
+mod world;
 
+pub use chunks::{ChunkWeather, make as make_chunk};
+pub use clock::Clocks;
+pub use consumer::Consumer;
 pub use disk::{Content, Disk, Sector};
+pub use faults::Faults;
+pub use lanes::MemoryLanes;
+pub use network::{Network, NetworkWeather, Port};
+pub use node::Node;
+pub use options::Options;
+pub use oracle::Oracle;
+pub use post::{ClientId, ConnectionId, Letter, News, Post};
+pub use producer::{Producer, ProducerPlan};
+pub use random::Random;
+pub use schedule::Schedule;
+pub use seam::MemorySeam;
+pub use slow_disk::{DiskWeather, SlowDisk};
+pub use world::{Trace, World};

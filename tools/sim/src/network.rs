@@ -1,0 +1,587 @@
+//! A network in memory: links between nodes that are slow, chopped, cut and reset, but keep the order of their bytes.
+//!
+//! Owns: all links of a world. Checks that each side keeps the seam's contract. Called by: the world, and through [`Port`] by
+//! each node's pipeline.
+
+mod port;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quorate_replication::seam::{LinkId, NetworkEvent, Receive, Send};
+use quorate_wire::{NodeId, Time};
+
+use crate::random::Random;
+use crate::schedule::Schedule;
+use crate::stream::{End, Stream};
+
+pub use port::Port;
+
+const MS: u64 = 1_000_000;
+
+/// How the network behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkWeather {
+    /// Nanoseconds that a piece takes at least and at most.
+    pub latency: (u64, u64),
+    /// Once in so many pieces, one takes up to `spike`.
+    pub spike_one_in: u64,
+    /// Nanoseconds.
+    pub spike: u64,
+    /// Nanoseconds that each KiB adds.
+    pub kib: u64,
+    /// Bytes that the buffers of one direction hold.
+    pub capacity: usize,
+    /// Largest piece: what one receive gets at most from one.
+    pub piece: usize,
+}
+
+/// Links between nodes. See the module's description.
+#[derive(Debug)]
+pub struct Network {
+    random: Random,
+    weather: NetworkWeather,
+    now: Time,
+    connections: BTreeMap<u64, Connection>,
+    next_connection: u64,
+    dials: Schedule<Dial>,
+    hosts: BTreeMap<NodeId, Host>,
+    /// From, to.
+    cuts: BTreeSet<(NodeId, NodeId)>,
+    /// Most links that one node had at a time.
+    links_most: usize,
+    /// Most bytes that one send carried in its head.
+    head_most: usize,
+}
+
+#[derive(Debug, Default)]
+struct Host {
+    up: bool,
+    /// Counts its starts.
+    life: u64,
+    events: Vec<NetworkEvent>,
+    dialling: BTreeSet<NodeId>,
+    /// Links whose end was told in this turn: operations that were already under way are forgiven.
+    told: BTreeSet<LinkId>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    /// The one that dialled is first.
+    ends: [Side; 2],
+    /// From the side with the same place.
+    streams: [Stream; 2],
+}
+
+#[derive(Debug)]
+struct Side {
+    node: NodeId,
+    /// The node knows of it.
+    known: bool,
+    /// The node has done with it.
+    gone: bool,
+    sending: Option<Sending>,
+    receiving: Option<Receive>,
+    /// From then on, whatever is open on it fails.
+    broken: Option<Time>,
+}
+
+#[derive(Debug)]
+struct Sending {
+    send: Send,
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+#[derive(Debug)]
+struct Dial {
+    from: NodeId,
+    to: NodeId,
+    /// The caller's life.
+    life: u64,
+    step: Step,
+}
+
+#[derive(Debug)]
+enum Step {
+    Knocks,
+    Connected(u64),
+    Failed,
+}
+
+impl Network {
+    /// A network of hosts that are all down.
+    #[must_use]
+    pub fn new(seed: u64, weather: NetworkWeather, nodes: &[NodeId]) -> Self {
+        Self {
+            random: Random::new(seed, "network"),
+            weather,
+            now: Time(0),
+            connections: BTreeMap::new(),
+            next_connection: 1,
+            dials: Schedule::default(),
+            hosts: nodes.iter().map(|&node| (node, Host::default())).collect(),
+            cuts: BTreeSet::new(),
+            links_most: 0,
+            head_most: 0,
+        }
+    }
+
+    /// From now on it behaves like this.
+    pub fn set_weather(&mut self, weather: NetworkWeather) {
+        self.weather = weather;
+    }
+
+    /// A host's side of the network, for one turn of its pipeline.
+    pub fn port(&mut self, node: NodeId) -> Port<'_> {
+        self.host(node).told.clear();
+        Port::new(self, node)
+    }
+
+    /// A host starts: it can be dialled.
+    pub fn start(&mut self, node: NodeId) {
+        let host = self.host(node);
+        assert!(!host.up, "only what is down starts");
+        *host = Host {
+            up: true,
+            life: host.life + 1,
+            ..Host::default()
+        };
+    }
+
+    /// A host's process dies, and its links with it. Of what it had sent, some may be lost. If the host dies `hard`, its
+    /// peers do not hear of it for a while.
+    pub fn crash(&mut self, node: NodeId, hard: bool) {
+        let host = self.host(node);
+        assert!(host.up, "only what is up crashes");
+        host.up = false;
+        host.events.clear();
+        host.dialling.clear();
+        let numbers: Vec<u64> = self.connections.keys().copied().collect();
+        for number in numbers {
+            let after = if hard {
+                self.random.between(100, 3000) * MS
+            } else {
+                self.latency(0)
+            };
+            let connection = self.connection(number);
+            let Some(side) = connection.side_of(node) else {
+                continue;
+            };
+            connection.end(side).give_up();
+            let bytes = connection.stream(side).bytes();
+            let lost = if self.random.one_in(2) {
+                self.random.below(bytes + 1)
+            } else {
+                0
+            };
+            let reset = hard || lost > 0 || self.random.one_in(2);
+            let arrives = self.now.after(after);
+            let stream = self.connection(number).stream(side);
+            stream.lose(lost);
+            stream.finish(End { arrives, reset });
+        }
+        self.sweep();
+    }
+
+    /// Breaks all links between two hosts; some of what was on the way is lost.
+    pub fn reset(&mut self, a: NodeId, b: NodeId) {
+        for number in self.between(a, b) {
+            for side in 0..2 {
+                let bytes = self.connection(number).stream(side).bytes();
+                let lost = self.random.below(bytes + 1);
+                let arrives = self.now.after(self.latency(0));
+                let stream = self.connection(number).stream(side);
+                stream.lose(lost);
+                stream.finish(End {
+                    arrives,
+                    reset: true,
+                });
+            }
+        }
+    }
+
+    /// From now on nothing goes from one host to another. The links may outlive it, or not.
+    pub fn cut(&mut self, from: NodeId, to: NodeId) {
+        self.cuts.insert((from, to));
+        for number in self.between(from, to) {
+            if self.random.one_in(2) {
+                let side = self.random.below(2);
+                let at = self.now.after(self.random.between(50, 2000) * MS);
+                self.connection(number).end(side).broken.get_or_insert(at);
+            }
+        }
+    }
+
+    /// What is cut between two hosts is whole again.
+    pub fn heal(&mut self, a: NodeId, b: NodeId) {
+        for (from, to) in [(a, b), (b, a)] {
+            if !self.cuts.remove(&(from, to)) {
+                continue;
+            }
+            for number in self.between(a, b) {
+                let until = self.now.after(self.latency(0));
+                let connection = self.connection(number);
+                let side = connection.side(from);
+                connection.stream(side).delay(until);
+            }
+        }
+    }
+
+    /// All cuts are whole again.
+    pub fn heal_all(&mut self) {
+        for (from, to) in self.cuts.clone() {
+            self.heal(from, to);
+        }
+    }
+
+    /// Whether something waits for the host.
+    #[must_use]
+    pub fn has_events(&self, node: NodeId) -> bool {
+        self.hosts
+            .get(&node)
+            .is_some_and(|host| !host.events.is_empty())
+    }
+
+    /// Most links that one node has had at a time.
+    #[must_use]
+    pub fn links_most(&self) -> usize {
+        self.links_most
+    }
+
+    /// Most bytes that one send has carried beside its records.
+    #[must_use]
+    pub fn head_most(&self) -> usize {
+        self.head_most
+    }
+
+    /// Lets everything happen that is due.
+    pub fn advance(&mut self, now: Time) {
+        self.now = now;
+        while let Some(dial) = self.dials.due(now) {
+            self.step_dial(dial);
+        }
+        let numbers: Vec<u64> = self.connections.keys().copied().collect();
+        for number in numbers {
+            let mut connection = self
+                .connections
+                .remove(&number)
+                .expect("it was just listed");
+            for side in 0..2 {
+                self.accept(&mut connection, number, side);
+                self.deliver(&mut connection, number, side);
+            }
+            self.connections.insert(number, connection);
+        }
+        self.sweep();
+    }
+
+    /// When something happens next.
+    #[must_use]
+    pub fn next(&self) -> Option<Time> {
+        let links = self
+            .connections
+            .values()
+            .filter_map(|connection| self.next_of(connection))
+            .min();
+        self.dials.next().into_iter().chain(links).min()
+    }
+
+    fn next_of(&self, connection: &Connection) -> Option<Time> {
+        let mut next: Option<Time> = None;
+        let mut consider = |at: Option<Time>| next = next.into_iter().chain(at).min();
+        for (to, side) in connection.ends.iter().enumerate() {
+            if side.gone || !side.known || !side.busy() {
+                continue;
+            }
+            consider(side.broken);
+            let from = 1 - to;
+            let (Some(sender), Some(stream)) =
+                (connection.ends.get(from), connection.streams.get(from))
+            else {
+                continue;
+            };
+            if self.cuts.contains(&(sender.node, side.node)) {
+                continue;
+            }
+            consider(stream.breaks());
+            if side.receiving.is_some() {
+                consider(stream.next());
+            }
+        }
+        next
+    }
+
+    fn step_dial(&mut self, dial: Dial) {
+        let Dial {
+            from,
+            to,
+            life,
+            step,
+        } = dial;
+        let now = self.now;
+        let caller = self.host(from);
+        let lives = caller.up && caller.life == life;
+        match step {
+            Step::Knocks => {
+                let cut = self.cuts.contains(&(from, to)) || self.cuts.contains(&(to, from));
+                let after = if cut {
+                    self.random.between(20, 2000) * MS
+                } else {
+                    self.latency(0)
+                };
+                let step = if !cut && self.host(to).up {
+                    Step::Connected(self.open(from, to))
+                } else {
+                    Step::Failed
+                };
+                self.dials.push(
+                    now.after(after),
+                    Dial {
+                        from,
+                        to,
+                        life,
+                        step,
+                    },
+                );
+            }
+            Step::Failed if lives => {
+                caller.dialling.remove(&to);
+                caller.events.push(NetworkEvent::ConnectFailed { peer: to });
+            }
+            Step::Connected(number) if lives => {
+                caller.dialling.remove(&to);
+                caller.events.push(NetworkEvent::Connected {
+                    peer: to,
+                    link: link(number, 0),
+                });
+                self.connection(number).end(0).known = true;
+            }
+            Step::Connected(number) => {
+                let arrives = now.after(self.latency(0));
+                let connection = self.connection(number);
+                connection.end(0).give_up();
+                connection.stream(0).finish(End {
+                    arrives,
+                    reset: true,
+                });
+            }
+            Step::Failed => {}
+        }
+    }
+
+    fn open(&mut self, from: NodeId, to: NodeId) -> u64 {
+        let number = self.next_connection;
+        self.next_connection += 1;
+        let side = |node, known| Side {
+            node,
+            known,
+            gone: false,
+            sending: None,
+            receiving: None,
+            broken: None,
+        };
+        let capacity = self.weather.capacity;
+        let connection = Connection {
+            ends: [side(from, false), side(to, true)],
+            streams: [Stream::new(capacity), Stream::new(capacity)],
+        };
+        self.connections.insert(number, connection);
+        let accepted = NetworkEvent::Accepted {
+            link: link(number, 1),
+        };
+        self.host(to).events.push(accepted);
+        for node in [from, to] {
+            let of_node = |connection: &&Connection| {
+                connection
+                    .ends
+                    .iter()
+                    .any(|side| side.node == node && !side.gone)
+            };
+            let links = self.connections.values().filter(of_node).count();
+            self.links_most = self.links_most.max(links);
+        }
+        number
+    }
+
+    /// Takes from a side's open send what the buffers hold.
+    fn accept(&mut self, connection: &mut Connection, number: u64, from: usize) {
+        let (peer_gone, to) = (connection.end(1 - from).gone, connection.end(1 - from).node);
+        let Connection { ends, streams } = connection;
+        let (Some(side), Some(stream)) = (ends.get_mut(from), streams.get_mut(from)) else {
+            return;
+        };
+        if !self.cuts.contains(&(to, side.node)) {
+            stream.acknowledge();
+        }
+        let Some(sending) = &mut side.sending else {
+            return;
+        };
+        while sending.sent < sending.bytes.len() {
+            let room = if peer_gone { usize::MAX } else { stream.room() };
+            let most = self.weather.piece.min(room);
+            if most == 0 {
+                return;
+            }
+            let left = sending.bytes.get(sending.sent..).unwrap_or_default();
+            let count = left.len().min(1 + self.random.below(most));
+            let arrives = self.now.after(self.latency(count));
+            if !peer_gone {
+                stream.push(left.get(..count).unwrap_or_default(), arrives);
+            }
+            sending.sent += count;
+        }
+        if let Some(Sending { send, .. }) = side.sending.take() {
+            let node = side.node;
+            let sent = NetworkEvent::Sent {
+                link: link(number, from),
+                send,
+            };
+            if peer_gone && side.broken.is_none() {
+                // Bytes for nobody: the other host says so.
+                side.broken = Some(self.now.after(self.latency(0)));
+            }
+            self.host(node).events.push(sent);
+        }
+    }
+
+    /// Gives a side what has arrived for it.
+    fn deliver(&mut self, connection: &mut Connection, number: u64, to: usize) {
+        let from = 1 - to;
+        let (sender, now) = (connection.end(from).node, self.now);
+        let Connection { ends, streams } = connection;
+        let (Some(side), Some(stream)) = (ends.get_mut(to), streams.get_mut(from)) else {
+            return;
+        };
+        if side.gone || !side.known || !side.busy() {
+            return;
+        }
+        let cut = self.cuts.contains(&(sender, side.node));
+        let ended = !cut
+            && stream
+                .ended(now)
+                .is_some_and(|end| end.reset || side.receiving.is_some());
+        if ended || side.broken.is_some_and(|at| at <= now) {
+            self.closed(connection, number, to);
+            return;
+        }
+        let arrived = if cut { 0 } else { stream.arrived(now) };
+        let Some(mut receive) = side.receiving.take() else {
+            return;
+        };
+        let room = receive.memory.get_mut(receive.from..).unwrap_or_default();
+        assert!(!room.is_empty(), "a receive has room");
+        let most = arrived.min(room.len());
+        if most == 0 {
+            side.receiving = Some(receive);
+            return;
+        }
+        let bytes = if self.random.one_in(2) {
+            most
+        } else {
+            1 + self.random.below(most)
+        };
+        stream.read(room.get_mut(..bytes).unwrap_or_default());
+        let received = NetworkEvent::Received {
+            link: link(number, to),
+            receive,
+            bytes,
+        };
+        let node = side.node;
+        self.host(node).events.push(received);
+    }
+
+    /// A side has done with its link, or the link with it.
+    fn closed(&mut self, connection: &mut Connection, number: u64, side: usize) {
+        let node = connection.end(side).node;
+        connection.end(side).give_up();
+        let arrives = self.now.after(self.latency(0));
+        let reset = self.random.one_in(2);
+        connection.stream(side).finish(End { arrives, reset });
+        self.host(node).events.push(NetworkEvent::Closed {
+            link: link(number, side),
+        });
+    }
+
+    fn sweep(&mut self) {
+        self.connections
+            .retain(|_, connection| connection.ends.iter().any(|side| !side.gone));
+    }
+
+    fn latency(&mut self, bytes: usize) -> u64 {
+        let NetworkWeather {
+            latency: (least, most),
+            spike_one_in,
+            spike,
+            kib,
+            ..
+        } = self.weather;
+        let late = if self.random.one_in(spike_one_in) {
+            self.random.between(0, spike)
+        } else {
+            0
+        };
+        let size = u64::try_from(bytes).expect("a size fits") * kib / 1024;
+        self.random.between(least, most) + late + size
+    }
+
+    fn between(&self, a: NodeId, b: NodeId) -> Vec<u64> {
+        let pair = |connection: &Connection| {
+            connection.ends.iter().any(|side| side.node == a)
+                && connection.ends.iter().any(|side| side.node == b)
+        };
+        let found = self.connections.iter().filter(|(_, link)| pair(link));
+        found.map(|(&number, _)| number).collect()
+    }
+
+    fn host(&mut self, node: NodeId) -> &mut Host {
+        self.hosts.get_mut(&node).expect("a host of this network")
+    }
+
+    fn connection(&mut self, number: u64) -> &mut Connection {
+        self.connections
+            .get_mut(&number)
+            .expect("a connection that is there")
+    }
+}
+
+impl Connection {
+    fn end(&mut self, side: usize) -> &mut Side {
+        self.ends.get_mut(side).expect("a link has two sides")
+    }
+
+    fn stream(&mut self, side: usize) -> &mut Stream {
+        self.streams.get_mut(side).expect("a link has two sides")
+    }
+
+    fn side(&self, node: NodeId) -> usize {
+        self.ends
+            .iter()
+            .position(|side| side.node == node)
+            .expect("a host of this link")
+    }
+
+    /// The living side of a host.
+    fn side_of(&self, node: NodeId) -> Option<usize> {
+        self.ends
+            .iter()
+            .position(|side| side.node == node && !side.gone && side.known)
+    }
+}
+
+impl Side {
+    fn busy(&self) -> bool {
+        self.sending.is_some() || self.receiving.is_some()
+    }
+
+    fn give_up(&mut self) {
+        (self.gone, self.sending, self.receiving) = (true, None, None);
+    }
+}
+
+fn link(number: u64, side: usize) -> LinkId {
+    LinkId(number * 2 + u64::try_from(side).expect("one of two"))
+}
+
+fn place(link: LinkId) -> (u64, usize) {
+    (link.0 / 2, usize::try_from(link.0 % 2).expect("one of two"))
+}

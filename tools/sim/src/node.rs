@@ -1,0 +1,172 @@
+//! A node: a disk that stays, and a process that comes and goes.
+
+use quorate_replication::pipeline::{Note, Pipeline, PipelineConfig, StartError, Started, Turn};
+use quorate_wire::{ClusterName, DiskId, GroupId, NodeId, Time};
+
+use crate::clock::Clocks;
+use crate::lanes::MemoryLanes;
+use crate::network::Network;
+use crate::options::Options;
+use crate::random::Random;
+use crate::seam::MemorySeam;
+use crate::slow_disk::SlowDisk;
+
+/// Turns in a row that only the clock asked for, and that ask for a further one at once: more than that, and it spins.
+const IDLE_TURNS_MAX: u32 = 50;
+
+/// A node.
+#[derive(Debug)]
+pub struct Node {
+    id: NodeId,
+    random: Random,
+    /// Its disk.
+    pub disk: SlowDisk,
+    /// Its lanes.
+    pub lanes: MemoryLanes,
+    /// How far its wall clock is off, in nanoseconds.
+    pub skew: i64,
+    process: Option<Process>,
+    processes: u32,
+}
+
+/// A running pipeline.
+#[derive(Debug)]
+struct Process {
+    pipeline: Pipeline,
+    /// When it wants a turn at the latest.
+    wakes: Time,
+    /// Until then its thread is busy.
+    busy: Time,
+    idle_turns: u32,
+}
+
+impl Node {
+    /// A node with an empty disk that does not run.
+    #[must_use]
+    pub fn new(id: NodeId, options: &Options) -> Self {
+        let random = |what: &str| Random::new(options.seed, &format!("{what} of node {id}"));
+        Self {
+            id,
+            random: random("turns"),
+            disk: SlowDisk::new(random("disk"), options.disk),
+            lanes: MemoryLanes::default(),
+            skew: 0,
+            process: None,
+            processes: 0,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Whether it runs.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Recovers from the disk, and runs.
+    ///
+    /// # Errors
+    /// The pipeline does not start.
+    pub fn start(&mut self, options: &Options, now: Time) -> Result<Started, StartError> {
+        assert!(!self.runs(), "only what does not run starts");
+        self.processes += 1;
+        let mut fresh = [0; 16];
+        fresh
+            .chunks_mut(8)
+            .for_each(|half| half.copy_from_slice(&self.random.any().to_le_bytes()));
+        let config = PipelineConfig {
+            cluster: ClusterName::new("sim").expect("a name"),
+            node: self.id,
+            group: GroupId(0),
+            nodes: (1..=options.nodes).map(NodeId).collect(),
+            fresh_disk: DiskId(fresh),
+            seed: self.random.any(),
+            process: self.processes,
+            log: options.log,
+            heartbeat: 50_000_000,
+            election_min: 150_000_000,
+            election_max: 300_000_000,
+            buffers: options.buffers,
+        };
+        let (pipeline, started) = Pipeline::start(self.disk.disk_mut(), config, now)?;
+        self.lanes = MemoryLanes::default();
+        self.process = Some(Process {
+            pipeline,
+            wakes: now,
+            busy: now,
+            idle_turns: 0,
+        });
+        Ok(started)
+    }
+
+    /// The process dies.
+    pub fn crash(&mut self) {
+        assert!(self.process.take().is_some(), "only what runs crashes");
+        self.disk.crash();
+        self.lanes = MemoryLanes::default();
+    }
+
+    /// When it does something next, by itself.
+    #[must_use]
+    pub fn next(&self, network: &Network, now: Time) -> Option<Time> {
+        let process = self.process.as_ref()?;
+        let wakes = if self.is_asked(network) {
+            now
+        } else {
+            process.wakes
+        };
+        Some(wakes.max(process.busy))
+    }
+
+    fn is_asked(&self, network: &Network) -> bool {
+        self.disk.has_done() || self.lanes.has_request() || network.has_events(self.id)
+    }
+
+    /// One turn, if one is due. What happened goes into `notes`; says why the node must stop, if it must.
+    pub fn turn(
+        &mut self,
+        options: &Options,
+        network: &mut Network,
+        now: Time,
+        notes: &mut Vec<Note>,
+    ) -> Option<Turn> {
+        if self.next(network, now).is_none_or(|next| next > now) {
+            return None;
+        }
+        let asked = self.is_asked(network);
+        let process = self.process.as_mut()?;
+        let mut seam = MemorySeam {
+            clocks: Clocks::new(now, self.skew),
+            disk: &mut self.disk,
+            port: network.port(self.id),
+            lanes: &mut self.lanes,
+        };
+        let turn = process.pipeline.turn(&mut seam);
+        process.pipeline.take_notes(notes);
+        process.wakes = match &turn {
+            Turn::Again => now,
+            Turn::IdleUntil(at) => *at,
+            Turn::Stop(_) => Time(u64::MAX),
+        };
+        let spins = !asked && process.wakes <= now;
+        process.idle_turns = if spins { process.idle_turns + 1 } else { 0 };
+        assert!(
+            process.idle_turns < IDLE_TURNS_MAX,
+            "node {} spins: it has nothing to do, and wants a turn at {} at {now}",
+            self.id,
+            process.wakes
+        );
+        let away = if self.random.one_in(options.stall_one_in) {
+            self.random.between(0, options.stall)
+        } else {
+            self.random.between(1000, options.turn.max(1000))
+        };
+        process.busy = now.after(away);
+        Some(turn)
+    }
+}

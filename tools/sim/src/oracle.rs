@@ -1,0 +1,180 @@
+//! What must hold in every world, whatever happens in it.
+
+use std::collections::BTreeMap;
+
+use quorate_raft::Note as RaftNote;
+use quorate_replication::log::live_records;
+use quorate_replication::pipeline::{Note, Weight};
+use quorate_wire::client::StatusReply;
+use quorate_wire::{ChunkId, LogIndex, NodeId, Offset, ProducerId, Record, Sequence, Term};
+
+use crate::Disk;
+use crate::producer::Producer;
+
+/// Both checksums of a record: what it is.
+type Print = (u32, u32);
+
+/// An observer that sees everything and changes nothing.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    leaders: BTreeMap<Term, NodeId>,
+    /// Digest and committed offset at each commit index that a node has told of.
+    digests: BTreeMap<LogIndex, (u64, Offset, NodeId)>,
+    /// What has been handed out as committed.
+    fetched: BTreeMap<LogIndex, (Print, NodeId)>,
+    /// Peers may come with disks that are not theirs.
+    wiped: bool,
+}
+
+impl Oracle {
+    /// From now on, a node runs on a wiped disk.
+    pub fn expect_wiped(&mut self) {
+        self.wiped = true;
+    }
+
+    /// How many terms had a leader.
+    #[must_use]
+    pub fn terms(&self) -> usize {
+        self.leaders.len()
+    }
+
+    /// Something happened in a node.
+    pub fn note(&mut self, node: NodeId, note: &Note) {
+        if let Note::Raft(RaftNote::BecameLeader { term }) = note {
+            // Raft §5.2: at most one leader in a term.
+            let first = *self.leaders.entry(*term).or_insert(node);
+            assert_eq!(first, node, "term {term} has two leaders");
+        }
+        let trouble = match note {
+            Note::Raft(RaftNote::LostQuorum { .. }) | Note::DiskFull => false,
+            Note::Refused { .. } | Note::RefusedBy { .. } => !self.wiped,
+            Note::Raft(_)
+            | Note::PeerUp { .. }
+            | Note::PeerDown { .. }
+            | Note::BadFrame { .. }
+            | Note::BadRecords { .. }
+            | Note::Formed
+            | Note::RoomMade => note.weight() == Weight::Trouble,
+        };
+        assert!(!trouble, "node {node}: {note}");
+    }
+
+    /// A node has told how it is.
+    pub fn status(&mut self, status: &StatusReply) {
+        let index = LogIndex(status.commit_index.get());
+        let node = NodeId(status.node.get());
+        let (digest, committed) = (status.digest.get(), Offset(status.committed.get()));
+        let known = self
+            .digests
+            .entry(index)
+            .or_insert((digest, committed, node));
+        assert_eq!(
+            (known.0, known.1),
+            (digest, committed),
+            "nodes {} and {node} differ at index {index}",
+            known.2
+        );
+    }
+
+    /// A node has handed out a record as committed.
+    pub fn fetched(&mut self, node: NodeId, record: &Record<'_>) {
+        let header = record.header();
+        let print = (header.header_crc, header.body_crc);
+        let known = self.fetched.entry(header.index).or_insert((print, node));
+        assert_eq!(
+            known.0, print,
+            "nodes {} and {node} handed out different records at index {}",
+            known.1, header.index
+        );
+    }
+
+    /// The world has ended, and the nodes have converged: holds the logs against everything that was promised.
+    pub fn check_logs(&self, disks: &[(NodeId, &Disk)], producers: &[Producer]) {
+        let mut logs = disks.iter().map(|&(node, disk)| (node, Log::read(disk)));
+        let (first, log) = logs.next().expect("a cluster has nodes");
+        for (node, other) in logs {
+            let differs = log.bytes.iter().zip(&other.bytes).position(|(a, b)| a != b);
+            assert!(
+                differs.is_none() && log.bytes.len() == other.bytes.len(),
+                "the logs of nodes {first} and {node} differ: {} and {} bytes, first at {differs:?}",
+                log.bytes.len(),
+                other.bytes.len()
+            );
+        }
+        for (index, (print, node)) in &self.fetched {
+            assert_eq!(
+                log.prints.get(index),
+                Some(print),
+                "what node {node} handed out at index {index} is not in the log"
+            );
+        }
+        for producer in producers {
+            log.check(producer);
+        }
+    }
+}
+
+/// A log at rest.
+#[derive(Debug, Default)]
+struct Log {
+    bytes: Vec<u8>,
+    prints: BTreeMap<LogIndex, Print>,
+    /// The chunks of each producer, in the log's order.
+    chunks: BTreeMap<ProducerId, Vec<(ChunkId, Offset, Vec<u8>)>>,
+}
+
+impl Log {
+    fn read(disk: &Disk) -> Self {
+        let mut log = Self::default();
+        let (mut index, mut offset, mut time, mut crc) = (LogIndex(0), Offset(0), 0, 0);
+        live_records(disk, &mut |record| {
+            let header = record.header();
+            assert_eq!(header.index, index.next(), "indexes have no gap");
+            assert_eq!(header.base_offset, offset, "offsets have no gap");
+            assert_eq!(header.previous, crc, "the chain has no break");
+            assert!(header.log_time >= time, "log time never falls");
+            (index, offset) = (header.index, header.next_offset());
+            (time, crc) = (header.log_time, header.header_crc);
+            log.prints
+                .insert(header.index, (header.header_crc, header.body_crc));
+            log.bytes.extend_from_slice(record.bytes());
+            for (offset, chunk) in record.chunks() {
+                let chunks = log.chunks.entry(chunk.id().producer).or_default();
+                chunks.push((chunk.id(), offset, chunk.bytes().to_vec()));
+            }
+        })
+        .expect("the log is sound");
+        log
+    }
+
+    /// Every acknowledged chunk is there once, where it was said to be; the others at most once; all in order.
+    fn check(&self, producer: &Producer) {
+        let id = producer.id();
+        let chunks = self.chunks.get(&id).map_or(&[][..], Vec::as_slice);
+        let mut next = Sequence(0);
+        for (chunk, _, bytes) in chunks {
+            assert_eq!(chunk.first, next, "producer {id}: no gap, nothing twice");
+            assert!(
+                chunk.next() <= producer.next(),
+                "producer {id} has made what is in the log"
+            );
+            assert_eq!(
+                &producer.chunk(chunk.first).bytes,
+                bytes,
+                "producer {id}: the chunk at sequence {next} is as it was sent"
+            );
+            next = chunk.next();
+        }
+        for (&first, &(offset, events)) in producer.acked() {
+            let at = chunks.partition_point(|(chunk, _, _)| chunk.first < first);
+            let found = chunks
+                .get(at)
+                .map(|(chunk, offset, _)| (chunk.first, *offset, chunk.events));
+            assert_eq!(
+                found,
+                Some((first, offset, events)),
+                "producer {id}: an acknowledged chunk is where it was said to be"
+            );
+        }
+    }
+}
