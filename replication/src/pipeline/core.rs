@@ -1,6 +1,6 @@
 //! The core's driver: steps Raft, and does what it asks.
 
-use quorate_raft::{Appended, Envelope, Input, Mark, Message, Output, Raft};
+use quorate_raft::{Appended, Envelope, Input, Mark, Message, Output, Raft, Want};
 use quorate_wire::limits::RECORD_BYTES_MAX;
 use quorate_wire::{
     LogIndex, Position, RECORD_HEADER_BYTES, Record, RecordHeader, RecordKind, Time,
@@ -189,24 +189,35 @@ impl Pipeline {
                 self.read_for_peer(want, seam);
                 continue;
             }
-            let bytes_max = usize::try_from(want.bytes_max).expect("32 bits fit into a size");
-            self.scratch.parts.clear();
-            let (last, bytes) = self.tail.gather(
-                (want.first, want.last.min(self.tail.sealed())),
-                bytes_max.min(RECORD_BYTES_MAX),
-                APPEND_PARTS_MAX,
-                &mut self.scratch.parts,
-            );
-            let ready = Input::Ready {
-                peer: want.peer,
-                session: want.session,
-                first: want.first,
-                last,
-                bytes: u32::try_from(bytes).expect("an append is bounded"),
-            };
-            self.step_with(ready, Beside::Cached(bytes), seam);
-            self.scratch.parts.clear();
+            self.lend_for_peer(want, seam);
             self.step(Input::Gather, seam);
+        }
+    }
+
+    /// Sends what a peer wants from memory: lends it to the link, or copies it if its buffer is still being filled.
+    fn lend_for_peer(&mut self, want: Want, seam: &mut impl Seam) {
+        let bytes_max = usize::try_from(want.bytes_max).expect("32 bits fit into a size");
+        let bytes_max = bytes_max.min(RECORD_BYTES_MAX);
+        let range = (want.first, want.last.min(self.tail.sealed()));
+        let ready = |last, bytes: usize| Input::Ready {
+            peer: want.peer,
+            session: want.session,
+            first: want.first,
+            last,
+            bytes: u32::try_from(bytes).expect("an append is bounded"),
+        };
+        if self.tail.shares_open(want.first) {
+            let mut copy = Self::take_scratch(&mut self.scratch.copy);
+            let last = self.tail.copy(range, bytes_max, &mut copy);
+            self.step_with(ready(last, copy.len()), Beside::Read(&copy), seam);
+            copy.clear();
+            self.scratch.copy = copy;
+        } else {
+            self.scratch.parts.clear();
+            let parts = &mut self.scratch.parts;
+            let (last, bytes) = self.tail.gather(range, bytes_max, APPEND_PARTS_MAX, parts);
+            self.step_with(ready(last, bytes), Beside::Cached(bytes), seam);
+            self.scratch.parts.clear();
         }
     }
 
@@ -302,6 +313,12 @@ impl Pipeline {
             .is_some_and(|bytes| self.log.fits(bytes));
         if self.log.writing() || !fits {
             return;
+        }
+        if self.tail.next_shares_open() {
+            self.close_record(seam);
+            self.propose(seam);
+            self.seal();
+            self.tail.abandon_open(self.tail.last().next());
         }
         let (bytes, places, mark) = self
             .tail

@@ -57,6 +57,16 @@ impl Pipeline {
         Ok(())
     }
 
+    /// A group of one has met everybody from the start: nobody's greeting will complete it.
+    pub(super) fn form_alone(&mut self, seam: &mut impl Seam) {
+        if self.raft.is_none()
+            && self.log.superblock().members.is_empty()
+            && let Some(members) = self.membership.complete()
+        {
+            self.log.store_members(&members, seam);
+        }
+    }
+
     /// The members are written down: the group begins.
     fn begin(&mut self, seam: &mut impl Seam) {
         if self.raft.is_some() {

@@ -96,6 +96,7 @@ struct Scratch {
     log: Vec<LogEvent>,
     output: Output,
     parts: Vec<Part>,
+    copy: Vec<u8>,
 }
 
 impl Pipeline {
@@ -111,6 +112,7 @@ impl Pipeline {
         let now = seam.now();
         self.reap_disk(seam)?;
         self.reap_network(now, seam);
+        self.form_alone(seam);
         // After the messages that have arrived: a late turn must not start an election that a waiting heartbeat prevents.
         self.step(Input::Tick { now }, seam);
         self.settle_noop(seam);

@@ -131,6 +131,22 @@ impl Tail {
         self.sealed.front().map(|group| group.range.len())
     }
 
+    /// Whether the next sealed group lies in the open group's buffer. To write it, the log holds the buffer, and nothing can
+    /// be added to it: the open group is sealed first.
+    pub(super) fn next_shares_open(&self) -> bool {
+        let next = self.sealed.front().map(|group| group.buffer);
+        next.is_some() && next == self.open.as_ref().map(|group| group.buffer)
+    }
+
+    /// Whether a cached record lies in the open group's buffer, and so cannot be lent.
+    pub(super) fn shares_open(&self, index: LogIndex) -> bool {
+        let Some(open) = &self.open else { return false };
+        let at = index.0.checked_sub(self.first.0);
+        let at = at.and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| self.spots.get(at))
+            .is_some_and(|spot| spot.buffer == open.buffer)
+    }
+
     /// Room for `bytes` more in the open group, at a fixed place, or `None` while it cannot be had: everything is in use.
     /// An open group that has no room is sealed by the caller first: see [`Tail::open_has_room`].
     pub(super) fn reserve(&mut self, bytes: usize) -> Option<&mut [u8]> {
@@ -273,10 +289,10 @@ impl Tail {
     }
 
     /// Adds records from `first` to at most `last` to a send: as many as fit `bytes_max` (at least one) and `parts_max`
-    /// parts. Returns the last record added and the bytes.
+    /// parts, and none of the open group's buffer. Returns the last record added and the bytes.
     ///
     /// # Panics
-    /// `first` is not cached.
+    /// `first` is not cached, or lies in the open group's buffer.
     pub(super) fn gather(
         &self,
         (first, last): (LogIndex, LogIndex),
@@ -288,12 +304,18 @@ impl Tail {
             first >= self.first && last <= self.last() && first <= last,
             "the records are in memory"
         );
+        assert!(!self.shares_open(first), "the open buffer is not lent");
+        let lent = |spot: &Spot| {
+            self.open
+                .as_ref()
+                .is_none_or(|open| open.buffer != spot.buffer)
+        };
         let skip = usize::try_from(first.0 - self.first.0).expect("the cache fits into memory");
         let count = usize::try_from(last.0 - first.0 + 1).expect("the cache fits into memory");
         let (mut bytes, mut taken, mut open) = (0, first, None::<(usize, Range<usize>)>);
         let parts_end = parts.len() + parts_max;
         for (spot, index) in self.spots.iter().skip(skip).take(count).zip(first.0..) {
-            if bytes > 0 && bytes + spot.bytes > bytes_max {
+            if bytes > 0 && bytes + spot.bytes > bytes_max || !lent(spot) {
                 break;
             }
             match &mut open {
@@ -317,6 +339,31 @@ impl Tail {
             parts.push(Part::Records(self.slice(buffer, range)));
         }
         (taken, bytes)
+    }
+
+    /// Copies records from `first` to at most `last`: as many as fit `bytes_max` (at least one). Returns the last one. For
+    /// those that cannot be lent.
+    ///
+    /// # Panics
+    /// `first` is not cached.
+    pub(super) fn copy(
+        &self,
+        (first, last): (LogIndex, LogIndex),
+        bytes_max: usize,
+        into: &mut Vec<u8>,
+    ) -> LogIndex {
+        let mut index = first;
+        while index <= last
+            && let Some(record) = self.record(index)
+        {
+            if !into.is_empty() && into.len() + record.len() > bytes_max {
+                break;
+            }
+            into.extend_from_slice(record);
+            index = index.next();
+        }
+        assert!(index > first, "the records are in memory");
+        index.previous()
     }
 
     fn slice(&self, buffer: usize, range: Range<usize>) -> Slice {
