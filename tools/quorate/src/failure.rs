@@ -3,12 +3,21 @@
 use std::fmt;
 
 use quorate_client::{ClientError, ErrorCode};
+use quorate_engine::node::NodeError;
+use quorate_engine::probe::ProbeError;
+use quorate_replication::log::RecoveryError;
 
 /// Exit status of a client command that failed.
 const FAILED: u8 = 1;
 
 /// Exit status of a command that was called wrongly; clap's own.
 const USAGE: u8 = 2;
+
+/// Exit status of a command that was asked to stop: what a shell says of SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Exit status for a log or superblock that is damaged.
+const DAMAGED: u8 = 71;
 
 /// Why a command ends with another status than 0.
 #[derive(Debug)]
@@ -47,6 +56,30 @@ impl Failure {
         }
     }
 
+    /// The command was asked to stop before it was done.
+    pub(crate) fn interrupted() -> Self {
+        Self {
+            status: INTERRUPTED,
+            ..Self::new("interrupted")
+        }
+    }
+
+    /// The same failure, met by a command that is no node: only damage keeps an exit status of its own.
+    pub(crate) fn of_command(mut self) -> Self {
+        if self.status != DAMAGED {
+            self.status = FAILED;
+        }
+        self
+    }
+
+    /// A failure whose sentence may say what to do about it, as those of the core crates do.
+    fn with_cure(sentence: &str) -> Self {
+        match sentence.split_once("; cure: ") {
+            Some((cause, cure)) => Self::new(cause).cure(cure),
+            None => Self::new(sentence),
+        }
+    }
+
     /// The same failure, with what to do about it.
     pub(crate) fn cure(mut self, cure: impl Into<String>) -> Self {
         self.cure = Some(cure.into());
@@ -70,6 +103,37 @@ impl fmt::Display for Failure {
         match &self.cure {
             Some(cure) => write!(f, "\n  cure: {}", cure.replace('\n', "\n        ")),
             None => Ok(()),
+        }
+    }
+}
+
+impl From<ProbeError> for Failure {
+    fn from(error: ProbeError) -> Self {
+        Self::coded(error.code, error.cause).cure(error.cure)
+    }
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        let failure = Self {
+            status: error.exit_status(),
+            code: error.code,
+            ..Self::with_cure(&error.cause)
+        };
+        if error.cure.is_empty() {
+            failure
+        } else {
+            failure.cure(error.cure)
+        }
+    }
+}
+
+impl From<RecoveryError> for Failure {
+    fn from(error: RecoveryError) -> Self {
+        let failure = Self::with_cure(&error.to_string());
+        Self {
+            cure: failure.cure,
+            ..Self::coded(error.code(), failure.cause)
         }
     }
 }
@@ -104,6 +168,7 @@ impl From<ClientError> for Failure {
 #[cfg(test)]
 mod tests {
     use quorate_client::ErrorCode;
+    use quorate_engine::node::NodeError;
 
     use super::Failure;
 
@@ -119,11 +184,29 @@ mod tests {
     }
 
     #[test]
+    fn a_sentence_that_ends_with_its_cure_is_taken_apart() {
+        let failure = Failure::from(NodeError {
+            code: Some(ErrorCode::LogDamaged),
+            cause: "segment 3 is damaged; cure: replace the disk".into(),
+            cure: String::new(),
+        });
+        assert_eq!(failure.status(), 71);
+        assert_eq!(
+            failure.to_string(),
+            "error: segment 3 is damaged [LogDamaged (702)]\n  cure: replace the disk"
+        );
+    }
+
+    #[test]
     fn statuses_tell_a_wrong_call_from_a_failed_command() {
         assert_eq!(Failure::new("no").status(), 1);
         assert_eq!(Failure::usage("no").status(), 2);
         assert_eq!(Failure::coded(ErrorCode::NotLeader, "no").status(), 1);
         assert_eq!(Failure::coded(ErrorCode::WriteFailed, "no").status(), 70);
         assert_eq!(Failure::coded(ErrorCode::LogDamaged, "no").status(), 71);
+        let of_command = |code| Failure::coded(code, "no").of_command().status();
+        assert_eq!(of_command(ErrorCode::DataInUse), 1);
+        assert_eq!(of_command(ErrorCode::SuperblockDamaged), 71);
+        assert_eq!(Failure::interrupted().status(), 130);
     }
 }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quorate_client::{NodeId, Status};
+use quorate_engine::probe::disk_of;
 
 use super::cluster::executable;
 use crate::Failure;
-use crate::demo::{Audit, Compared, Plan, Replayed, Report, Workplace, compare, replay};
-use crate::disk::Disk;
+use crate::demo::{Audit, Compared, Plan, Replayed, Report, Workplace, compare, is_memory, replay};
 use crate::input::{Input, InputOptions};
 use crate::interrupt::Interrupt;
 use crate::lines::KeyRule;
@@ -145,7 +145,8 @@ fn show(
     phases.begin("stopping the nodes, and comparing their logs");
     stop(&mut local)?;
     let compared = compared(&local, input, &replayed, &statuses)?;
-    let disk = Disk::of(workplace.path())?;
+    let disk = disk_of(workplace.path())
+        .map_err(|error| Failure::new(format!("{}: {error}", workplace.path().display())))?;
     Ok(report(
         input, args.rate, &replayed, &statuses, &compared, &disk,
     ))
@@ -191,14 +192,14 @@ fn report(
     replayed: &Replayed,
     statuses: &[Status],
     compared: &Compared,
-    disk: &Disk,
+    disk: &str,
 ) -> Report {
     let size = |size: usize| u64::try_from(size).expect("a size fits into 64 bits");
     let acked = size(replayed.offsets.iter().flatten().count());
     let ns = replayed.took.as_nanos().max(1);
     let events_per_s = u128::from(acked) * 1_000_000_000 / ns;
     let digests = statuses.iter().map(|status| digest_text(status.digest));
-    let durability = if disk.is_memory() {
+    let durability = if is_memory(disk) {
         "2 of 3 copies, all in this host's memory: nothing survives it"
     } else {
         "2 of 3 logs, each write O_DIRECT and DSYNC; the three share this host's disk"
@@ -224,6 +225,6 @@ fn report(
         killed: replayed.killed.0,
         failover_ms: replayed.failover.as_secs_f64() * 1_000.0,
         durability: durability.to_owned(),
-        disk: disk.to_string(),
+        disk: disk.to_owned(),
     }
 }

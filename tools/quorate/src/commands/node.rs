@@ -6,6 +6,7 @@ use std::thread;
 
 use quorate_client::NodeId;
 use quorate_engine::config::{Config, Overrides, Pin};
+use quorate_engine::node;
 use rustix::process::{Signal, getpid, kill_process, setsid};
 
 use crate::Failure;
@@ -64,7 +65,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Failure::coded(error.code(), error.to_string())
             .cure("docs/configuration.md lists every key with its default")
     })?;
-    run_engine(config)
+    // Whoever started it asks the client port whether it serves: that is the only word that counts.
+    Ok(node::run(&config, |_| {})?)
 }
 
 /// Kills this process when standard input ends. At once, and not by SIGTERM: the supervisor may be waiting to clean up, and a
@@ -88,9 +90,4 @@ fn end_with_standard_input() -> Result<(), Failure> {
     thread
         .map(drop)
         .map_err(|error| Failure::new(format!("starting a thread: {error}")))
-}
-
-fn run_engine(config: Config) -> Result<(), Failure> {
-    let _ = config;
-    Err(Failure::new("the engine has no node yet"))
 }

@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use quorate_client::{LogIndex, NodeId, Record};
+use quorate_engine::files::DataDir;
+use quorate_replication::log;
+use quorate_wire::GroupId;
 
 use super::audit::{Audit, Findings};
 use crate::Failure;
@@ -102,8 +105,8 @@ pub(crate) fn compare(
 }
 
 fn live_records(directory: &Path, visit: &mut dyn FnMut(&Record<'_>)) -> Result<(), Failure> {
-    let _ = (directory, visit);
-    Err(Failure::new("the engine has no files yet"))
+    let data = DataDir::inspect(directory)?;
+    Ok(log::live_records(&data.group(GroupId(0)), visit)?)
 }
 
 #[cfg(test)]

@@ -18,4 +18,4 @@ pub(crate) use audit::Audit;
 pub(crate) use compare::{Compared, compare};
 pub(crate) use replay::{Plan, Replayed, replay};
 pub(crate) use report::Report;
-pub(crate) use workplace::Workplace;
+pub(crate) use workplace::{Workplace, is_memory};

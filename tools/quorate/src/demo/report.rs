@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::Failure;
-use crate::figures::{Percentiles, duration_text};
+use crate::figures::Percentiles;
 use crate::table::{Table, thousands};
 
 /// Everything that is said in the end. Field names are those of the JSON object.
@@ -96,7 +96,7 @@ impl Report {
             "latency, all",
             format!(
                 ": {}   ({} events, from due to acknowledged)",
-                percentiles_text(&self.latency_us),
+                self.latency_us,
                 thousands(self.acked)
             ),
         );
@@ -104,7 +104,7 @@ impl Report {
             "latency, steady",
             format!(
                 ": {}   ({} events, those that met the failover left out)",
-                percentiles_text(&self.latency_steady_us),
+                self.latency_steady_us,
                 thousands(self.samples_steady)
             ),
         );
@@ -145,17 +145,6 @@ impl Report {
         line("disk", format!(": {}", self.disk));
         table
     }
-}
-
-fn percentiles_text(percentiles: &Percentiles) -> String {
-    let &Percentiles {
-        p50,
-        p99,
-        p999,
-        max,
-    } = percentiles;
-    let [p50, p99, p999, max] = [p50, p99, p999, max].map(duration_text);
-    format!("p50 {p50}, p99 {p99}, p99.9 {p999}, max {max}")
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! The directory that a demonstration works in.
+//! The directory that a demonstration or a measurement works in.
 
 use std::path::{Path, PathBuf};
 
+use quorate_engine::probe::disk_of;
 use tempfile::TempDir;
 
 use crate::Failure;
-use crate::disk::Disk;
 
 /// A directory for nodes: kept, or gone with this value.
 #[derive(Debug)]
@@ -27,10 +27,10 @@ impl Workplace {
         }
         let usual = std::env::temp_dir();
         let places = [usual.clone(), "/var/tmp".into(), ".".into()];
-        let on_disk = |place: &PathBuf| Disk::of(place).is_ok_and(|disk| !disk.is_memory());
+        let on_disk = |place: &PathBuf| disk_of(place).is_ok_and(|disk| !is_memory(&disk));
         let place = places.into_iter().find(on_disk).unwrap_or(usual);
         tempfile::Builder::new()
-            .prefix("quorate-demo-")
+            .prefix("quorate-")
             .tempdir_in(&place)
             .map(Self::Temporary)
             .map_err(|error| failed(&place, error))
@@ -45,9 +45,20 @@ impl Workplace {
     }
 }
 
+/// Whether a "disk" is memory: nothing on it survives the machine.
+pub(crate) fn is_memory(disk: &str) -> bool {
+    disk.starts_with("tmpfs ") || disk.starts_with("ramfs ")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Workplace;
+    use super::{Workplace, is_memory};
+
+    #[test]
+    fn a_disk_in_memory_is_none() {
+        assert!(is_memory("tmpfs on tmpfs"));
+        assert!(!is_memory("ext4 on /dev/vda"));
+    }
 
     #[test]
     fn only_what_is_kept_stays() {

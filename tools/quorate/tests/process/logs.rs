@@ -1,0 +1,89 @@
+//! Holds logs at rest against each other, and against what was sent.
+
+use std::path::Path;
+
+use quorate_client::{LogIndex, NodeId, Record};
+use quorate_engine::files::DataDir;
+use quorate_replication::log::live_records;
+use quorate_wire::GroupId;
+
+use crate::load::{Sent, key, payload};
+use crate::world::{SOON, World};
+
+/// Every record up to an index, as it lies on the disk.
+fn records(data: &Path, upto: LogIndex) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    let data = DataDir::inspect(data).expect("its node is stopped");
+    live_records(&data.group(GroupId(0)), &mut |record| {
+        if record.header().index <= upto {
+            records.push(record.bytes().to_vec());
+        }
+    })
+    .expect("the log is sound");
+    records
+}
+
+/// Fails unless the records hold each event exactly once, in order, where it was acknowledged.
+fn check_events(records: &[Vec<u8>], sent: &Sent) {
+    let mut next = 0;
+    for bytes in records {
+        let (record, _) = Record::parse(bytes).expect("it was just read");
+        for (first, chunk) in record.chunks() {
+            chunk.check().expect("it is as it was sent");
+            if chunk.id().producer != sent.producer {
+                continue;
+            }
+            assert_eq!(
+                chunk.id().first.0,
+                next,
+                "lost, duplicated, or out of order"
+            );
+            for (offset, event) in (first.0..).zip(chunk.events()) {
+                let place = usize::try_from(next).expect("it is a count");
+                let acked = sent.offsets.get(place).map(|offset| offset.0);
+                assert_eq!(acked, Some(offset), "event {next} is elsewhere");
+                assert_eq!(event.key, key(next));
+                assert_eq!(event.payload, payload(next).as_bytes());
+                next += 1;
+            }
+        }
+    }
+    let count = u64::try_from(sent.offsets.len()).expect("it is a count");
+    assert_eq!(next, count, "acknowledged events are missing");
+}
+
+/// Waits until all nodes agree, stops them, and fails unless their logs are equal and hold exactly what was sent.
+pub(crate) fn check(world: &mut World, sent: &[Sent]) {
+    let statuses = world.local.wait_settled(SOON);
+    let statuses = statuses.unwrap_or_else(|error| panic!("{error}"));
+    let first = statuses.first().expect("there are three nodes");
+    for status in &statuses {
+        assert_eq!(
+            status.digest, first.digest,
+            "nodes {} and {} have different states at record {}",
+            first.node, status.node, first.commit_index
+        );
+    }
+    world.stop();
+    let logs: Vec<(NodeId, Vec<Vec<u8>>)> = world
+        .data()
+        .into_iter()
+        .map(|(node, data)| (node, records(&data, first.commit_index)))
+        .collect();
+    let (_, reference) = logs.first().expect("there are three nodes");
+    let count = u64::try_from(reference.len()).expect("it is a count");
+    assert_eq!(LogIndex(count), first.commit_index, "indexes have no gaps");
+    for (node, records) in &logs {
+        assert_eq!(
+            records.len(),
+            reference.len(),
+            "node {node} has another length"
+        );
+        for (at, (record, other)) in records.iter().zip(reference).enumerate() {
+            assert!(record == other, "node {node} differs at record {}", at + 1);
+        }
+    }
+    for sent in sent {
+        check_events(reference, sent);
+    }
+}

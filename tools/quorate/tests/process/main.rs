@@ -1,0 +1,12 @@
+//! Real node processes on real disks, and what happens to them: each test drives its own cluster, one test at a time, because
+//! three nodes take all that a small host has.
+
+mod commands;
+mod demo;
+mod failover;
+mod full_disk;
+mod load;
+mod logs;
+mod nonsense;
+mod refusals;
+mod world;

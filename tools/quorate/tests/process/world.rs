@@ -1,0 +1,142 @@
+//! A cluster for a test, on the disk that holds the build.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use quorate_cli::local::{Local, LocalOptions};
+use quorate_client::{NodeId, Role};
+use quorate_engine::config::Config;
+use tempfile::TempDir;
+
+/// Longer than anything here may take on a busy host; what takes so long has failed.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// The program under test.
+pub(crate) const QUORATE: &str = env!("CARGO_BIN_EXE_quorate");
+
+/// The turn of one test: the others wait.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A directory that goes when the test ends.
+pub(crate) fn directory() -> TempDir {
+    TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("the build can write beside itself")
+}
+
+/// Waits until `look` sees something.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + SOON;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {SOON:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Three nodes that serve, and the test's turn.
+pub(crate) struct World {
+    pub(crate) local: Local,
+    directory: TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl World {
+    /// Nodes with small segments, so that logs have several; they are made, and not started.
+    pub(crate) fn prepare(adjust: fn(&mut Config)) -> Self {
+        let turn = turn();
+        let directory = directory();
+        let options = LocalOptions {
+            adjust,
+            ..LocalOptions::new(QUORATE)
+        };
+        let local = Local::create(&directory.path().join("cluster"), options);
+        Self {
+            local: local.expect("the directory is empty"),
+            directory,
+            _turn: turn,
+        }
+    }
+
+    /// Three nodes that serve.
+    pub(crate) fn start() -> Self {
+        Self::start_with(small_segments)
+    }
+
+    /// Three nodes that serve, with a configuration of their own.
+    pub(crate) fn start_with(adjust: fn(&mut Config)) -> Self {
+        let mut world = Self::prepare(adjust);
+        world.local.start_all().expect("the ports are free");
+        world.wait_complete();
+        world
+    }
+
+    /// A directory for the test's own files.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Waits until a leader serves and is connected with all others.
+    pub(crate) fn wait_complete(&mut self) -> NodeId {
+        let leader = self.local.wait_complete(SOON);
+        leader.unwrap_or_else(|error| panic!("{error}")).node
+    }
+
+    /// The node that leads now.
+    pub(crate) fn leader(&mut self) -> NodeId {
+        let leader = self.local.wait_serving(SOON);
+        leader.unwrap_or_else(|error| panic!("{error}")).node
+    }
+
+    /// A node that does not lead now.
+    pub(crate) fn follower(&mut self) -> NodeId {
+        let follower = self.local.wait_for("a follower", SOON, |local| {
+            let statuses = local.statuses();
+            let follower = statuses
+                .iter()
+                .find(|status| status.role == Role::Follower)?;
+            Some(follower.node)
+        });
+        follower.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Changes a node's configuration file.
+    pub(crate) fn edit(&self, node: NodeId, from: &str, to: &str) {
+        let path = self.local.paths(node).config;
+        let text = fs::read_to_string(&path).expect("the cluster was made");
+        assert!(text.contains(from), "{from} is not in\n{text}");
+        fs::write(&path, text.replace(from, to)).expect("the file is ours");
+    }
+
+    /// The data directories.
+    pub(crate) fn data(&self) -> Vec<(NodeId, PathBuf)> {
+        let nodes = self.local.nodes().into_iter();
+        nodes
+            .map(|node| (node, self.local.paths(node).data))
+            .collect()
+    }
+
+    /// Stops all nodes, each cleanly.
+    pub(crate) fn stop(&mut self) {
+        for (node, ending) in self.local.stop_all(SOON) {
+            let ending = ending.expect("a node that is told to stop stops");
+            let log = self.local.log_tail(node);
+            assert_eq!(
+                ending.code(),
+                Some(0),
+                "node {node} ended with {ending}\n{log}"
+            );
+        }
+    }
+}
+
+/// Four megabytes: the smallest that a node takes.
+pub(crate) fn small_segments(config: &mut Config) {
+    config.log.segment_mib = 4;
+    config.log.segments_ahead = 1;
+}
