@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod files;
 pub mod lane;
+pub mod node;
 pub mod pin;
 pub mod shard;
 pub mod probe;

@@ -1,0 +1,267 @@
+//! A node: the parts put together, from the configuration to the last line of its log.
+//!
+//! Owns: the order of starting and stopping, signals. Never: touches an event. Called by: the command line.
+//!
+//! Starting goes from what can refuse to what cannot: host, data directory, addresses, recovery, threads. Stopping goes the
+//! data's way: the door, the shards' answers in flight, the pipeline.
+
+mod error;
+mod notes;
+mod signals;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use quorate_replication::lane::ShardId;
+use quorate_replication::log::LogConfig;
+use quorate_replication::pipeline::{Pipeline, PipelineConfig, Started};
+use quorate_wire::{DiskId, GroupId, NodeId};
+
+pub use self::error::NodeError;
+use self::signals::Signals;
+use crate::config::{Config, NodeConfig};
+use crate::files::{DataDir, GroupFiles};
+use crate::lane::{ShardLane, lanes};
+use crate::pin::{self, Placement};
+use crate::shard::{Acceptor, Listener, Shard, ShardConfig};
+use crate::uring::{Driver, DriverOptions, Stopped, run as run_pipeline};
+use crate::{clock, probe};
+
+/// The one group of a node of this version.
+const GROUP: GroupId = GroupId(0);
+
+const MILLISECOND: u64 = 1_000_000;
+const MIB: u64 = 1 << 20;
+
+/// What a node says when it listens.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// Where clients find it.
+    pub client: SocketAddr,
+    /// Where peers find it.
+    pub peer: SocketAddr,
+}
+
+/// Runs a node on this thread and those that it starts, until a signal says stop. `ready` is called once it listens.
+///
+/// # Errors
+/// It cannot start here, or had to stop: the error says why, with a code, a cure and the exit status.
+pub fn run(config: &Config, ready: impl FnOnce(&Ready)) -> Result<(), NodeError> {
+    let signals =
+        Signals::listen().map_err(|error| NodeError::host("listening for signals", &error))?;
+    tracing::info!(cluster = %config.cluster, node = config.node.0, version = env!("CARGO_PKG_VERSION"), "starts");
+    let data = DataDir::open(&config.data)?;
+    let room = config.log.segment_mib * MIB;
+    let report = probe::probe(data.path(), room)?;
+    tracing::info!(%report, "host");
+    let this = config.this();
+    let client = listen(&this.client, || Listener::bind(&this.client))?;
+    let peer = listen(&this.peer, || TcpListener::bind(&this.peer))?;
+    let place = |of: io::Result<SocketAddr>| {
+        of.map_err(|error| NodeError::host("asking for an address", &error))
+    };
+    let listening = Ready {
+        client: place(client.address())?,
+        peer: place(peer.local_addr())?,
+    };
+    let (pipeline, files) = recover(config, &data)?;
+    let placement = pin::place(config, &pin::cores())?;
+    tracing::info!(%placement, "threads");
+
+    let (pipeline_lanes, shard_lanes) = lanes(config.shards.count, config.limits.shard_requests)
+        .map_err(|error| NodeError::host("making the lanes", &error))?;
+    let driver = Driver::new(DriverOptions {
+        directory: files.directory().to_owned(),
+        listener: Some(peer),
+        peers: peers(config)?,
+        lanes: pipeline_lanes,
+        spin: Duration::ZERO,
+    })
+    .map_err(|error| NodeError::host("making a ring", &error))?;
+    let pipeline = PipelineThread::start(pipeline, driver, placement.pipeline(), &signals)?;
+    let front = Front::open(config, client, shard_lanes, &placement)?;
+    tracing::info!(client = %listening.client, peer = %listening.peer, "listens");
+    ready(&listening);
+
+    signals.wait();
+    let ended = pipeline.has_ended();
+    if !ended {
+        tracing::info!("stops: answers what is in flight");
+    }
+    front.close();
+    let stopped = pipeline.stop();
+    drop(files);
+    stopped.map_err(NodeError::from)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Listens, or says what to do about it.
+fn listen<T>(address: &str, bind: impl FnOnce() -> io::Result<T>) -> Result<T, NodeError> {
+    bind().map_err(|error| NodeError::address(address, &error))
+}
+
+/// Recovers the group from its files.
+fn recover(config: &Config, data: &DataDir) -> Result<(Pipeline, GroupFiles), NodeError> {
+    let begun = Instant::now();
+    let mut files = data.create_group(GROUP)?;
+    let (pipeline, started) = Pipeline::start(&mut files, pipeline_config(config)?, clock::now())?;
+    let Started {
+        formatted,
+        last,
+        bytes,
+        cut,
+    } = started;
+    let took = begun.elapsed();
+    tracing::info!(
+        formatted,
+        last_index = last.0,
+        bytes,
+        ?took,
+        "recovered the log"
+    );
+    if let Some(cut) = cut {
+        tracing::warn!(
+            ?cut,
+            "cut a torn tail: the last write was not finished, and so never acknowledged"
+        );
+    }
+    Ok((pipeline, files))
+}
+
+fn pipeline_config(config: &Config) -> Result<PipelineConfig, NodeError> {
+    let random = |error: getrandom::Error| {
+        NodeError::host("drawing random numbers", &io::Error::from(error))
+    };
+    let mut disk = [0; 16];
+    getrandom::fill(&mut disk).map_err(random)?;
+    Ok(PipelineConfig {
+        cluster: config.cluster,
+        node: config.node,
+        group: GROUP,
+        nodes: config.nodes.iter().map(|node| node.id).collect(),
+        fresh_disk: DiskId(disk),
+        seed: getrandom::u64().map_err(random)?,
+        process: std::process::id(),
+        log: LogConfig {
+            segment_bytes: config.log.segment_mib * MIB,
+            segments_ahead: config.log.segments_ahead,
+        },
+        heartbeat: config.raft.heartbeat_ms * MILLISECOND,
+        election_min: config.raft.election_min_ms * MILLISECOND,
+        election_max: config.raft.election_max_ms * MILLISECOND,
+        buffers: config.log.memory_mib,
+    })
+}
+
+/// Where the peers are.
+fn peers(config: &Config) -> Result<Vec<(NodeId, SocketAddr)>, NodeError> {
+    let others = config.nodes.iter().filter(|node| node.id != config.node);
+    let find = |node: &NodeConfig| {
+        let address = node
+            .peer
+            .to_socket_addrs()
+            .ok()
+            .and_then(|mut found| found.next());
+        address
+            .map(|address| (node.id, address))
+            .ok_or_else(|| NodeError::unknown_host(&node.peer))
+    };
+    others.map(find).collect()
+}
+
+/// The thread of the pipeline.
+#[derive(Debug)]
+struct PipelineThread {
+    thread: JoinHandle<Result<(), Stopped>>,
+    stop: Arc<AtomicBool>,
+    wake: Arc<crate::lane::Wake>,
+}
+
+impl PipelineThread {
+    fn start(
+        mut pipeline: Pipeline,
+        driver: Driver,
+        core: Option<usize>,
+        signals: &Signals,
+    ) -> Result<Self, NodeError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let wake = Arc::clone(driver.wake());
+        let end = signals.end();
+        let told = Arc::clone(&stop);
+        let body = move || {
+            if let Some(core) = core
+                && !pin::apply(core)
+            {
+                tracing::warn!(core, "the pipeline cannot be pinned to its core");
+            }
+            let mut noted = Vec::new();
+            let stopped = run_pipeline(driver, &told, |driver| {
+                let turn = pipeline.turn(driver);
+                pipeline.take_notes(&mut noted);
+                noted.drain(..).for_each(|note| notes::tell(&note));
+                turn
+            });
+            // The main thread waits for a signal: a pipeline that stopped by itself is one.
+            end.ring();
+            stopped
+        };
+        let thread = thread::Builder::new()
+            .name("pipeline-0".to_owned())
+            .spawn(body);
+        let thread =
+            thread.map_err(|error| NodeError::host("starting the pipeline's thread", &error))?;
+        Ok(Self { thread, stop, wake })
+    }
+
+    fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    fn stop(self) -> Result<(), Stopped> {
+        self.stop.store(true, Ordering::Release);
+        self.wake.ring();
+        self.thread.join().expect("a panic ends the process")
+    }
+}
+
+/// What faces clients.
+#[derive(Debug)]
+struct Front {
+    acceptor: Acceptor,
+    shards: Vec<Shard>,
+}
+
+impl Front {
+    fn open(
+        config: &Config,
+        listener: Listener,
+        lanes: Vec<ShardLane>,
+        placement: &Placement,
+    ) -> Result<Self, NodeError> {
+        let mut shards = Vec::new();
+        let mut halls = Vec::new();
+        for (at, lane) in lanes.into_iter().enumerate() {
+            let config = ShardConfig::new(config, ShardId(at), placement.shard(at));
+            let (shard, hall) = Shard::start(config, lane)
+                .map_err(|error| NodeError::host("starting a shard", &error))?;
+            shards.push(shard);
+            halls.push(hall);
+        }
+        let acceptor = listener
+            .accept_for(halls, config.limits.connections)
+            .map_err(|error| NodeError::host("starting the acceptor", &error))?;
+        Ok(Self { acceptor, shards })
+    }
+
+    /// Lets nobody in any more, and waits until those who are in have their answers.
+    fn close(self) {
+        drop(self.acceptor);
+        self.shards.iter().for_each(Shard::stop);
+        self.shards.into_iter().for_each(Shard::join);
+    }
+}
