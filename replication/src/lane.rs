@@ -15,7 +15,7 @@ pub struct ShardId(pub usize);
 pub struct Ticket {
     /// The shard's name for the connection: never used again for another one.
     pub connection: u64,
-    /// The client's name for the request.
+    /// The shard's name for the request.
     pub correlation: u64,
 }
 

@@ -1,0 +1,298 @@
+//! Answers, as the bytes that a client gets.
+
+use quorate_replication::lane::{Answer, Refusal};
+use quorate_wire::client::{
+    ErrorMessage, FetchReply, HelloReply, NodeEntry, ProduceReply, StatusReply,
+};
+use quorate_wire::limits::ERROR_TEXT_BYTES_MAX;
+use quorate_wire::{
+    ClusterName, ErrorCode, FrameHeader, FrameKind, GroupId, NodeId, PROTOCOL_VERSION,
+};
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::{U16, U32, U64};
+
+use super::gate::No;
+
+const GROUP: GroupId = GroupId(0);
+
+/// What a node says of itself when a client greets.
+#[derive(Clone, Debug)]
+pub(super) struct Greeting {
+    reply: HelloReply,
+    nodes: Vec<NodeEntry>,
+}
+
+impl Greeting {
+    /// # Panics
+    /// An address is too long for its field: the configuration was not checked.
+    pub(super) fn new(
+        cluster: ClusterName,
+        node: NodeId,
+        nodes: &[(NodeId, String)],
+        window_bytes: usize,
+        window_requests: usize,
+    ) -> Self {
+        let bounded = |size: usize| U32::new(u32::try_from(size).unwrap_or(u32::MAX));
+        let nodes: Vec<_> = nodes
+            .iter()
+            .map(|(id, address)| {
+                NodeEntry::new(*id, address).expect("the configuration bounds addresses")
+            })
+            .collect();
+        let reply = HelloReply {
+            cluster: cluster.to_bytes(),
+            node: U32::new(node.0),
+            leader: U32::new(0),
+            window_bytes: bounded(window_bytes),
+            window_requests: bounded(window_requests),
+            group_count: U32::new(1),
+            version: PROTOCOL_VERSION,
+            node_count: u8::try_from(nodes.len()).expect("the configuration bounds the nodes"),
+            reserved: U16::new(0),
+        };
+        Self { reply, nodes }
+    }
+
+    fn write(&self, correlation: u64, leader: Option<NodeId>, to: &mut Vec<u8>) {
+        let reply = HelloReply {
+            leader: node_or_zero(leader),
+            ..self.reply
+        };
+        let nodes = self.nodes.as_bytes();
+        frame(
+            FrameKind::HelloReply,
+            correlation,
+            &[reply.as_bytes(), nodes],
+            &[],
+            to,
+        );
+    }
+}
+
+/// Writes the pipeline's answer to the end of `to`.
+pub(super) fn write(answer: &Answer, correlation: u64, greeting: &Greeting, to: &mut Vec<u8>) {
+    match answer {
+        Answer::Greeting { leader } => greeting.write(correlation, *leader, to),
+        Answer::Produced { base_offset, term } => {
+            let reply = ProduceReply {
+                base_offset: U64::new(base_offset.0),
+                term: U64::new(term.0),
+            };
+            frame(
+                FrameKind::ProduceReply,
+                correlation,
+                &[reply.as_bytes()],
+                &[],
+                to,
+            );
+        }
+        Answer::Fetched {
+            committed,
+            start,
+            records,
+        } => {
+            let reply = FetchReply {
+                committed: U64::new(committed.0),
+                start: U64::new(start.0),
+            };
+            frame(
+                FrameKind::FetchReply,
+                correlation,
+                &[reply.as_bytes()],
+                records,
+                to,
+            );
+        }
+        Answer::Status(status) => {
+            let reply: &StatusReply = status;
+            frame(
+                FrameKind::StatusReply,
+                correlation,
+                &[reply.as_bytes()],
+                &[],
+                to,
+            );
+        }
+        Answer::Refused(refusal) => {
+            let text = sentence(refusal);
+            write_error(refusal, &text, correlation, to);
+        }
+    }
+}
+
+/// Writes this shard's own refusal to the end of `to`.
+pub(super) fn write_no(no: &No, correlation: u64, to: &mut Vec<u8>) {
+    write_error(&Refusal::new(no.code), &no.text, correlation, to);
+}
+
+fn write_error(refusal: &Refusal, text: &str, correlation: u64, to: &mut Vec<u8>) {
+    let message = ErrorMessage {
+        code: U16::new(refusal.code.number()),
+        reserved: U16::new(0),
+        leader: node_or_zero(refusal.leader),
+        retry_after_ms: U32::new(refusal.retry_after_ms),
+        reserved_too: U32::new(0),
+        expected: U64::new(refusal.expected),
+    };
+    let end = text.floor_char_boundary(ERROR_TEXT_BYTES_MAX);
+    let text = &text.as_bytes()[..end];
+    frame(
+        FrameKind::Error,
+        correlation,
+        &[message.as_bytes(), text],
+        &[],
+        to,
+    );
+}
+
+fn frame(kind: FrameKind, correlation: u64, checked: &[&[u8]], tail: &[u8], to: &mut Vec<u8>) {
+    let header = FrameHeader::seal(kind, correlation, GROUP, checked, tail.len());
+    to.extend_from_slice(&header);
+    for part in checked {
+        to.extend_from_slice(part);
+    }
+    to.extend_from_slice(tail);
+}
+
+fn node_or_zero(node: Option<NodeId>) -> U32 {
+    U32::new(node.map_or(0, |node| node.0))
+}
+
+/// The sentences of what a pipeline refuses. A `#` stands for what was expected.
+const SENTENCES: &[(ErrorCode, &str)] = &[
+    (
+        ErrorCode::SequenceGap,
+        "an earlier chunk is missing: sequence # comes next",
+    ),
+    (
+        ErrorCode::EpochFenced,
+        "a newer incarnation of this producer is at work: epoch #",
+    ),
+    (
+        ErrorCode::SequenceTooOld,
+        "the chunk is so old that its offset is no longer known, or it overlaps another",
+    ),
+    (
+        ErrorCode::ProducerUnknown,
+        "the group does not know this producer, and this is not its first chunk",
+    ),
+    (ErrorCode::ProducersFull, "no further producers fit"),
+    (
+        ErrorCode::LeaderNotReady,
+        "this node leads, and its term's first record is not committed yet",
+    ),
+    (
+        ErrorCode::Overloaded,
+        "the pipeline takes no more at the moment",
+    ),
+    (ErrorCode::ShuttingDown, "the node is about to stop"),
+    (
+        ErrorCode::DiskFull,
+        "the disk has no room for further records",
+    ),
+    (
+        ErrorCode::Forming,
+        "the node has not yet met all nodes of its cluster",
+    ),
+    (
+        ErrorCode::LeadershipLost,
+        "the leader lost its term before the record was committed: it may be in the log or not",
+    ),
+    (ErrorCode::OffsetPastEnd, "the offset is past the end: #"),
+    (
+        ErrorCode::RecordUnreadable,
+        "the record that holds the offset cannot be read here",
+    ),
+];
+
+fn sentence(refusal: &Refusal) -> String {
+    if refusal.code == ErrorCode::NotLeader {
+        return refusal.leader.map_or_else(
+            || "no leader is known".to_owned(),
+            |leader| format!("node {leader} leads"),
+        );
+    }
+    let known = SENTENCES.iter().find(|(code, _)| *code == refusal.code);
+    let text = known.map_or_else(|| refusal.code.name(), |(_, text)| text);
+    text.replace('#', &refusal.expected.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_replication::lane::{Answer, Refusal};
+    use quorate_wire::client::{ErrorMessage, HelloReply, NodeEntry, error_text};
+    use quorate_wire::limits::ERROR_TEXT_BYTES_MAX;
+    use quorate_wire::{ClusterName, ErrorCode, Frame, FrameKind, NodeId};
+    use zerocopy::FromBytes;
+
+    use super::{Greeting, write, write_no};
+    use crate::shard::gate::No;
+
+    fn greeting() -> Greeting {
+        let cluster = ClusterName::new("flights").expect("it is a name");
+        let nodes = [
+            (NodeId(1), "127.0.0.1:9001".to_owned()),
+            (NodeId(2), "b:2".to_owned()),
+        ];
+        Greeting::new(cluster, NodeId(2), &nodes, 16 << 20, 4096)
+    }
+
+    fn parse(bytes: &[u8]) -> Frame<'_> {
+        let frame = Frame::parse(bytes)
+            .expect("it is sound")
+            .expect("it is whole");
+        assert_eq!(frame.bytes(), bytes.len());
+        frame
+    }
+
+    #[test]
+    fn a_greeting_lists_the_nodes() {
+        let mut bytes = Vec::new();
+        let answer = Answer::Greeting {
+            leader: Some(NodeId(1)),
+        };
+        write(&answer, 7, &greeting(), &mut bytes);
+        let frame = parse(&bytes);
+        assert_eq!(
+            (frame.header.kind, frame.header.correlation),
+            (FrameKind::HelloReply, 7)
+        );
+        let reply = HelloReply::read_from_bytes(frame.message).expect("it has its length");
+        assert_eq!((reply.node.get(), reply.leader.get()), (2, 1));
+        let nodes = NodeEntry::parse_all(frame.tail, reply.node_count).expect("they are listed");
+        assert_eq!(nodes[1].address(), Some("b:2"));
+    }
+
+    #[test]
+    fn a_sentence_is_cut_between_characters() {
+        let mut bytes = Vec::new();
+        let long = "x".repeat(ERROR_TEXT_BYTES_MAX - 1) + "é";
+        write_no(&No::new(ErrorCode::Overloaded, long), 1, &mut bytes);
+        assert_eq!(
+            error_text(parse(&bytes).tail).len(),
+            ERROR_TEXT_BYTES_MAX - 1
+        );
+    }
+
+    #[test]
+    fn a_refusal_says_what_was_expected() {
+        let mut bytes = Vec::new();
+        let refusal = Refusal {
+            expected: 41,
+            ..Refusal::new(ErrorCode::SequenceGap)
+        };
+        write(&Answer::Refused(refusal), 1, &greeting(), &mut bytes);
+        let frame = parse(&bytes);
+        let message = ErrorMessage::read_from_bytes(frame.message).expect("it has its length");
+        assert_eq!((message.code.get(), message.expected.get()), (204, 41));
+        assert!(error_text(frame.tail).ends_with("sequence 41 comes next"));
+        bytes.clear();
+        write(
+            &Answer::Refused(Refusal::new(ErrorCode::NotLeader)),
+            1,
+            &greeting(),
+            &mut bytes,
+        );
+        assert_eq!(error_text(parse(&bytes).tail), "no leader is known");
+    }
+}

@@ -1,0 +1,192 @@
+//! The connections of a shard by name, and the requests that are open by ticket.
+
+use std::rc::Rc;
+
+use quorate_replication::lane::Ticket;
+
+use super::connection::Connection;
+
+/// Places that are named by number, and reused; each reuse has a new name, so that a name is never used again.
+#[derive(Debug)]
+struct Places<T> {
+    places: Vec<(u32, Option<T>)>,
+    free: Vec<u32>,
+    taken: usize,
+}
+
+impl<T> Default for Places<T> {
+    fn default() -> Self {
+        Self {
+            places: Vec::new(),
+            free: Vec::new(),
+            taken: 0,
+        }
+    }
+}
+
+impl<T> Places<T> {
+    fn insert(&mut self, make: impl FnOnce(u64) -> T) -> u64 {
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.places.push((0, None));
+            u32::try_from(self.places.len() - 1).expect("the configuration bounds the places")
+        });
+        let (use_count, place) = &mut self.places[to_index(at)];
+        let name = (u64::from(*use_count) << 32) | u64::from(at);
+        assert!(place.is_none(), "a free place is empty");
+        *place = Some(make(name));
+        self.taken += 1;
+        name
+    }
+
+    fn get(&self, name: u64) -> Option<&T> {
+        let (at, use_count) = split(name);
+        let (now, place) = self.places.get(to_index(at))?;
+        place.as_ref().filter(|_| *now == use_count)
+    }
+
+    fn remove(&mut self, name: u64) -> Option<T> {
+        let (at, use_count) = split(name);
+        let (now, place) = self.places.get_mut(to_index(at))?;
+        if *now != use_count {
+            return None;
+        }
+        let taken = place.take()?;
+        self.taken -= 1;
+        // A place whose names are used up is left alone.
+        if let Some(next) = now.checked_add(1) {
+            *now = next;
+            self.free.push(at);
+        }
+        Some(taken)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        self.places.iter().filter_map(|(_, place)| place.as_ref())
+    }
+}
+
+fn split(name: u64) -> (u32, u32) {
+    let low = u32::try_from(name & u64::from(u32::MAX)).expect("32 bits were masked");
+    let high = u32::try_from(name >> 32).expect("32 bits are left");
+    (low, high)
+}
+
+fn to_index(at: u32) -> usize {
+    usize::try_from(at).expect("32 bits fit into a size")
+}
+
+/// The connections of a shard.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    places: Places<Rc<Connection>>,
+}
+
+impl Connections {
+    pub(super) fn insert(&mut self, make: impl FnOnce(u64) -> Connection) -> Rc<Connection> {
+        let name = self.places.insert(|name| Rc::new(make(name)));
+        Rc::clone(self.places.get(name).expect("it was just put there"))
+    }
+
+    pub(super) fn get(&self, name: u64) -> Option<Rc<Connection>> {
+        self.places.get(name).map(Rc::clone)
+    }
+
+    pub(super) fn remove(&mut self, name: u64) -> Option<Rc<Connection>> {
+        self.places.remove(name)
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.places.taken
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Rc<Connection>> {
+        self.places.iter()
+    }
+}
+
+/// What an open request holds until it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// Its place only.
+    Place,
+    /// Bytes of a chunk.
+    Chunk(usize),
+    /// One of the fetches.
+    Fetch,
+}
+
+/// A request that the pipeline has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OpenRequest {
+    pub(super) connection: u64,
+    /// The client's name for it. Two of one connection may share one, if the client likes to be confused.
+    pub(super) correlation: u64,
+    pub(super) holds: Holds,
+}
+
+/// The requests that the pipeline has: as many as the lane has room for.
+#[derive(Debug, Default)]
+pub(super) struct OpenRequests {
+    places: Places<OpenRequest>,
+}
+
+impl OpenRequests {
+    /// The ticket for a request of a connection.
+    pub(super) fn open(&mut self, request: OpenRequest) -> Ticket {
+        let place = self.places.insert(|_| request);
+        Ticket {
+            connection: request.connection,
+            correlation: place,
+        }
+    }
+
+    /// The request of a ticket that was answered.
+    pub(super) fn close(&mut self, ticket: Ticket) -> Option<OpenRequest> {
+        self.places.remove(ticket.correlation)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &OpenRequest> {
+        self.places.iter()
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.places.taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Places;
+
+    #[test]
+    fn a_name_is_never_used_again() {
+        let mut places = Places::default();
+        let one = places.insert(|_| "one");
+        assert_eq!(places.remove(one), Some("one"));
+        let two = places.insert(|_| "two");
+        assert_ne!(one, two);
+        assert_eq!((places.get(one), places.get(two)), (None, Some(&"two")));
+        assert_eq!(places.remove(one), None);
+        assert_eq!(
+            (places.taken, places.places.len()),
+            (1, 1),
+            "the place was used again"
+        );
+    }
+
+    #[test]
+    fn a_place_whose_names_are_used_up_is_left_alone() {
+        let mut places = Places::default();
+        let first = places.insert(|_| 1);
+        places.places[0].0 = u32::MAX;
+        assert_eq!(places.get(first), None);
+        let last = (u64::from(u32::MAX) << 32) | first;
+        assert_eq!(places.remove(last), Some(1));
+        assert_eq!(places.remove(last), None);
+        assert_eq!(
+            places.insert(|_| 2),
+            1,
+            "another place, with its first name"
+        );
+    }
+}

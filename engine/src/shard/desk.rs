@@ -1,0 +1,329 @@
+//! What the tasks of a shard share: its connections, the lane, and the bounds on what is in flight.
+//!
+//! Owns: admission (each request gets a place or a no), and the way of each answer back to its connection. Never: parses.
+//! Called by: the reader, the pump, the doorman and the sweeper, all on one thread.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quorate_replication::lane::{Answer, Ask, ProducedChunk, Reply, Request};
+use quorate_wire::ErrorCode;
+
+use super::answer::{self, Greeting};
+use super::bell::Bell;
+use super::connection::{Connection, InFlight, Overdue, Phase};
+use super::connections::{Connections, Holds, OpenRequest, OpenRequests};
+use super::counters::Counters;
+use super::gate::{Asked, Gate, No};
+use super::inbox::ReadMemory;
+use crate::config::Limits;
+use crate::lane::ShardLane;
+
+/// What the tasks of a shard share.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) gate: Gate,
+    pub(super) greeting: Greeting,
+    pub(super) limits: Limits,
+    pub(super) counters: Arc<Counters>,
+    pub(super) lane: RefCell<ShardLane>,
+    pub(super) memory: RefCell<ReadMemory>,
+    pub(super) connections: RefCell<Connections>,
+    open: RefCell<OpenRequests>,
+    /// What all connections have in flight; `requests` is what `open` counts.
+    in_flight: InFlight,
+    /// Whether new chunks and fetches are taken.
+    intake: Cell<bool>,
+    /// Whether the pipeline is gone, and will answer nothing any more.
+    is_orphan: Cell<bool>,
+    /// Connections that came when all places were taken, and are being told so.
+    pub(super) extra: Cell<usize>,
+    /// Rung when an answer came, while intake is closed.
+    pub(super) settled: Bell,
+    /// Rung when a connection is gone, while intake is closed.
+    pub(super) left: Bell,
+    /// Rung when a deadline comes before the sweeper's next look.
+    pub(super) sweeper: Bell,
+    /// When the sweeper looks next.
+    pub(super) next_sweep: Cell<Option<Instant>>,
+}
+
+impl Desk {
+    pub(super) fn new(
+        gate: Gate,
+        greeting: Greeting,
+        limits: Limits,
+        counters: Arc<Counters>,
+        lane: ShardLane,
+    ) -> Self {
+        Self {
+            gate,
+            greeting,
+            limits,
+            counters,
+            lane: RefCell::new(lane),
+            memory: RefCell::default(),
+            connections: RefCell::default(),
+            open: RefCell::default(),
+            in_flight: InFlight::default(),
+            intake: Cell::new(true),
+            is_orphan: Cell::new(false),
+            extra: Cell::new(0),
+            settled: Bell::default(),
+            left: Bell::default(),
+            sweeper: Bell::default(),
+            next_sweep: Cell::new(None),
+        }
+    }
+
+    /// Hands a request to the pipeline, or answers why not. `chunk` is the memory of a produced chunk.
+    pub(super) fn admit(
+        &self,
+        connection: &Connection,
+        correlation: u64,
+        asked: &Asked,
+        chunk: impl FnOnce() -> Bytes,
+    ) {
+        let holds = match asked {
+            Asked::Greet | Asked::Status => Holds::Place,
+            Asked::Produce { at, .. } => Holds::Chunk(at.len()),
+            Asked::Fetch { .. } => Holds::Fetch,
+        };
+        if let Err(no) = self.has_room(connection, holds) {
+            self.refuse(connection, correlation, &no);
+            return;
+        }
+        let ask = match asked {
+            Asked::Greet => Ask::Greet,
+            Asked::Status => Ask::Status,
+            Asked::Produce { id, .. } => Ask::Produce(ProducedChunk {
+                id: *id,
+                bytes: chunk(),
+            }),
+            Asked::Fetch {
+                offset,
+                bytes_max,
+                wait_ms,
+            } => Ask::Fetch {
+                offset: *offset,
+                bytes_max: *bytes_max,
+                wait: wait_ms * 1_000_000,
+            },
+        };
+        let ticket = self.open.borrow_mut().open(OpenRequest {
+            connection: connection.name,
+            correlation,
+            holds,
+        });
+        connection.in_flight.take(holds);
+        self.in_flight.take(holds);
+        let put = self.lane.borrow_mut().try_put(Request { ticket, ask });
+        assert!(put.is_ok(), "there was room in the lane");
+        self.counters.requests.add(1);
+        if let Holds::Chunk(bytes) = holds {
+            self.counters.chunk_bytes.add(bytes);
+        }
+        if *asked == Asked::Greet {
+            connection.open();
+        }
+    }
+
+    fn has_room(&self, connection: &Connection, holds: Holds) -> Result<(), No> {
+        let over = |what: &str, most: usize| {
+            Err(No::new(
+                ErrorCode::Overloaded,
+                format!("{what}: the bound is {most}"),
+            ))
+        };
+        let (limits, mine, all) = (&self.limits, &connection.in_flight, &self.in_flight);
+        if self.is_orphan.get() || (!self.intake.get() && holds != Holds::Place) {
+            return Err(No::new(
+                ErrorCode::ShuttingDown,
+                "the node is about to stop",
+            ));
+        }
+        if mine.requests.get() >= limits.connection_requests {
+            return over(
+                "requests in flight on this connection",
+                limits.connection_requests,
+            );
+        }
+        if self.lane.borrow().room() == 0 {
+            return over("requests in flight on this shard", limits.shard_requests);
+        }
+        match holds {
+            Holds::Place => Ok(()),
+            Holds::Chunk(bytes) => {
+                if mine.chunk_bytes.get() + bytes > limits.connection_bytes {
+                    return over(
+                        "bytes in flight on this connection",
+                        limits.connection_bytes,
+                    );
+                }
+                if all.chunk_bytes.get() + bytes > limits.shard_bytes {
+                    return over("bytes in flight on this shard", limits.shard_bytes);
+                }
+                Ok(())
+            }
+            Holds::Fetch => {
+                if mine.fetches.get() >= limits.connection_fetches {
+                    return over(
+                        "fetches in flight on this connection",
+                        limits.connection_fetches,
+                    );
+                }
+                if all.fetches.get() >= limits.shard_fetches {
+                    return over("fetches in flight on this shard", limits.shard_fetches);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers one request with a no.
+    pub(super) fn refuse(&self, connection: &Connection, correlation: u64, no: &No) {
+        self.counters.refusals.add(1);
+        self.send(connection, |output| {
+            answer::write_no(no, correlation, output)
+        });
+    }
+
+    /// Tells the client why its connection ends, and ends it.
+    pub(super) fn end(&self, connection: &Connection, no: &No) {
+        if matches!(connection.phase(), Phase::Ending | Phase::Closed) {
+            return;
+        }
+        self.counters.connections_refused.add(1);
+        tracing::debug!(client = ?connection.client, code = no.code.number(), text = no.text, "ends a connection");
+        self.send(connection, |output| answer::write_no(no, 0, output));
+        connection.end(Instant::now());
+        self.watch(connection);
+    }
+
+    /// Gives the pipeline's answer to whoever waits for it, if it is still there.
+    pub(super) fn settle(&self, reply: &Reply) {
+        let request = self.open.borrow_mut().close(reply.ticket);
+        let request = request.expect("a request is answered once");
+        self.in_flight.give(request.holds);
+        if !self.intake.get() {
+            self.settled.ring();
+        }
+        let Some(connection) = self.connections.borrow().get(request.connection) else {
+            return;
+        };
+        connection.in_flight.give(request.holds);
+        if !self.intake.get() && request.holds == Holds::Fetch {
+            // The node's stop has answered it already. The writer looks whether that was the last that was waited for.
+            connection.writer.ring();
+            return;
+        }
+        self.answer(&connection, request.correlation, &reply.answer);
+    }
+
+    fn answer(&self, connection: &Connection, correlation: u64, answer: &Answer) {
+        self.send(connection, |output| {
+            answer::write(answer, correlation, &self.greeting, output);
+        });
+    }
+
+    fn send(&self, connection: &Connection, write: impl FnOnce(&mut Vec<u8>)) {
+        let sent = connection.answer(self.limits.connection_output_bytes, write);
+        if sent.is_err() {
+            self.counters.connections_slow.add(1);
+            tracing::info!(
+                client = ?connection.client,
+                bound = self.limits.connection_output_bytes,
+                "closes a connection that does not read its answers"
+            );
+            connection.close();
+        }
+    }
+
+    /// Lets the sweeper look in time for the connection's deadline.
+    pub(super) fn watch(&self, connection: &Connection) {
+        let Some((deadline, _)) = connection.deadline.get() else {
+            return;
+        };
+        if self.next_sweep.get().is_none_or(|next| deadline < next) {
+            self.sweeper.ring();
+        }
+    }
+
+    /// A part of a frame is there: it has so long for becoming whole. `fresh` says that it began just now.
+    pub(super) fn expect_frame(&self, connection: &Connection, fresh: bool) {
+        let waits = matches!(connection.deadline.get(), Some((_, Overdue::Frame)));
+        if connection.phase() == Phase::Open && (fresh || !waits) {
+            let deadline = Instant::now() + Duration::from_millis(self.limits.frame_ms);
+            connection.deadline.set(Some((deadline, Overdue::Frame)));
+            self.watch(connection);
+        }
+    }
+
+    /// Takes no more chunks and fetches, and answers the fetches that wait.
+    pub(super) fn close_intake(&self) {
+        if !self.intake.replace(false) {
+            return;
+        }
+        let waiting: Vec<OpenRequest> = self
+            .open
+            .borrow()
+            .iter()
+            .filter(|request| request.holds == Holds::Fetch)
+            .copied()
+            .collect();
+        let no = No::new(ErrorCode::ShuttingDown, "the node is about to stop");
+        for request in waiting {
+            let connection = self.connections.borrow().get(request.connection);
+            if let Some(connection) = connection {
+                self.refuse(&connection, request.correlation, &no);
+            }
+        }
+    }
+
+    /// Whether the pipeline owes no answer that anybody waits for.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_orphan.get() || self.open.borrow().len() == self.in_flight.fetches.get()
+    }
+
+    /// The pipeline is gone, and all that it had answered is settled.
+    pub(super) fn pipeline_gone(&self) {
+        self.is_orphan.set(true);
+        self.intake.set(false);
+        self.settled.ring();
+    }
+
+    /// The connection's reader has ended.
+    pub(super) fn forget(&self, connection: &Rc<Connection>) {
+        connection.close();
+        let known = self.connections.borrow_mut().remove(connection.name);
+        assert!(known.is_some(), "a connection is forgotten once");
+        if connection.is_extra() {
+            self.extra.set(self.extra.get() - 1);
+        }
+        self.counters.connections_closed.add(1);
+        self.left.ring();
+    }
+}
+
+impl InFlight {
+    fn take(&self, holds: Holds) {
+        self.requests.set(self.requests.get() + 1);
+        match holds {
+            Holds::Place => {}
+            Holds::Chunk(bytes) => self.chunk_bytes.set(self.chunk_bytes.get() + bytes),
+            Holds::Fetch => self.fetches.set(self.fetches.get() + 1),
+        }
+    }
+
+    fn give(&self, holds: Holds) {
+        self.requests.set(self.requests.get() - 1);
+        match holds {
+            Holds::Place => {}
+            Holds::Chunk(bytes) => self.chunk_bytes.set(self.chunk_bytes.get() - bytes),
+            Holds::Fetch => self.fetches.set(self.fetches.get() - 1),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The task that reads one connection: bytes in, requests to the pipeline.
+
+use std::future::poll_fn;
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quorate_wire::ErrorCode;
+
+use super::connection::{Connection, Phase};
+use super::desk::Desk;
+use super::executor;
+use super::gate::{Asked, No, Step};
+use super::inbox::{Batch, Inbox};
+
+/// Reads until the connection is over, then forgets it.
+pub(super) async fn read(desk: Rc<Desk>, connection: Rc<Connection>) {
+    let mut inbox = Inbox::default();
+    let mut frames = Vec::new();
+    while let Some(batch) = next(&desk, &connection, &mut inbox).await {
+        let full = batch.full;
+        desk.counters.bytes_in.add(batch.bytes().len());
+        match connection.phase() {
+            Phase::Greeting | Phase::Open => {
+                take(&desk, &connection, &mut inbox, batch, &mut frames);
+            }
+            Phase::Ending | Phase::Finishing | Phase::Closed => {
+                inbox.clear();
+                desk.memory.borrow_mut().put_back(batch, 0, 0);
+            }
+        }
+        if full {
+            // A client that sends without end must not keep the others from being heard.
+            executor::next_turn().await;
+        }
+    }
+    if connection.phase() != Phase::Closed {
+        let patience = Duration::from_millis(desk.limits.frame_ms);
+        connection.finish(Instant::now() + patience);
+        desk.watch(&connection);
+        connection.gone.wait().await;
+    }
+    desk.forget(&connection);
+}
+
+/// The next read; `None` if there will be none.
+async fn next(desk: &Desk, connection: &Connection, inbox: &mut Inbox) -> Option<Batch> {
+    poll_fn(|cx| inbox.poll_read(cx, &connection.stream, &mut desk.memory.borrow_mut()))
+        .await
+        // Whatever the socket complains about, the client is gone.
+        .unwrap_or_default()
+}
+
+/// One frame of a batch.
+#[derive(Debug)]
+struct Opened {
+    /// Where it begins.
+    at: usize,
+    correlation: u64,
+    asked: Result<Asked, No>,
+}
+
+/// Takes a batch apart. `frames` is memory to work in.
+fn take(
+    desk: &Desk,
+    connection: &Connection,
+    inbox: &mut Inbox,
+    batch: Batch,
+    frames: &mut Vec<Opened>,
+) {
+    let was_partial = inbox.is_partial();
+    let (taken, end) = open_frames(desk, connection, batch.bytes(), frames);
+    let chunk_bytes = frames.iter().map(|frame| frame.chunk().len()).sum();
+    let batch = match &end {
+        Ok(needed) => inbox.keep(batch, taken, *needed),
+        Err(_) => {
+            inbox.clear();
+            Some(batch)
+        }
+    };
+    let shared =
+        batch.and_then(|batch| desk.memory.borrow_mut().put_back(batch, taken, chunk_bytes));
+    for frame in frames.drain(..) {
+        ask(desk, connection, &frame, shared.as_ref());
+    }
+    match end {
+        // What came before it is asked all the same: it does not depend on how the network cut the stream.
+        Err(no) => desk.end(connection, &no),
+        Ok(_) if inbox.is_partial() => desk.expect_frame(connection, taken > 0 || !was_partial),
+        Ok(_) if connection.phase() == Phase::Open => connection.deadline.set(None),
+        Ok(_) => {}
+    }
+    desk.lane.borrow().kick();
+}
+
+/// Opens the whole frames at the start of `bytes`. Says how many bytes they are, and then either how many the next one needs
+/// or why the connection ends.
+fn open_frames(
+    desk: &Desk,
+    connection: &Connection,
+    bytes: &[u8],
+    frames: &mut Vec<Opened>,
+) -> (usize, Result<usize, No>) {
+    let mut greeted = connection.phase() == Phase::Open;
+    let mut at = 0;
+    loop {
+        match desk.gate.step(&bytes[at..], greeted) {
+            Ok(Step::Frame {
+                bytes,
+                correlation,
+                asked,
+            }) => {
+                greeted |= asked == Ok(Asked::Greet);
+                frames.push(Opened {
+                    at,
+                    correlation,
+                    asked,
+                });
+                at += bytes;
+            }
+            Ok(Step::Part { needed }) => return (at, Ok(needed)),
+            Err(no) => return (at, Err(no)),
+        }
+    }
+}
+
+fn ask(desk: &Desk, connection: &Connection, frame: &Opened, shared: Option<&Bytes>) {
+    match &frame.asked {
+        Ok(asked) if connection.phase() == Phase::Greeting && *asked != Asked::Greet => {
+            let no = No::new(
+                ErrorCode::Overloaded,
+                "the greeting before it found no room",
+            );
+            desk.refuse(connection, frame.correlation, &no);
+        }
+        Ok(asked) => desk.admit(connection, frame.correlation, asked, || {
+            shared
+                .expect("a batch with chunks is shared")
+                .slice(frame.chunk())
+        }),
+        Err(no) => desk.refuse(connection, frame.correlation, no),
+    }
+}
+
+impl Opened {
+    /// Where its chunk lies in the batch; empty if it has none.
+    fn chunk(&self) -> Range<usize> {
+        match &self.asked {
+            Ok(Asked::Produce { at, .. }) => self.at + at.start..self.at + at.end,
+            Ok(Asked::Greet | Asked::Fetch { .. } | Asked::Status) | Err(_) => self.at..self.at,
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Everything has a bound, and says so.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quorate_engine::config::Limits;
+use quorate_wire::{ErrorCode, FrameKind};
+
+use crate::support::{
+    Client, PATIENCE, Rig, chunk, cluster, fetch, hello, produce, status, wait_for,
+};
+
+#[test]
+fn a_connection_too_many_is_told_so() {
+    let rig = Rig::start(Limits {
+        connections: 2,
+        ..Limits::default()
+    });
+    let first = rig.client();
+    let mut second = rig.client();
+    for _ in 0..3 {
+        let mut extra = Client::connect(rig.address);
+        extra.send(&hello(cluster().to_bytes(), 1, 1));
+        let text = extra.expect_end(ErrorCode::TooManyConnections);
+        assert!(text.contains('2'), "{text}");
+    }
+    second.expect_answer(1);
+    drop(first);
+    wait_for("the place is free again", || {
+        let mut next = Client::connect(rig.address);
+        next.send(&hello(cluster().to_bytes(), 1, 1));
+        next.read().kind == FrameKind::HelloReply
+    });
+}
+
+#[test]
+fn a_thousand_clients_come_at_once() {
+    const CLIENTS: u64 = 1000;
+    let rig = Rig::with_defaults();
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::connect(rig.address)).collect();
+    for (at, client) in (0..).zip(&mut clients) {
+        client.send(&[hello([0; 16], 1, 1), produce(at, &chunk(at, 1, 64))].concat());
+    }
+    for (at, client) in (0..).zip(&mut clients) {
+        assert_eq!(client.read().kind, FrameKind::HelloReply, "client {at}");
+        let answer = client.read();
+        assert_eq!(
+            (answer.kind, answer.correlation),
+            (FrameKind::ProduceReply, at)
+        );
+    }
+    assert_eq!(rig.pipeline.seen().len(), 1000);
+    drop(clients);
+    wait_for("all are gone", || {
+        rig.counters().connections_closed.get() == CLIENTS
+    });
+}
+
+/// Sends one request too many of what `frame` makes, sees it refused, and sees the others answered.
+fn one_too_many(limits: Limits, most: u64, frame: impl Fn(u64) -> Vec<u8>) -> String {
+    let rig = Rig::start(limits);
+    let mut client = rig.client();
+    for round in 0..3 {
+        rig.pipeline.hold();
+        let frames: Vec<u8> = (0..=most).flat_map(&frame).collect();
+        client.send(&frames);
+        let text = client.expect_refusal(most, ErrorCode::Overloaded);
+        rig.pipeline.answer();
+        for at in 0..most {
+            let answer = client.read();
+            assert_eq!(answer.correlation, at, "round {round}");
+            assert_ne!(answer.kind, FrameKind::Error, "round {round}");
+        }
+        if round == 2 {
+            return text;
+        }
+    }
+    unreachable!("the last round returns")
+}
+
+#[test]
+fn requests_in_flight_on_a_connection_are_bounded() {
+    let limits = Limits {
+        connection_requests: 5,
+        ..Limits::default()
+    };
+    let text = one_too_many(limits, 5, status);
+    assert!(
+        text.contains("on this connection: the bound is 5"),
+        "{text}"
+    );
+}
+
+#[test]
+fn fetches_in_flight_on_a_connection_are_bounded() {
+    let text = one_too_many(Limits::default(), 4, |at| fetch(at, 0, 1, 1000));
+    assert!(
+        text.contains("fetches in flight on this connection: the bound is 4"),
+        "{text}"
+    );
+}
+
+#[test]
+fn fetches_in_flight_on_a_shard_are_bounded() {
+    let limits = Limits {
+        shard_fetches: 3,
+        ..Limits::default()
+    };
+    let text = one_too_many(limits, 3, |at| fetch(at, 0, 1, 1000));
+    assert!(text.contains("fetches in flight on this shard"), "{text}");
+}
+
+#[test]
+fn bytes_in_flight_on_a_connection_are_bounded() {
+    let chunk = chunk(0, 10, 100);
+    let limits = Limits {
+        connection_bytes: 7 * chunk.len() + 1,
+        ..Limits::default()
+    };
+    let text = one_too_many(limits, 7, |at| produce(at, &chunk));
+    assert!(
+        text.contains("bytes in flight on this connection"),
+        "{text}"
+    );
+}
+
+#[test]
+fn bytes_in_flight_on_a_shard_are_bounded() {
+    let chunk = chunk(0, 10, 100);
+    let limits = Limits {
+        shard_bytes: 6 * chunk.len(),
+        ..Limits::default()
+    };
+    let text = one_too_many(limits, 6, |at| produce(at, &chunk));
+    assert!(text.contains("bytes in flight on this shard"), "{text}");
+}
+
+#[test]
+fn requests_in_flight_on_a_shard_are_bounded() {
+    let rig = Rig::start(Limits {
+        shard_requests: 3,
+        ..Limits::default()
+    });
+    let (mut one, mut other) = (rig.client(), rig.client());
+    rig.pipeline.hold();
+    one.send(&[status(1), status(2)].concat());
+    rig.pipeline.wait_until_it_holds(2);
+    other.send(&[status(3), status(4)].concat());
+    other.expect_refusal(4, ErrorCode::Overloaded);
+    // Not even a greeting has room; the client may try it again.
+    let mut late = Client::connect(rig.address);
+    late.send(&hello([0; 16], 1, 1));
+    late.expect_refusal(1, ErrorCode::Overloaded);
+    rig.pipeline.answer();
+    assert_eq!([one.read().correlation, one.read().correlation], [1, 2]);
+    assert_eq!(other.read().correlation, 3);
+    late.greet();
+}
+
+#[test]
+fn a_client_that_never_reads_is_closed_and_others_are_served() {
+    let rig = Rig::start(Limits {
+        connection_output_bytes: 1 << 20,
+        connection_fetches: 1000,
+        ..Limits::default()
+    });
+    let mut other = rig.client();
+    let mut deaf = rig.client();
+    let asking: Vec<u8> = (0..100).flat_map(status).collect();
+    let deadline = Instant::now() + PATIENCE;
+    while rig.counters().connections_slow.get() == 0 {
+        assert!(
+            Instant::now() < deadline,
+            "the client that never reads is closed"
+        );
+        // It fails when it was closed.
+        if deaf.socket.write_all(&asking).is_err() {
+            break;
+        }
+    }
+    wait_for("it is counted", || {
+        rig.counters().connections_slow.get() == 1
+    });
+    other.expect_answer(1);
+    wait_for("it is gone", || {
+        rig.counters().connections_closed.get() == 1
+    });
+}
+
+#[test]
+fn clients_that_talk_without_end_do_not_silence_others() {
+    let rig = Rig::with_defaults();
+    let stop = Instant::now() + Duration::from_millis(600);
+    let talkers: Vec<_> = (0..2)
+        .map(|_| {
+            let client = rig.client();
+            let mut reader = client.socket.try_clone().expect("a socket has two ends");
+            thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+            thread::spawn(move || talk(&client.socket, stop))
+        })
+        .collect();
+    let mut other = rig.client();
+    let mut slowest = Duration::ZERO;
+    let mut rounds = 0;
+    while Instant::now() < stop {
+        let asked = Instant::now();
+        other.expect_answer(rounds);
+        slowest = slowest.max(asked.elapsed());
+        rounds += 1;
+    }
+    for talker in talkers {
+        talker.join().expect("it does not panic");
+    }
+    assert!(
+        rounds > 10,
+        "{rounds} answers while others talked, the slowest after {slowest:?}"
+    );
+}
+
+fn talk(mut socket: &TcpStream, stop: Instant) {
+    let bytes: Vec<u8> = (0..64)
+        .flat_map(|at| produce(at, &chunk(at, 64, 64)))
+        .collect();
+    while Instant::now() < stop {
+        socket.write_all(&bytes).expect("the shard reads");
+    }
+}
+
+/// How often the threads of this name have gone to sleep, and how many they are. (glommio's helper has its shard's name.)
+fn sleeps(thread: &str) -> (u64, usize) {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("there is a /proc");
+    let counts: Vec<u64> = tasks
+        .filter_map(|task| {
+            let path = task.ok()?.path();
+            let name = std::fs::read_to_string(path.join("comm")).ok()?;
+            let status = std::fs::read_to_string(path.join("status")).ok()?;
+            let mut lines = status.lines();
+            let line = lines.find(|line| line.starts_with("voluntary_ctxt_switches"))?;
+            (name.trim() == thread).then(|| line.rsplit('\t').next()?.parse().ok())?
+        })
+        .collect();
+    (counts.iter().sum(), counts.len())
+}
+
+#[test]
+fn a_shard_with_nothing_to_do_sleeps() {
+    // A shard of its own number, so that its threads are known among those of the tests beside this one.
+    let rig = Rig::start_as(7, Limits::default());
+    let mut clients: Vec<_> = (0..50).map(|_| rig.client()).collect();
+    clients[0].expect_answer(1);
+    let watch = Duration::from_secs(1);
+    let (before, threads) = sleeps("shard-7");
+    assert!(threads > 0, "the shard has a thread");
+    thread::sleep(watch);
+    let (after, _) = sleeps("shard-7");
+    // The write of the last answer may still have been going on.
+    assert!(
+        after - before <= 3,
+        "woke {} times in {watch:?}",
+        after - before
+    );
+}

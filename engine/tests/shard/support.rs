@@ -1,0 +1,448 @@
+//! What the tests share: a shard that runs, a pipeline that is played, and a client that says anything.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quorate_engine::config::Limits;
+use quorate_engine::lane::{PipelineLanes, lanes};
+use quorate_engine::shard::{Acceptor, Counters, Listener, Shard, ShardConfig};
+use quorate_replication::lane::{Answer, Ask, Reply, Request, ShardId};
+use quorate_wire::client::{ErrorMessage, Fetch, Hello, ProduceReply, StatusReply, error_text};
+use quorate_wire::{
+    CHUNK_HEADER_BYTES, Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, Frame, FrameHeader,
+    FrameKind, GroupId, NodeId, Offset, ProducerId, Sequence, Term, seal_chunk,
+};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
+
+/// How long a test waits for what should come at once.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) fn cluster() -> ClusterName {
+    ClusterName::new("flights").expect("it is a name")
+}
+
+/// Waits until something is so.
+pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A shard that runs, with a pipeline that is played.
+pub(crate) struct Rig {
+    pub(crate) address: SocketAddr,
+    pub(crate) pipeline: Pipeline,
+    acceptor: Option<Acceptor>,
+    shard: Option<Shard>,
+}
+
+impl Rig {
+    pub(crate) fn start(limits: Limits) -> Self {
+        Self::start_as(0, limits)
+    }
+
+    /// Starts it under another number: it names the thread, and nothing else.
+    pub(crate) fn start_as(number: usize, limits: Limits) -> Self {
+        let (back, fronts) = lanes(1, limits.shard_requests).expect("there are descriptors");
+        let connections = limits.connections;
+        let config = ShardConfig {
+            shard: ShardId(number),
+            core: None,
+            cluster: cluster(),
+            node: NodeId(2),
+            nodes: vec![
+                (NodeId(1), "127.0.0.1:9001".to_owned()),
+                (NodeId(2), "127.0.0.1:9002".to_owned()),
+                (NodeId(3), "127.0.0.1:9003".to_owned()),
+            ],
+            limits,
+        };
+        let lane = fronts.into_iter().next().expect("there is one shard");
+        let listener = Listener::bind("127.0.0.1:0").expect("a free port is free");
+        let address = listener.address().expect("it is bound");
+        let (shard, hall) = Shard::start(config, lane).expect("the shard starts");
+        let acceptor = listener
+            .accept_for(vec![hall], connections)
+            .expect("the acceptor starts");
+        Self {
+            address,
+            pipeline: Pipeline::start(back),
+            acceptor: Some(acceptor),
+            shard: Some(shard),
+        }
+    }
+
+    pub(crate) fn with_defaults() -> Self {
+        Self::start(Limits::default())
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        self.shard.as_ref().expect("it runs").counters()
+    }
+
+    /// A client that has greeted.
+    pub(crate) fn client(&self) -> Client {
+        let mut client = Client::connect(self.address);
+        client.greet();
+        client
+    }
+
+    /// Tells the shard to stop, as the node does: nobody is let in any more.
+    pub(crate) fn stop(&mut self) {
+        self.acceptor = None;
+        self.shard.as_ref().expect("it runs").stop();
+    }
+
+    /// Waits for the shard's end.
+    pub(crate) fn join(&mut self) {
+        self.shard.take().expect("it is joined once").join();
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if let Some(shard) = self.shard.take() {
+            self.acceptor = None;
+            shard.stop();
+            // What a test held back must not make the stop wait.
+            self.pipeline.answer();
+            if !thread::panicking() {
+                shard.join();
+            }
+        }
+    }
+}
+
+const ANSWERS: u8 = 0;
+const HOLDS: u8 = 1;
+const IS_GONE: u8 = 2;
+
+/// A pipeline that is played: it answers, or holds all back.
+pub(crate) struct Pipeline {
+    does: Arc<AtomicU8>,
+    seen: Arc<Mutex<Vec<ChunkId>>>,
+    held: Arc<Mutex<usize>>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Pipeline {
+    fn start(lanes: PipelineLanes) -> Self {
+        let does = Arc::new(AtomicU8::new(ANSWERS));
+        let (seen, held, is_over) = (Arc::default(), Arc::default(), Arc::default());
+        let player = Player {
+            lanes,
+            does: Arc::clone(&does),
+            seen: Arc::clone(&seen),
+            held: Arc::clone(&held),
+            is_over: Arc::clone(&is_over),
+            end: Offset(0),
+        };
+        let thread = thread::spawn(move || player.run());
+        Self {
+            does,
+            seen,
+            held,
+            is_over,
+            thread: Some(thread),
+        }
+    }
+
+    pub(crate) fn hold(&self) {
+        self.does.store(HOLDS, Ordering::Release);
+    }
+
+    pub(crate) fn answer(&self) {
+        self.does.store(ANSWERS, Ordering::Release);
+    }
+
+    pub(crate) fn die(&self) {
+        self.does.store(IS_GONE, Ordering::Release);
+    }
+
+    /// The chunks that came, in order.
+    pub(crate) fn seen(&self) -> Vec<ChunkId> {
+        self.seen.lock().expect("no holder panics").clone()
+    }
+
+    pub(crate) fn wait_until_it_holds(&self, requests: usize) {
+        wait_for("the pipeline has the requests", || {
+            *self.held.lock().expect("no holder panics") == requests
+        });
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Release);
+        let ended = self.thread.take().expect("it runs").join();
+        assert!(
+            ended.is_ok() || thread::panicking(),
+            "the played pipeline failed"
+        );
+    }
+}
+
+struct Player {
+    lanes: PipelineLanes,
+    does: Arc<AtomicU8>,
+    seen: Arc<Mutex<Vec<ChunkId>>>,
+    held: Arc<Mutex<usize>>,
+    is_over: Arc<AtomicBool>,
+    end: Offset,
+}
+
+impl Player {
+    fn run(mut self) {
+        let mut held = Vec::new();
+        while !self.is_over.load(Ordering::Acquire) {
+            let does = self.does.load(Ordering::Acquire);
+            if does == IS_GONE {
+                return;
+            }
+            while let Some((_, request)) = self.lanes.take() {
+                if let Ask::Produce(chunk) = &request.ask {
+                    let (parsed, after) = Chunk::parse(&chunk.bytes).expect("it passed the gate");
+                    assert!(parsed.id() == chunk.id && after.is_empty());
+                    self.seen.lock().expect("no holder panics").push(chunk.id);
+                }
+                held.push(request);
+            }
+            if does == ANSWERS {
+                for request in held.drain(..) {
+                    let answer = self.answer_to(&request);
+                    let reply = Reply {
+                        ticket: request.ticket,
+                        answer,
+                    };
+                    self.lanes.put(ShardId(0), reply);
+                }
+                self.lanes.flush();
+            }
+            *self.held.lock().expect("no holder panics") = held.len();
+            thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    fn answer_to(&mut self, request: &Request) -> Answer {
+        match &request.ask {
+            Ask::Greet => Answer::Greeting {
+                leader: Some(NodeId(1)),
+            },
+            Ask::Produce(chunk) => {
+                let base_offset = self.end;
+                self.end = self.end.plus(u64::from(chunk.id.events));
+                Answer::Produced {
+                    base_offset,
+                    term: Term(3),
+                }
+            }
+            Ask::Fetch {
+                offset, bytes_max, ..
+            } => Answer::Fetched {
+                committed: self.end,
+                start: *offset,
+                records: Bytes::from(vec![7; (*bytes_max).min(80)]),
+            },
+            Ask::Status => Answer::Status(Box::new(StatusReply::new_zeroed())),
+        }
+    }
+}
+
+/// A client that says anything.
+pub(crate) struct Client {
+    pub(crate) socket: TcpStream,
+    received: Vec<u8>,
+}
+
+/// A frame, out of its bytes.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) kind: FrameKind,
+    pub(crate) correlation: u64,
+    pub(crate) message: Vec<u8>,
+    pub(crate) tail: Vec<u8>,
+}
+
+impl Received {
+    pub(crate) fn produced(&self) -> Offset {
+        assert_eq!(self.kind, FrameKind::ProduceReply, "{self:?}");
+        let reply = ProduceReply::read_from_bytes(&self.message).expect("it has its length");
+        Offset(reply.base_offset.get())
+    }
+
+    pub(crate) fn error(&self) -> (ErrorCode, String) {
+        assert_eq!(self.kind, FrameKind::Error, "{self:?}");
+        let message = ErrorMessage::read_from_bytes(&self.message).expect("it has its length");
+        let code = ErrorCode::from_number(message.code.get()).expect("it is a code");
+        (code, error_text(&self.tail).to_owned())
+    }
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let socket = TcpStream::connect(address).expect("the shard listens");
+        socket.set_nodelay(true).expect("it is a socket");
+        for set in [TcpStream::set_read_timeout, TcpStream::set_write_timeout] {
+            set(&socket, Some(PATIENCE)).expect("it is a time");
+        }
+        Self {
+            socket,
+            received: Vec::new(),
+        }
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).expect("the shard reads");
+    }
+
+    pub(crate) fn greet(&mut self) {
+        self.send(&hello(cluster().to_bytes(), 1, 1));
+        assert_eq!(self.read().kind, FrameKind::HelloReply);
+    }
+
+    pub(crate) fn close_write_side(&self) {
+        self.socket
+            .shutdown(Shutdown::Write)
+            .expect("it is connected");
+    }
+
+    /// The next frame; `None` at the end of the stream.
+    pub(crate) fn try_read(&mut self) -> io::Result<Option<Received>> {
+        loop {
+            let parsed = Frame::parse(&self.received).expect("a shard sends sound frames");
+            if let Some(frame) = parsed {
+                let received = Received {
+                    kind: frame.header.kind,
+                    correlation: frame.header.correlation,
+                    message: frame.message.to_vec(),
+                    tail: frame.tail.to_vec(),
+                };
+                let bytes = frame.bytes();
+                self.received.drain(..bytes);
+                return Ok(Some(received));
+            }
+            let mut room = [0; 64 << 10];
+            match self.socket.read(&mut room)? {
+                0 if self.received.is_empty() => return Ok(None),
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                bytes => self.received.extend_from_slice(&room[..bytes]),
+            }
+        }
+    }
+
+    pub(crate) fn read(&mut self) -> Received {
+        self.try_read()
+            .expect("an answer comes in time")
+            .expect("an answer comes before the end")
+    }
+
+    /// The next frame is the refusal of this request, and the connection goes on.
+    pub(crate) fn expect_refusal(&mut self, correlation: u64, code: ErrorCode) -> String {
+        let received = self.read();
+        let (found, text) = received.error();
+        assert_eq!((received.correlation, found), (correlation, code), "{text}");
+        text
+    }
+
+    /// The next frame says why the connection ends, and it ends.
+    pub(crate) fn expect_end(&mut self, code: ErrorCode) -> String {
+        assert!(code.ends_connection(), "{code} does not end connections");
+        let text = self.expect_refusal(0, code);
+        self.expect_silence();
+        text
+    }
+
+    /// The stream ends without another word.
+    pub(crate) fn expect_silence(&mut self) {
+        let end = self
+            .try_read()
+            .expect("the connection ends in time, and cleanly");
+        assert!(end.is_none(), "nothing follows: {end:?}");
+    }
+
+    pub(crate) fn expect_answer(&mut self, correlation: u64) {
+        self.send(&status(correlation));
+        let received = self.read();
+        assert_eq!(
+            (received.kind, received.correlation),
+            (FrameKind::StatusReply, correlation),
+            "{received:?}"
+        );
+    }
+}
+
+/// A frame of any kind.
+pub(crate) fn frame(
+    kind: FrameKind,
+    correlation: u64,
+    group: u32,
+    checked: &[u8],
+    tail: &[u8],
+) -> Vec<u8> {
+    let header = FrameHeader::seal(kind, correlation, GroupId(group), &[checked], tail.len());
+    [&header, checked, tail].concat()
+}
+
+pub(crate) fn hello(cluster: [u8; 16], version_min: u8, version_max: u8) -> Vec<u8> {
+    let hello = Hello {
+        cluster,
+        version_min,
+        version_max,
+        reserved: [0; 6],
+    };
+    frame(FrameKind::Hello, 1, 0, hello.as_bytes(), &[])
+}
+
+pub(crate) fn status(correlation: u64) -> Vec<u8> {
+    frame(FrameKind::Status, correlation, 0, &[], &[])
+}
+
+pub(crate) fn fetch(correlation: u64, offset: u64, bytes_max: u32, wait_ms: u32) -> Vec<u8> {
+    let fetch = Fetch {
+        offset: offset.into(),
+        bytes_max: bytes_max.into(),
+        wait_ms: wait_ms.into(),
+    };
+    frame(FrameKind::Fetch, correlation, 0, fetch.as_bytes(), &[])
+}
+
+/// A chunk of so many events with payloads of so many bytes.
+pub(crate) fn chunk(first: u64, events: u32, payload: usize) -> Vec<u8> {
+    let payload = vec![b'x'; payload];
+    let event = Event {
+        key: first,
+        time: 0,
+        topic: b"t",
+        payload: &payload,
+        priority: 0,
+    };
+    let mut bytes = vec![0; CHUNK_HEADER_BYTES];
+    for _ in 0..events {
+        let at = bytes.len();
+        bytes.resize(at + event.size(), 0);
+        let written = event
+            .write(&mut bytes[at..])
+            .expect("it is under the limits");
+        assert_eq!(written, Some(event.size()));
+    }
+    let id = ChunkId {
+        producer: ProducerId(9),
+        epoch: Epoch(0),
+        first: Sequence(first),
+        events,
+    };
+    seal_chunk(id, &mut bytes).expect("it is under the limits");
+    bytes
+}
+
+pub(crate) fn produce(correlation: u64, chunk: &[u8]) -> Vec<u8> {
+    frame(FrameKind::Produce, correlation, 0, &[], chunk)
+}
