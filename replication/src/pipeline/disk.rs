@@ -1,7 +1,7 @@
 //! What the disk has done.
 
 use quorate_raft::{Config, Input, Raft, Recovered, Want};
-use quorate_wire::{LogIndex, Position};
+use quorate_wire::{LogIndex, Position, Time};
 
 use super::config::{APPEND_BYTES_MAX, WINDOW_APPENDS, WINDOW_BYTES};
 use super::core::Beside;
@@ -12,7 +12,7 @@ use crate::seam::Seam;
 
 impl Pipeline {
     /// Tells the log and the core what has become durable, and hands out what was read.
-    pub(super) fn reap_disk(&mut self, seam: &mut impl Seam) -> Result<(), Fatal> {
+    pub(super) fn reap_disk(&mut self, now: Time, seam: &mut impl Seam) -> Result<(), Fatal> {
         let mut done = Self::take_scratch(&mut self.scratch.done);
         let mut events = Self::take_scratch(&mut self.scratch.log);
         seam.completed(&mut done);
@@ -20,20 +20,20 @@ impl Pipeline {
             self.log.completed(done, seam, &mut events)?;
         }
         for event in events.drain(..) {
-            self.on_log(event, seam)?;
+            self.on_log(event, now, seam)?;
         }
         self.scratch.done = done;
         self.scratch.log = events;
         Ok(())
     }
 
-    fn on_log(&mut self, event: LogEvent, seam: &mut impl Seam) -> Result<(), Fatal> {
+    fn on_log(&mut self, event: LogEvent, now: Time, seam: &mut impl Seam) -> Result<(), Fatal> {
         match event {
             LogEvent::Durable(mark) => self.step(Input::LogDurable { mark }, seam),
             LogEvent::HardStateDurable { version } => {
                 self.step(Input::HardStateDurable { version }, seam)
             }
-            LogEvent::MembersDurable => self.begin(seam),
+            LogEvent::MembersDurable => self.begin(now, seam),
             LogEvent::RoomMade => {
                 if core::mem::take(&mut self.disk_full) {
                     self.notes.push(Note::RoomMade);
@@ -67,15 +67,15 @@ impl Pipeline {
         }
     }
 
-    /// The members are written down: the group begins.
-    fn begin(&mut self, seam: &mut impl Seam) {
+    /// The members are written down: the group begins, at the turn's own time, which is also that of its first tick.
+    fn begin(&mut self, now: Time, seam: &mut impl Seam) {
         if self.raft.is_some() {
             return;
         }
         self.membership
             .formed(self.log.superblock().members.clone());
         self.notes.push(Note::Formed);
-        self.start_raft(Recovered::default(), seam.now());
+        self.start_raft(Recovered::default(), now);
         for (peer, disk) in self.peers_up() {
             self.step(Input::PeerUp { peer, disk }, seam);
         }

@@ -110,7 +110,7 @@ impl Pipeline {
 
     fn try_turn(&mut self, seam: &mut impl Seam) -> Result<Turn, Fatal> {
         let now = seam.now();
-        self.reap_disk(seam)?;
+        self.reap_disk(now, seam)?;
         self.reap_network(now, seam);
         self.form_alone(seam);
         // After the messages that have arrived: a late turn must not start an election that a waiting heartbeat prevents.
