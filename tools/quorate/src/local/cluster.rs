@@ -433,7 +433,16 @@ fn log_tail(path: &Path) -> String {
         return "  (no log)".into();
     };
     let mut tail = VecDeque::new();
+    let mut panicked = false;
     for line in BufReader::new(file).lines().map_while(Result::ok) {
+        // What a panic says stands at its head; the rest is the stack.
+        if panicked && tail.len() == LOG_LINES {
+            break;
+        }
+        if !panicked && line.contains(" panicked at ") {
+            panicked = true;
+            tail.clear();
+        }
         if tail.len() == LOG_LINES {
             tail.pop_front();
         }
@@ -482,6 +491,9 @@ mod tests {
                 .collect::<Vec<_>>(),
             &lines[12..]
         );
+        let panic = format!("before\nthread 'x' panicked at y:1:\n{}", lines.join("\n"));
+        fs::write(file.path(), panic).expect("the file is ours");
+        assert!(log_tail(file.path()).starts_with("  thread 'x' panicked at y:1:\n  1\n  2\n"));
         fs::write(file.path(), "").expect("the file is ours");
         assert_eq!(log_tail(file.path()), "");
     }
