@@ -34,6 +34,9 @@ use crate::{clock, probe};
 /// The one group of a node of this version.
 const GROUP: GroupId = GroupId(0);
 
+/// Files that a node has open besides its clients' connections, at most: segments, peers, rings, bells, the log's preparation.
+const FILES_OF_A_NODE: usize = 128;
+
 const MILLISECOND: u64 = 1_000_000;
 const MIB: u64 = 1 << 20;
 
@@ -58,6 +61,14 @@ pub fn run(config: &Config, ready: impl FnOnce(&Ready)) -> Result<(), NodeError>
     let room = config.log.segment_mib * MIB;
     let report = probe::probe(data.path(), room)?;
     tracing::info!(%report, "host");
+    let files_needed = config.limits.connections + FILES_OF_A_NODE;
+    if usize::try_from(report.nofile).is_ok_and(|nofile| nofile < files_needed) {
+        tracing::warn!(
+            open_files = report.nofile,
+            connections = config.limits.connections,
+            "not all connections will have a file descriptor: raise it (ulimit -n, LimitNOFILE=) or lower limits.connections"
+        );
+    }
     let this = config.this();
     let client = listen(&this.client, || Listener::bind(&this.client))?;
     let peer = listen(&this.peer, || TcpListener::bind(&this.peer))?;
@@ -247,8 +258,7 @@ impl Front {
         let mut halls = Vec::new();
         for (at, lane) in lanes.into_iter().enumerate() {
             let config = ShardConfig::new(config, ShardId(at), placement.shard(at));
-            let (shard, hall) = Shard::start(config, lane)
-                .map_err(|error| NodeError::host("starting a shard", &error))?;
+            let (shard, hall) = Shard::start(config, lane)?;
             shards.push(shard);
             halls.push(hall);
         }

@@ -110,7 +110,7 @@ impl fmt::Display for Report {
             None => write!(f, "any amount of locked memory")?,
         }
         // Whoever reads a limit wants to know whether to raise it.
-        write!(f, " (none needed: no buffers are registered)")
+        write!(f, " (a shard's ring needs half a MiB)")
     }
 }
 

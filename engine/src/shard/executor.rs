@@ -5,7 +5,8 @@
 //!   So no task here ever yields: each parks on a socket, a bell, or a timer, and a task that could go on for ever without
 //!   parking parks on [`next_turn`].
 //! - Each of its three rings registers its whole `io_memory`, which counts against the memlock limit. A shard does no direct
-//!   I/O, so it gets the least: 64 KiB, 192 KiB in all. It refuses to start below a limit of 512 KiB.
+//!   I/O, so it gets the least: 64 KiB, 192 KiB in all. Where that is too much it goes on without, but it refuses to start
+//!   below a limit of 512 KiB.
 //! - Its listener switches `O_NONBLOCK` on and off around each accept, for everybody who shares the socket, and can be made
 //!   from an existing descriptor by unsafe code only. So a thread of our own accepts, and hands connected sockets over.
 //! - It spins before it parks only if told to. It is not.
@@ -22,13 +23,33 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 use glommio::timer::Timer;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2_of_glommio::Socket;
 
 /// Memory for direct I/O, which a shard does none of.
 const IO_MEMORY: usize = 64 << 10;
 
+/// The limit on locked memory below which glommio refuses to start, whatever it then needs.
+const MEMLOCK_NEEDED: u64 = 512 << 10;
+
 /// Entries of each submission queue. More operations than that may be open: each connection has one that polls.
 const RING_DEPTH: usize = 256;
+
+/// Why a shard does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The limit on locked memory is too low.
+    #[error(
+        "the limit on locked memory is {bytes} bytes, and a shard does not start below {MEMLOCK_NEEDED}"
+    )]
+    Memlock {
+        /// The limit, raised as far as it may be.
+        bytes: u64,
+    },
+    /// The operating system has no thread or no ring for it.
+    #[error("starting a shard: {0}")]
+    Host(#[from] io::Error),
+}
 
 /// An executor on the calling thread.
 #[derive(Debug)]
@@ -37,12 +58,14 @@ pub(super) struct Executor {
 }
 
 impl Executor {
-    pub(super) fn new(name: &str) -> io::Result<Self> {
+    pub(super) fn new(name: &str) -> Result<Self, StartError> {
+        check_memlock()?;
         let inner = LocalExecutorBuilder::new(Placement::Unbound)
             .name(name)
             .io_memory(IO_MEMORY)
             .ring_depth(RING_DEPTH)
-            .make()?;
+            .make()
+            .map_err(io::Error::from)?;
         Ok(Self { inner })
     }
 
@@ -50,6 +73,25 @@ impl Executor {
     pub(super) fn run<T>(&self, future: impl Future<Output = T>) -> T {
         self.inner.run(future)
     }
+}
+
+/// Raises the limit on locked memory to what the process may raise it to, if it has to.
+fn check_memlock() -> Result<(), StartError> {
+    let limit = getrlimit(Resource::Memlock);
+    let (Some(current), maximum) = (limit.current, limit.maximum.unwrap_or(u64::MAX)) else {
+        return Ok(());
+    };
+    if current >= MEMLOCK_NEEDED {
+        return Ok(());
+    }
+    let raised = Rlimit {
+        current: Some(MEMLOCK_NEEDED),
+        ..limit
+    };
+    if maximum >= MEMLOCK_NEEDED && setrlimit(Resource::Memlock, raised).is_ok() {
+        return Ok(());
+    }
+    Err(StartError::Memlock { bytes: maximum })
 }
 
 /// Starts a task on the executor of this thread.

@@ -25,7 +25,6 @@ mod reader;
 mod tasks;
 mod writer;
 
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -45,6 +44,7 @@ use crate::pin;
 
 pub use self::acceptor::{Acceptor, Hall, Listener};
 pub use self::counters::{Counter, Counters};
+pub use self::executor::StartError;
 
 /// What a shard is told at its start.
 #[derive(Clone, Debug)]
@@ -111,7 +111,7 @@ impl Shard {
     ///
     /// # Panics
     /// The thread could not say whether it started.
-    pub fn start(config: ShardConfig, lane: ShardLane) -> io::Result<(Self, Hall)> {
+    pub fn start(config: ShardConfig, lane: ShardLane) -> Result<(Self, Hall), StartError> {
         let (hall, door, knock) = acceptor::way_in();
         let counters = Arc::<Counters>::default();
         let (started, starting) = channel();
@@ -156,7 +156,7 @@ fn run(
     lane: ShardLane,
     door: Door,
     counters: Arc<Counters>,
-    started: &Sender<io::Result<()>>,
+    started: &Sender<Result<(), StartError>>,
 ) {
     if let Some(core) = config.core
         && !pin::apply(core)
