@@ -86,9 +86,17 @@ impl Pipeline {
         self.fail_waiters(seam);
     }
 
+    /// All records up to here are committed, and the log has them as they are. Commitment may be ahead of the log: where its
+    /// records are about to be replaced, the committed ones are those in memory.
+    pub(super) fn committed_in_log(&self) -> LogIndex {
+        let applied = self.state.applied();
+        let unwritten = self.tail.unwritten();
+        unwritten.map_or(applied, |first| applied.min(first.previous()))
+    }
+
     fn commit(&mut self, upto: LogIndex, seam: &mut impl Seam) {
         self.state.commit(upto);
-        self.log.committed(upto);
+        self.log.committed(self.committed_in_log());
         let term = self.raft.as_ref().map_or_else(Default::default, Raft::term);
         while self
             .waiters
@@ -320,6 +328,8 @@ impl Pipeline {
             self.seal();
             self.tail.abandon_open(self.tail.last().next());
         }
+        // Without this group's own records: the log may need it before it has them.
+        let commit = self.committed_in_log();
         let (bytes, places, mark) = self
             .tail
             .next_sealed()
@@ -329,9 +339,10 @@ impl Pipeline {
             bytes,
             records: &places,
             mark,
-            commit: self.state.applied(),
+            commit,
         };
         self.log.write(commit, seam);
+        self.log.committed(self.committed_in_log());
         self.tail.recycle(places);
     }
 }

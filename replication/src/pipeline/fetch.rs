@@ -142,7 +142,7 @@ impl Pipeline {
         let read = Read {
             token,
             from: From::Offset(fetch.offset),
-            through: self.state.applied(),
+            through: self.committed_in_log(),
             bytes_max: fetch.bytes_max,
             one_term: false,
         };

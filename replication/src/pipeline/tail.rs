@@ -51,6 +51,8 @@ pub(super) struct Group {
     buffer: usize,
     range: Range<usize>,
     places: Vec<Place>,
+    /// The lowest index in it: where it voids records, that is not the first one.
+    lowest: LogIndex,
     mark: Mark,
 }
 
@@ -121,6 +123,13 @@ impl Tail {
         LogIndex(self.last().0.saturating_sub(open))
     }
 
+    /// The lowest record that the log has not been given: what it has there and behind, if anything, is about to be void.
+    pub(super) fn unwritten(&self) -> Option<LogIndex> {
+        let open = self.open.iter().filter(|group| !group.places.is_empty());
+        let groups = self.sealed.iter().chain(open);
+        groups.map(|group| group.lowest).min()
+    }
+
     /// Whether groups wait for the log.
     pub(super) fn has_sealed(&self) -> bool {
         !self.sealed.is_empty()
@@ -177,6 +186,7 @@ impl Tail {
         let group = self.open.as_mut().expect("room was reserved");
         let at = group.range.end;
         group.range.end += bytes;
+        group.lowest = group.lowest.min(header.index);
         group.places.push(Place {
             index: header.index,
             base_offset: header.base_offset,
@@ -393,6 +403,7 @@ impl Tail {
             buffer,
             range: start..start,
             places,
+            lowest: LogIndex(u64::MAX),
             mark: Mark::default(),
         })
     }
