@@ -212,20 +212,21 @@ impl Index {
             });
         }
         let last = self.last().index;
+        let gap = Damage::Index {
+            found: header.index,
+            last,
+        };
         if header.index > last.next() {
-            return Err(Damage::Index {
-                found: header.index,
-                last,
-            });
+            return Err(gap);
         }
         if header.index <= last && header.index <= self.commit {
             return Err(Damage::Committed {
                 index: header.index,
             });
         }
-        let before = self
-            .before(header.index)
-            .expect("records from the committed one on are in the tail");
+        // Records from the committed one on are in the tail, unless an inspection has gone on behind damage.
+        let there = header.index > last || self.entry(header.index).is_some();
+        let before = self.before(header.index).filter(|_| there).ok_or(gap)?;
         if header.previous != before.header_crc {
             return Err(Damage::Chain {
                 index: header.index,

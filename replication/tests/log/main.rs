@@ -1,0 +1,13 @@
+//! The log on a disk in memory: whatever happens to the power, what was acknowledged is there; whatever happens to the bytes, it
+//! is noticed.
+
+mod crash;
+mod damage;
+mod dump;
+mod golden;
+mod inspect;
+mod machine;
+mod read;
+mod room;
+mod superblock;
+mod work;
