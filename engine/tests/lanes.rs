@@ -1,0 +1,128 @@
+//! Lanes under load: nothing is lost, nothing is late, and nobody sleeps over anything.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use futures_lite::future::block_on;
+use quorate_engine::clock;
+use quorate_engine::lane::{ShardLane, lanes};
+use quorate_engine::uring::{Driver, DriverOptions};
+use quorate_replication::lane::{Answer, Ask, Reply, Request, Ticket};
+use quorate_replication::seam::Lanes;
+
+const SHARDS: usize = 2;
+const REQUESTS: u64 = 1_000_000;
+const CAPACITY: usize = 128;
+const DEADLINE: Duration = Duration::from_secs(240);
+
+/// A small generator (xorshift): the same load at each run.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+/// Asks in batches of any size, and sleeps whenever it has nothing else to do.
+fn shard(mut lane: ShardLane, seed: u64) {
+    let mut draw = Draw(seed);
+    let mut asked = 0;
+    let mut answered = 0;
+    while answered < REQUESTS {
+        let batch = draw.below(2 * u64::try_from(CAPACITY).expect("it is small"));
+        for _ in 0..batch {
+            let request = Request {
+                ticket: Ticket {
+                    connection: seed,
+                    correlation: asked,
+                },
+                ask: Ask::Greet,
+            };
+            if asked == REQUESTS || lane.try_put(request).is_err() {
+                break;
+            }
+            asked += 1;
+        }
+        lane.kick();
+        // Sometimes all are waited for, so that both sides fall asleep; sometimes one is.
+        let enough = if draw.below(3) == 0 {
+            asked
+        } else {
+            answered + 1
+        };
+        while answered < enough.min(asked) {
+            block_on(lane.wait());
+            while let Some(reply) = lane.try_take() {
+                assert_eq!(reply.ticket.correlation, answered, "replies keep order");
+                answered += 1;
+            }
+        }
+    }
+}
+
+/// Answers all, sleeping whenever there is nothing.
+fn pipeline(mut driver: Driver) {
+    let mut left = REQUESTS * u64::try_from(SHARDS).expect("it is small");
+    loop {
+        while let Some((shard, request)) = driver.take() {
+            let ticket = request.ticket;
+            let answer = Answer::Greeting { leader: None };
+            driver.put(shard, Reply { ticket, answer });
+            left -= 1;
+        }
+        // A wake-up that is lost is not made good by a deadline.
+        let until = if left == 0 { Some(clock::now()) } else { None };
+        driver.wait(until).expect("the ring works");
+        if left == 0 {
+            return;
+        }
+    }
+}
+
+#[test]
+fn no_wake_up_is_lost() {
+    let home = tempfile::tempdir().expect("there is room");
+    let (pipeline_lanes, shard_lanes) = lanes(SHARDS, CAPACITY).expect("descriptors are free");
+    let driver = Driver::new(DriverOptions {
+        directory: home.path().to_owned(),
+        listener: None,
+        peers: Vec::new(),
+        lanes: pipeline_lanes,
+        spin: Duration::ZERO,
+    })
+    .expect("this host has a ring");
+    let (over, ended) = mpsc::channel();
+    for (lane, seed) in shard_lanes.into_iter().zip(1..) {
+        let over = over.clone();
+        thread::spawn(move || {
+            shard(lane, seed);
+            over.send(()).expect("the test waits");
+        });
+    }
+    thread::spawn(move || {
+        pipeline(driver);
+        over.send(()).expect("the test waits");
+    });
+    for _ in 0..=SHARDS {
+        ended
+            .recv_timeout(DEADLINE)
+            .expect("all requests are answered before the deadline");
+    }
+}
+
+#[test]
+fn whoever_waits_is_told_of_the_end() {
+    let (pipeline, mut shards) = lanes(1, 1).expect("a descriptor is free");
+    let shard = shards.pop().expect("one was asked for");
+    let waiter = thread::spawn(move || {
+        block_on(shard.wait());
+        assert!(shard.is_closed(), "nothing else happened");
+    });
+    drop(pipeline);
+    waiter.join().expect("it was told");
+}
