@@ -2,14 +2,16 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{cluster, demo, node};
+use crate::commands::{cluster, consume, demo, node, produce, status};
 
 const EXAMPLES: &str = "\
 Examples:
   quorate demo                               three nodes, real events, a killed leader: see it work
   quorate cluster up --dir /tmp/q            three nodes on this host, ports 9001 to 9003
   quorate cluster status --dir /tmp/q        who leads, and how far each node is
-  quorate cluster down --dir /tmp/q          stop them
+  quorate produce events.csv --key-column 2  send events, one a line, to 127.0.0.1:9001 to 9003
+  quorate consume --from start               read them back
+  quorate cluster down --dir /tmp/q          stop the nodes
   quorate node --config node-1.toml          one node, in the foreground
 
 Exit status:
@@ -36,6 +38,12 @@ pub(crate) enum Command {
     Cluster(cluster::Args),
     /// Replay real events through three nodes, kill the leader, and compare the logs.
     Demo(demo::Args),
+    /// Send events from a file or a pipe, one a line.
+    Produce(produce::Args),
+    /// Print committed events.
+    Consume(consume::Args),
+    /// Show how the nodes are; fails if no leader takes events.
+    Status(status::Args),
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Latencies, and the few numbers that are said of them.
 
+use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -39,8 +40,14 @@ impl Latencies {
 
     /// Counts an event.
     pub(crate) fn record(&mut self, latency: Duration) {
+        self.record_all(latency, 1);
+    }
+
+    /// Counts events that took equally long.
+    pub(crate) fn record_all(&mut self, latency: Duration, events: u32) {
         let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.histogram.saturating_record(us.max(1));
+        self.histogram
+            .saturating_record_n(us.max(1), u64::from(events));
     }
 
     /// How many events were counted.
@@ -50,13 +57,34 @@ impl Latencies {
 
     /// What there is to say.
     pub(crate) fn percentiles(&self) -> Percentiles {
-        Percentiles {
-            p50: self.histogram.value_at_quantile(0.5),
-            p99: self.histogram.value_at_quantile(0.99),
-            p999: self.histogram.value_at_quantile(0.999),
-            max: self.histogram.max(),
+        Percentiles::of(&self.histogram)
+    }
+}
+
+impl Percentiles {
+    /// What there is to say of a histogram of microseconds.
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Self {
+        Self {
+            p50: histogram.value_at_quantile(0.5),
+            p99: histogram.value_at_quantile(0.99),
+            p999: histogram.value_at_quantile(0.999),
+            max: histogram.max(),
         }
     }
+}
+
+/// `p50 1, p99 2, p99.9 3, max 4`, each in the unit that suits it.
+impl fmt::Display for Percentiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [p50, p99, p999, max] = [self.p50, self.p99, self.p999, self.max].map(duration_text);
+        write!(f, "p50 {p50}, p99 {p99}, p99.9 {p999}, max {max}")
+    }
+}
+
+/// Events a second.
+pub(crate) fn rate(events: u64, took: Duration) -> u64 {
+    let ns = took.as_nanos().max(1);
+    u64::try_from(u128::from(events) * 1_000_000_000 / ns).unwrap_or(u64::MAX)
 }
 
 /// A time in the unit that suits it.
@@ -72,7 +100,7 @@ pub(crate) fn duration_text(us: u64) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Latencies, Percentiles, duration_text};
+    use super::{Latencies, Percentiles, duration_text, rate};
 
     #[test]
     fn percentiles_are_of_the_events() {
@@ -101,6 +129,23 @@ mod tests {
         assert_eq!(latencies.samples(), 2);
         assert_eq!(latencies.percentiles().p50, 1);
         assert!(latencies.percentiles().max >= 3_600_000_000);
+    }
+
+    #[test]
+    fn events_that_came_together_count_each() {
+        let mut latencies = Latencies::new();
+        latencies.record_all(Duration::from_micros(10), 99);
+        latencies.record_all(Duration::from_millis(20), 1);
+        assert_eq!(latencies.samples(), 100);
+        let text = latencies.percentiles().to_string();
+        assert_eq!(text, "p50 10 us, p99 10 us, p99.9 20 ms, max 20 ms");
+    }
+
+    #[test]
+    fn a_rate_is_in_events_a_second() {
+        assert_eq!(rate(500, Duration::from_millis(250)), 2_000);
+        assert_eq!(rate(0, Duration::ZERO), 0);
+        assert_eq!(rate(u64::MAX, Duration::ZERO), u64::MAX);
     }
 
     #[test]

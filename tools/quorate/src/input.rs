@@ -19,7 +19,7 @@ const FLIGHTS_KEY_COLUMN: NonZeroUsize = NonZeroUsize::new(12).expect("12 is not
 const BYTES_MAX: usize = 1 << 30;
 
 /// Where events come from, and which part of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct InputOptions {
     /// What the keys are made of.
     pub(crate) rule: KeyRule,

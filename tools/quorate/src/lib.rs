@@ -7,7 +7,7 @@
 mod cli;
 mod commands;
 mod demo;
-mod disk;
+mod event_view;
 mod failure;
 mod figures;
 mod input;
@@ -16,7 +16,9 @@ mod lines;
 pub mod local;
 mod logging;
 mod phases;
+mod source;
 mod status_view;
+mod survey;
 mod table;
 mod terminal;
 

@@ -8,14 +8,40 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 use quorate_client::{Event, key_of};
 use quorate_wire::limits::EVENT_BYTES_MAX;
+use regex::bytes::Regex;
 
 /// What the key of a line is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum KeyRule {
     /// One column of comma-separated values, counted from 1.
     Column(NonZeroUsize),
+    /// The first match: its first group, if the expression has one that takes part, else all of it.
+    Match(Regex),
     /// The whole line.
     Line,
+    /// Nothing: all keys are 0.
+    None,
+}
+
+impl KeyRule {
+    /// The key of the line with this number.
+    fn key(&self, line: &[u8], number: u64) -> Result<u64, LineError> {
+        let text = match self {
+            Self::None => return Ok(0),
+            Self::Line => line,
+            Self::Column(column) => field(line, *column).ok_or(LineError::NoColumn {
+                line: number,
+                column: *column,
+            })?,
+            Self::Match(regex) => {
+                let found = regex.captures(line);
+                let found = found.ok_or(LineError::NoMatch { line: number })?;
+                let group = found.get(1).or_else(|| found.get(0));
+                group.map_or(b"".as_slice(), |group| group.as_bytes())
+            }
+        };
+        Ok(key_of(text))
+    }
 }
 
 /// Why a line cannot be an event.
@@ -36,6 +62,18 @@ pub(crate) enum LineError {
         line: u64,
         /// The column that was asked for.
         column: NonZeroUsize,
+    },
+    /// The expression for the key matches nothing in the line.
+    #[error("line {line} has nothing that the expression for the key matches")]
+    NoMatch {
+        /// Which line, from 1.
+        line: u64,
+    },
+    /// The rest of the line is not there yet; the next call goes on where this one stopped.
+    #[error("line {line} is not there yet")]
+    NotYet {
+        /// Which line, from 1.
+        line: u64,
     },
     /// The line fits into no event.
     #[error("line {line} is longer than an event may be")]
@@ -80,6 +118,8 @@ pub(crate) struct Lines<R> {
     bytes_max: usize,
     buffer: Vec<u8>,
     number: u64,
+    /// The buffer holds the beginning of a line whose rest was not there.
+    begun: bool,
 }
 
 impl<R: BufRead> Lines<R> {
@@ -91,6 +131,7 @@ impl<R: BufRead> Lines<R> {
             bytes_max,
             buffer: Vec::new(),
             number: 0,
+            begun: false,
         }
     }
 
@@ -105,33 +146,33 @@ impl<R: BufRead> Lines<R> {
             return Ok(None);
         }
         let line = self.buffer.as_slice();
-        let text = match self.rule {
-            KeyRule::Line => line,
-            KeyRule::Column(column) => field(line, column).ok_or(LineError::NoColumn {
-                line: self.number,
-                column,
-            })?,
-        };
-        Ok(Some((key_of(text), line)))
+        Ok(Some((self.rule.key(line, self.number)?, line)))
     }
 
     fn read(&mut self) -> Result<bool, LineError> {
-        self.buffer.clear();
-        self.number += 1;
+        if !self.begun {
+            self.buffer.clear();
+            self.number += 1;
+        }
         let line = self.number;
         // One byte more than the longest line with its break: then the line is known to be too long, however long it is.
-        let bound = u64::try_from(self.bytes_max + 2).expect("a size fits into 64 bits");
+        let bound = self.bytes_max + 2 - self.buffer.len();
+        let bound = u64::try_from(bound).expect("a size fits into 64 bits");
         let mut bounded = (&mut self.from).take(bound);
-        let bytes = bounded
-            .read_until(b'\n', &mut self.buffer)
-            .map_err(|error| LineError::Unreadable { line, error })?;
+        let read = bounded.read_until(b'\n', &mut self.buffer);
+        self.begun = matches!(&read, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        if self.begun {
+            return Err(LineError::NotYet { line });
+        }
+        read.map_err(|error| LineError::Unreadable { line, error })?;
+        let some = !self.buffer.is_empty();
         if self.buffer.last() == Some(&b'\n') {
             self.buffer.pop();
         }
         if self.buffer.len() > self.bytes_max {
             return Err(LineError::TooLong { line });
         }
-        Ok(bytes > 0)
+        Ok(some)
     }
 }
 
@@ -158,6 +199,7 @@ mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use quorate_client::key_of;
+    use regex::bytes::Regex;
 
     use super::{KeyRule, LineError, Lines, decoded, field, payload_bytes_max};
 
@@ -228,6 +270,80 @@ mod tests {
         assert_eq!(of("a,\"b,c\",d", 3), Some(b"d".as_slice()));
         assert_eq!(of("a,,c", 2), Some(b"".as_slice()));
         assert_eq!(of("a,b", 3), None);
+    }
+
+    #[test]
+    fn a_match_is_the_key_and_its_lack_an_error() {
+        let rule = |expression| KeyRule::Match(Regex::new(expression).expect("it is well-formed"));
+        let keys = |expression| {
+            let lines = all("id=7;x\nid=8", rule(expression));
+            lines.map(|lines| lines.into_iter().map(|(key, _)| key).collect::<Vec<_>>())
+        };
+        let of = |texts: [&str; 2]| texts.map(|text| key_of(text.as_bytes()));
+        assert_eq!(keys("id=[0-9]").expect("all match"), of(["id=7", "id=8"]));
+        assert_eq!(keys("id=([0-9])").expect("all match"), of(["7", "8"]));
+        // A group that takes no part leaves the whole match.
+        assert_eq!(keys("[0-9](;x)?").expect("all match"), of([";x", "8"]));
+        let refused = keys(";x");
+        assert!(
+            matches!(refused, Err(LineError::NoMatch { line: 2 })),
+            "{refused:?}"
+        );
+        assert_eq!(keys(";x|$").expect("all match"), of([";x", ""]));
+        let none = all("a\nb", KeyRule::None).expect("nothing can be missing");
+        assert_eq!(none, [(0, "a".into()), (0, "b".into())]);
+    }
+
+    /// Gives its pieces one by one, and says "not yet" before each of them.
+    struct Slow(Vec<&'static [u8]>, bool);
+
+    impl std::io::Read for Slow {
+        fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(std::io::ErrorKind::WouldBlock.into());
+            }
+            if self.0.is_empty() {
+                return Ok(0);
+            }
+            let piece = self.0.remove(0);
+            to[..piece.len()].copy_from_slice(piece);
+            Ok(piece.len())
+        }
+    }
+
+    #[test]
+    fn a_line_that_comes_in_pieces_is_one_line() {
+        let slow = Slow(vec![b"on", b"e\ntw", b"o", b"\n", b"3"], false);
+        let mut lines = Lines::new(std::io::BufReader::new(slow), KeyRule::Line, 10);
+        let mut found = Vec::new();
+        let mut waits = 0;
+        loop {
+            match lines.next_line() {
+                Ok(Some((_, line))) => found.push(String::from_utf8_lossy(line).into_owned()),
+                Ok(None) => break,
+                Err(LineError::NotYet { line }) => {
+                    assert_eq!(line, u64::try_from(found.len()).expect("it is small") + 1);
+                    waits += 1;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(found, ["one", "two", "3"]);
+        assert_eq!(waits, 7, "five pieces, the end, and the end once more");
+
+        let slow = Slow(vec![b"12345", b"67890", b"1"], false);
+        let mut lines = Lines::new(std::io::BufReader::new(slow), KeyRule::Line, 10);
+        let refused = loop {
+            match lines.next_line() {
+                Err(LineError::NotYet { .. }) => {}
+                other => break other.map(|_| ()),
+            }
+        };
+        assert!(
+            matches!(refused, Err(LineError::TooLong { line: 1 })),
+            "{refused:?}"
+        );
     }
 
     #[test]

@@ -92,9 +92,12 @@ pub(crate) fn table(rows: &[Row]) -> Table {
         "serves",
         "leader",
         "term",
-        "commit index",
-        "committed",
+        "last index",
+        "durable",
+        "commit",
+        "committed events",
         "peers",
+        "producers",
         "log",
         "digest",
     ]);
@@ -111,9 +114,12 @@ pub(crate) fn table(rows: &[Row]) -> Table {
                 if status.serves { "yes" } else { "no" }.to_owned(),
                 status.leader.map_or_else(dash, |leader| leader.to_string()),
                 status.term.to_string(),
+                thousands(status.last_index.0),
+                thousands(status.durable_index.0),
                 thousands(status.commit_index.0),
                 thousands(status.committed.0),
                 status.peers_up.to_string(),
+                thousands(status.producers),
                 format!("{} MiB", status.log_bytes >> 20),
                 digest_text(status.digest),
             ]),
@@ -124,13 +130,12 @@ pub(crate) fn table(rows: &[Row]) -> Table {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod sample {
     use quorate_client::{ClusterName, LogIndex, NodeId, Offset, Role, Status, Term};
 
-    use super::{Row, table};
-
-    fn rows() -> [Row; 2] {
-        let status = Status {
+    /// A leader that has committed so many events.
+    pub(crate) fn with_committed(committed: u64) -> Status {
+        Status {
             address: "127.0.0.1:9001".into(),
             cluster: ClusterName::new("flights").expect("it is a name"),
             node: NodeId(1),
@@ -138,22 +143,31 @@ mod tests {
             serves: true,
             leader: Some(NodeId(1)),
             term: Term(4),
-            last_index: LogIndex(1_301),
+            last_index: LogIndex(1_302),
             durable_index: LogIndex(1_301),
             commit_index: LogIndex(1_300),
-            committed: Offset(83_161),
+            committed: Offset(committed),
             digest: 0xabc,
             log_bytes: 33 << 20,
-            producers: 1,
+            producers: 17,
             process: 4711,
             peers_up: 1,
             nodes: Vec::new(),
-        };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sample::with_committed;
+    use super::{Row, table};
+
+    fn rows() -> [Row; 2] {
         let up = Row {
             node: Some(1),
             address: "127.0.0.1:9001".into(),
             process: None,
-            status: Ok(status),
+            status: Ok(with_committed(83_161)),
         };
         let down = Row {
             node: Some(2),
@@ -173,7 +187,12 @@ mod tests {
             lines[1].contains("leader") && lines[1].ends_with("0000000000000abc"),
             "{text}"
         );
-        assert!(lines[1].contains("83,161"), "{text}");
+        let numbers = ["1,302", "1,301", "1,300", "83,161", "17"];
+        let cells: Vec<&str> = lines[1].split_whitespace().collect();
+        assert!(
+            numbers.iter().all(|number| cells.contains(number)),
+            "{text}"
+        );
         assert!(lines[2].ends_with("down"), "{text}");
     }
 

@@ -1,8 +1,12 @@
 //! The subcommands, a file each: its arguments, and what it does.
 
 pub(crate) mod cluster;
+pub(crate) mod consume;
 pub(crate) mod demo;
 pub(crate) mod node;
+mod nodes;
+pub(crate) mod produce;
+pub(crate) mod status;
 
 use crate::Failure;
 use crate::cli::{Cli, Command};
@@ -12,12 +16,19 @@ use crate::logging;
 pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     let usual_level = match &cli.command {
         Command::Node(_) => "info",
-        Command::Cluster(_) | Command::Demo(_) => "warn",
+        Command::Cluster(_)
+        | Command::Demo(_)
+        | Command::Produce(_)
+        | Command::Consume(_)
+        | Command::Status(_) => "warn",
     };
     logging::start(cli.log_level.as_deref().unwrap_or(usual_level))?;
     match &cli.command {
         Command::Node(args) => node::run(args),
         Command::Cluster(args) => cluster::run(args, cli.log_level.as_deref()),
         Command::Demo(args) => demo::run(args, cli.log_level.as_deref()),
+        Command::Produce(args) => produce::run(args),
+        Command::Consume(args) => consume::run(args),
+        Command::Status(args) => status::run(args),
     }
 }

@@ -1,0 +1,252 @@
+//! `quorate consume`: committed events, in order, to standard output.
+
+use std::cmp::Reverse;
+use std::io::{self, BufWriter};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quorate_client::{ClientError, Consumer, ConsumerOptions, Offset, Status};
+
+use super::nodes::{Nodes, address};
+use crate::Failure;
+use crate::event_view::Format;
+use crate::interrupt::Interrupt;
+use crate::survey::survey;
+
+/// How long a node waits for a new event before it answers that there is none; so often the process looks whether it was asked
+/// to stop.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// How long a node may take to say how far it is.
+const STATUS_WITHIN: Duration = Duration::from_millis(500);
+
+/// How long it rests when no node answers.
+const REST: Duration = Duration::from_millis(50);
+
+const EXAMPLES: &str = "\
+Examples:
+  quorate consume                                     all payloads, one a line
+  quorate consume --from end --follow                 from now on, until Ctrl-C
+  quorate consume --from 1000 --count 10 --format detail
+  quorate consume --format json | jq .payload
+  quorate consume --node 127.0.0.1:9002               what this node has, and no other
+
+Formats: line is the payload and a line break; detail is offset, key, time, topic and payload between tabs; json is an object a
+line, with payload_base64 in place of payload (or topic_base64 of topic) where it is not UTF-8. Keys are hexadecimal, times are
+nanoseconds since 1970 on the producer's clock. Without --follow it ends with what was committed when it began.";
+
+/// What to read from where.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    nodes: Nodes,
+    /// Read from this node only, whatever happens.
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    node: Option<String>,
+    /// The first event: its offset, or start or end.
+    #[arg(long, value_name = "OFFSET", default_value = "start", value_parser = Begin::parse)]
+    from: Begin,
+    /// Wait for further events, until Ctrl-C.
+    #[arg(long)]
+    follow: bool,
+    /// End after so many events.
+    #[arg(long, value_name = "EVENTS")]
+    count: Option<u64>,
+    /// How an event is printed.
+    #[arg(long, value_enum, default_value = "line")]
+    format: Format,
+    /// Give up when no node answers for so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    patience: u64,
+}
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begin {
+    Start,
+    End,
+    At(Offset),
+}
+
+impl Begin {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "start" => Ok(Self::Start),
+            "end" => Ok(Self::End),
+            offset => match offset.parse() {
+                Ok(offset) => Ok(Self::At(Offset(offset))),
+                Err(_) => Err("an offset is a number, or start, or end".into()),
+            },
+        }
+    }
+}
+
+/// Does it. Ctrl-C is the usual end of following, and so no failure.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let interrupt = Interrupt::listen()?;
+    let Some(mut bounded) = connect(args, &interrupt)? else {
+        return Ok(());
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    match bounded.print(args.format, &mut out, &interrupt) {
+        Ok(()) => Ok(()),
+        // Whoever read this has seen enough.
+        Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(Stop::Output(error)) => Err(Failure::new(format!("standard output: {error}"))),
+        Err(Stop::Failed(failure)) => Err(failure),
+    }
+}
+
+/// Why nothing further is printed.
+enum Stop {
+    Output(io::Error),
+    Failed(Failure),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Whom to read from first, and where the log ends there.
+#[derive(Debug, PartialEq, Eq)]
+struct Best {
+    /// Which of the addresses.
+    place: usize,
+    end: Offset,
+}
+
+/// The node that knows of the most events: one that is behind would take a late offset for one past the end, and would not show
+/// what was acknowledged a moment ago.
+fn best(answers: &[Result<Status, ClientError>]) -> Option<Best> {
+    let ends = answers.iter().enumerate().filter_map(|(place, answer)| {
+        let status = answer.as_ref().ok()?;
+        Some(Best {
+            place,
+            end: status.committed,
+        })
+    });
+    // Of equals the first.
+    ends.min_by_key(|best| Reverse(best.end))
+}
+
+/// A consumer, and where it is to end.
+struct Bounded {
+    consumer: Consumer,
+    /// The offset to stop at; none: it follows.
+    end: Option<Offset>,
+    /// Events that may still come; none: any number.
+    left: Option<u64>,
+}
+
+fn connect(args: &Args, interrupt: &Interrupt) -> Result<Option<Bounded>, Failure> {
+    let mut nodes = match &args.node {
+        Some(node) => vec![node.clone()],
+        None => args.nodes.nodes.clone(),
+    };
+    let patience = Duration::from_secs(args.patience);
+    let until = Instant::now() + patience;
+    let end = loop {
+        if let Some(Best { place, end }) = best(&survey(&nodes, STATUS_WITHIN)) {
+            nodes.swap(0, place);
+            break end;
+        }
+        if interrupt.is_asked() {
+            return Ok(None);
+        }
+        if Instant::now() >= until {
+            // Says what the trouble is; unless the nodes have come up this very moment.
+            Consumer::connect(options(args, &nodes, Duration::ZERO))?;
+        }
+        thread::sleep(REST);
+    };
+    let mut options = options(args, &nodes, patience);
+    options.offset = match args.from {
+        Begin::Start => Offset(0),
+        Begin::End => end,
+        Begin::At(offset) => offset,
+    };
+    Ok(Some(Bounded {
+        consumer: Consumer::connect(options)?,
+        end: (!args.follow).then_some(end),
+        left: args.count,
+    }))
+}
+
+fn options(args: &Args, nodes: &[String], patience: Duration) -> ConsumerOptions {
+    let mut options = ConsumerOptions::new(nodes);
+    options.stick = args.node.is_some();
+    options.patience = patience;
+    options
+}
+
+impl Bounded {
+    fn print(
+        &mut self,
+        format: Format,
+        out: &mut impl io::Write,
+        interrupt: &Interrupt,
+    ) -> Result<(), Stop> {
+        while !interrupt.is_asked() && self.left != Some(0) {
+            // At the end there is nothing to wait for; but an offset past it is refused, by the node.
+            let wait = if self.is_over() { Duration::ZERO } else { WAIT };
+            let batch = self.consumer.fetch(wait);
+            let batch = batch.map_err(|error| Stop::Failed(error.into()))?;
+            for (offset, event) in batch.events() {
+                if self.left == Some(0) || self.end.is_some_and(|end| offset >= end) {
+                    break;
+                }
+                format.write(offset, &event, out)?;
+                self.left = self.left.map(|left| left - 1);
+            }
+            out.flush()?;
+            if self.is_over() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| self.consumer.offset() >= end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_client::{ClientError, LinkCause, Offset};
+
+    use crate::status_view::sample::with_committed;
+
+    use super::{Begin, Best, best};
+
+    #[test]
+    fn it_begins_at_an_offset_or_at_either_end() {
+        assert_eq!(Begin::parse("start"), Ok(Begin::Start));
+        assert_eq!(Begin::parse("end"), Ok(Begin::End));
+        assert_eq!(Begin::parse("12"), Ok(Begin::At(Offset(12))));
+        for text in ["", "-1", "1.5", "first", "18446744073709551616"] {
+            assert!(Begin::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_node_that_knows_most_is_read_first() {
+        let up = |committed| Ok(with_committed(committed));
+        let down = || {
+            Err(ClientError::Unreachable {
+                nodes: Vec::new(),
+                last: LinkCause::Closed,
+            })
+        };
+        assert_eq!(best(&[down(), down()]), None);
+        let answers = [down(), up(5), up(9), up(9)];
+        let expected = Best {
+            place: 2,
+            end: Offset(9),
+        };
+        assert_eq!(best(&answers), Some(expected));
+    }
+}

@@ -1,0 +1,408 @@
+//! `quorate produce`: events from a file or a pipe, one a line, each in the log exactly once.
+
+use std::io::{self, BufRead};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use quorate_client::{ClientError, Event, Offset, Producer, ProducerOptions};
+use quorate_wire::limits::{CHUNK_EVENTS_MAX, TOPIC_BYTES_MAX, WINDOW_REQUESTS_MAX};
+use regex::bytes::Regex;
+use serde::Serialize;
+
+use super::nodes::Nodes;
+use crate::figures::{Latencies, Percentiles, rate};
+use crate::interrupt::Interrupt;
+use crate::lines::{self, KeyRule, LineError, Lines};
+use crate::source::{self, Waiter};
+use crate::table::{Table, thousands};
+use crate::{Failure, terminal};
+
+/// How long a wait goes on before it looks whether the process was asked to stop.
+const LOOK_EACH: Duration = Duration::from_millis(50);
+
+/// While chunks are in flight and the input has nothing, the input is looked at so often.
+const TICK: Duration = Duration::from_millis(1);
+
+/// How long what was taken may still need after Ctrl-C.
+const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+
+/// So many events are sent between two looks at the acknowledgements.
+const EVENTS_BETWEEN: u64 = 256;
+
+const EXAMPLES: &str = "\
+Examples:
+  quorate produce orders.csv --skip-header --key-column 2 --topic orders
+  zcat log.gz | quorate produce --key-regex 'user=([0-9]+)'
+  tail -f app.log | quorate produce --nodes 10.0.0.1:9001 --json
+
+Events of one key keep their order. The key is a number made of text (FNV-1a, 64 bits): of a column, or of what an expression
+finds; without either of the two it is 0 for all. A line that has no such column, or in which the expression finds nothing,
+ends the command; with '|$' behind it, as in 'user=([0-9]+)|$', an expression takes every line.
+
+Ctrl-C sends no further lines, waits for the acknowledgement of those that were sent, and says how far it came: exit status 130.";
+
+/// What to send where.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The events, one a line, plain or gzip; - is standard input.
+    #[arg(value_name = "FILE", default_value = "-")]
+    file: PathBuf,
+    #[command(flatten)]
+    nodes: Nodes,
+    /// What the events are about.
+    #[arg(long, value_name = "TEXT", default_value = "", value_parser = topic)]
+    topic: String,
+    /// The column that is the key, counted from 1: columns end at commas, except between double quotes.
+    #[arg(long, value_name = "N", conflicts_with = "key_regex")]
+    key_column: Option<NonZeroUsize>,
+    /// What the key is made of: the first group of the first match, or all of the match.
+    #[arg(long, value_name = "EXPRESSION")]
+    key_regex: Option<Regex>,
+    /// The first line is a header, and no event.
+    #[arg(long)]
+    skip_header: bool,
+    /// Events in a request at most; one that is not full waits 1 ms for more.
+    #[arg(long, value_name = "EVENTS", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=i64::from(CHUNK_EVENTS_MAX)))]
+    batch: u32,
+    /// Requests in flight at most.
+    #[arg(long, value_name = "REQUESTS", default_value = "64", value_parser = window)]
+    in_flight: NonZeroU32,
+    /// Give up when no node answers, or nothing is acknowledged, for so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    patience: u64,
+    /// Print one JSON object in the end.
+    #[arg(long)]
+    json: bool,
+}
+
+fn topic(text: &str) -> Result<String, String> {
+    if text.len() > TOPIC_BYTES_MAX {
+        return Err(format!("a topic has at most {TOPIC_BYTES_MAX} bytes"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Requests in flight, within what a node takes.
+pub(super) fn window(text: &str) -> Result<NonZeroU32, String> {
+    let requests = text.parse().ok().filter(|requests: &NonZeroU32| {
+        usize::try_from(requests.get()).is_ok_and(|requests| requests <= WINDOW_REQUESTS_MAX)
+    });
+    requests.ok_or_else(|| format!("from 1 to {WINDOW_REQUESTS_MAX} requests may be in flight"))
+}
+
+/// What came of it. Field names are those of the JSON object.
+#[derive(Debug, Serialize)]
+struct Summary {
+    events: u64,
+    acked: u64,
+    seconds: f64,
+    events_per_s: u64,
+    latency_us: Percentiles,
+    /// Where the events lie, if no other producer has sent meanwhile: the first one's offset, and the one after the last.
+    first_offset: Option<u64>,
+    next_offset: Option<u64>,
+    reconnects: u64,
+    resends: u64,
+    refusals: u64,
+}
+
+/// Does it.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let interrupt = Interrupt::listen()?;
+    let failed = |error| Failure::new(format!("{}: {error}", args.file.display()));
+    let opened = source::open(&args.file, &interrupt).map_err(failed)?;
+    let opened = opened.ok_or_else(Failure::interrupted)?;
+    let rule = match (args.key_column, &args.key_regex) {
+        (Some(column), _) => KeyRule::Column(column),
+        (None, Some(regex)) => KeyRule::Match(regex.clone()),
+        (None, None) => KeyRule::None,
+    };
+    let bytes_max = lines::payload_bytes_max(args.topic.as_bytes());
+    let mut lines = Lines::new(opened.bytes, rule, bytes_max);
+    let mut sending = Sending::connect(args)?;
+    let sent = sending.all(&mut lines, &opened.waiter, &interrupt);
+    let flushed = sending.flush(&interrupt);
+    let summary = sending.finish();
+    if args.json {
+        terminal::print_json(&summary);
+    } else {
+        terminal::print(&summary.table().to_string());
+    }
+    sent.and(flushed).map_err(|stop| match stop {
+        Stop::Interrupted => Failure::interrupted(),
+        Stop::Line(error) => failed_line(args, &error),
+        Stop::Client(error) => error.into(),
+        Stop::Input(error) => failed(error),
+    })
+}
+
+fn failed_line(args: &Args, error: &LineError) -> Failure {
+    let failure = Failure::new(format!("{}: {error}", args.file.display()));
+    failure.cure("the lines before it are in the log; `--help` says what makes a key")
+}
+
+/// Why no further line is sent.
+enum Stop {
+    Interrupted,
+    Line(LineError),
+    Client(ClientError),
+    Input(io::Error),
+}
+
+impl From<ClientError> for Stop {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+struct Sending<'a> {
+    topic: &'a [u8],
+    /// The first line is no event.
+    has_header: bool,
+    producer: Producer,
+    bar: Option<ProgressBar>,
+    begun: Instant,
+    /// When the last acknowledgement came.
+    acked_at: Instant,
+    events: u64,
+    acked: u64,
+    latencies: Latencies,
+    first: Option<Offset>,
+    next: Option<Offset>,
+}
+
+impl<'a> Sending<'a> {
+    fn connect(args: &'a Args) -> Result<Self, ClientError> {
+        let patience = Duration::from_secs(args.patience);
+        let mut options = ProducerOptions::new(args.nodes.nodes.iter());
+        options.batch_events = args.batch;
+        options.window_requests =
+            usize::try_from(args.in_flight.get()).expect("the window is small");
+        options.ready_timeout = patience;
+        options.give_up = Some(patience);
+        let producer = Producer::connect(options)?;
+        let begun = Instant::now();
+        Ok(Self {
+            topic: args.topic.as_bytes(),
+            has_header: args.skip_header,
+            producer,
+            bar: terminal::is_watched().then(bar),
+            begun,
+            acked_at: begun,
+            events: 0,
+            acked: 0,
+            latencies: Latencies::new(),
+            first: None,
+            next: None,
+        })
+    }
+
+    fn all(
+        &mut self,
+        lines: &mut Lines<Box<dyn BufRead>>,
+        waiter: &Waiter,
+        interrupt: &Interrupt,
+    ) -> Result<(), Stop> {
+        let mut header = self.has_header;
+        loop {
+            if interrupt.is_asked() {
+                return Err(Stop::Interrupted);
+            }
+            let line = if header {
+                lines.skip().map(|()| None)
+            } else {
+                lines.next_line().map(Some)
+            };
+            match line {
+                Ok(None) => header = false,
+                Ok(Some(Some((key, payload)))) => self.event(key, payload)?,
+                Ok(Some(None)) => return Ok(()),
+                Err(LineError::NotYet { .. }) => self.wait(waiter)?,
+                Err(error) => return Err(Stop::Line(error)),
+            }
+        }
+    }
+
+    fn event(&mut self, key: u64, payload: &[u8]) -> Result<(), ClientError> {
+        self.producer.send(&Event {
+            key,
+            time: wall_clock(),
+            topic: self.topic,
+            payload,
+            priority: 0,
+        })?;
+        self.events += 1;
+        if self.events.is_multiple_of(EVENTS_BETWEEN) {
+            self.take_acks();
+        }
+        Ok(())
+    }
+
+    /// The input has nothing yet: waits for it, and for acknowledgements if any are due.
+    fn wait(&mut self, waiter: &Waiter) -> Result<(), Stop> {
+        if self.acked < self.events {
+            self.producer.poll(TICK)?;
+            self.take_acks();
+        } else if !waiter.wait(LOOK_EACH).map_err(Stop::Input)? {
+            // Nothing is in flight; whether the node is still there is seen meanwhile.
+            self.producer.poll(Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything is acknowledged; after Ctrl-C, not for ever.
+    fn flush(&mut self, interrupt: &Interrupt) -> Result<(), Stop> {
+        let mut until = None;
+        while self.acked < self.events {
+            if interrupt.is_asked() {
+                let until = until.get_or_insert_with(|| Instant::now() + FLUSH_WITHIN);
+                if Instant::now() >= *until {
+                    return Err(Stop::Interrupted);
+                }
+            }
+            self.producer.poll(LOOK_EACH)?;
+            self.take_acks();
+        }
+        Ok(())
+    }
+
+    fn take_acks(&mut self) {
+        for ack in self.producer.take_acks() {
+            self.acked += u64::from(ack.events);
+            self.acked_at = Instant::now();
+            self.latencies.record_all(ack.latency(), ack.events);
+            self.first = self.first.or(Some(ack.offset));
+            self.next = Some(ack.offset.plus(u64::from(ack.events)));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.acked);
+        }
+    }
+
+    fn finish(self) -> Summary {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+        let took = self.acked_at - self.begun;
+        let stats = self.producer.stats();
+        Summary {
+            events: self.events,
+            acked: self.acked,
+            seconds: took.as_secs_f64(),
+            events_per_s: rate(self.acked, took),
+            latency_us: self.latencies.percentiles(),
+            first_offset: self.first.map(|offset| offset.0),
+            next_offset: self.next.map(|offset| offset.0),
+            reconnects: stats.reconnects,
+            resends: stats.resends,
+            refusals: stats.refusals,
+        }
+    }
+}
+
+impl Summary {
+    fn table(&self) -> Table {
+        let mut table = Table::new();
+        let mut line = |what: &str, text: String| table.row([what.to_owned(), format!(": {text}")]);
+        let offsets = match (self.first_offset, self.next_offset) {
+            (Some(first), Some(next)) => {
+                format!(", offsets {} to {}", thousands(first), thousands(next - 1))
+            }
+            (_, _) => String::new(),
+        };
+        line("events", thousands(self.events));
+        line(
+            "acknowledged",
+            format!("{}{offsets}", thousands(self.acked)),
+        );
+        line(
+            "rate",
+            format!(
+                "{} events/s, over {:.2} s",
+                thousands(self.events_per_s),
+                self.seconds
+            ),
+        );
+        line("latency", self.latency_us.to_string());
+        line(
+            "trouble",
+            format!(
+                "{} reconnects, {} requests sent again, {} refusals",
+                self.reconnects, self.resends, self.refusals
+            ),
+        );
+        table
+    }
+}
+
+/// The producer's clock: nanoseconds since 1970.
+fn wall_clock() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template(
+        "{spinner} {human_pos} acknowledged  {per_sec:>14}  {elapsed_precise}",
+    )
+    .expect("the template is well-formed");
+    let bar = ProgressBar::new_spinner().with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Summary, topic, window};
+    use crate::figures::Percentiles;
+
+    fn summary(acked: u64) -> Summary {
+        Summary {
+            events: 1_500,
+            acked,
+            seconds: 0.5,
+            events_per_s: 3_000,
+            latency_us: Percentiles {
+                p50: 500,
+                p99: 900,
+                p999: 1_000,
+                max: 20_000,
+            },
+            first_offset: (acked > 0).then_some(7),
+            next_offset: (acked > 0).then_some(7 + acked),
+            reconnects: 1,
+            resends: 2,
+            refusals: 3,
+        }
+    }
+
+    #[test]
+    fn the_table_says_how_far_it_came() {
+        let text = summary(1_500).table().to_string();
+        for part in [
+            "1,500, offsets 7 to 1,506",
+            "3,000 events/s, over 0.50 s",
+            "p50 500 us, p99 900 us, p99.9 1,000 us, max 20 ms",
+            "1 reconnects, 2 requests sent again, 3 refusals",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        let nothing = summary(0).table().to_string();
+        assert!(!nothing.contains("offsets"), "{nothing}");
+    }
+
+    #[test]
+    fn limits_are_said_before_anything_is_sent() {
+        assert!(topic(&"x".repeat(255)).is_ok());
+        assert!(topic(&"x".repeat(256)).is_err());
+        assert_eq!(window("1024").map(u32::from), Ok(1_024));
+        for text in ["0", "1025", "-1", "x"] {
+            assert!(window(text).is_err(), "{text}");
+        }
+    }
+}
