@@ -1,6 +1,6 @@
 //! Reading back: by index and by offset, across blocks, segments and void records.
 
-use quorate_replication::log::{From, LogEvent, Read, ReadError};
+use quorate_replication::log::{From, LogEvent, Read, ReadError, ReadRecords};
 use quorate_replication::seam::{FileId, Files, SegmentId, StorageError};
 use quorate_wire::{LogIndex, Offset, Record};
 
@@ -56,6 +56,21 @@ fn long() -> Machine {
         }
     }
     machine
+}
+
+/// The answer to a read, with its token; `None` as an answer if its records have become void.
+fn answer(event: &LogEvent) -> Option<(u64, Option<&ReadRecords>)> {
+    match event {
+        LogEvent::Read { token, result } => {
+            Some((*token, Some(result.as_ref().expect("the log is sound"))))
+        }
+        LogEvent::ReadVoid { token } => Some((*token, None)),
+        LogEvent::Durable(_)
+        | LogEvent::HardStateDurable { .. }
+        | LogEvent::MembersDurable
+        | LogEvent::RoomMade
+        | LogEvent::DiskFull => None,
+    }
 }
 
 /// What a read shall return: the records from `at` on.
@@ -265,11 +280,10 @@ fn what_is_not_durable_is_not_read() {
     );
     while machine.disk.perform(0) {}
     machine.pump();
-    let read_records = machine.events.iter().find_map(|event| match event {
-        LogEvent::Read { result, .. } => result.clone().ok(),
-        _ => None,
-    });
-    let records = read_records.expect("the read is answered");
+    let answers: Vec<_> = machine.events.iter().filter_map(answer).collect();
+    let [(1, Some(records))] = answers[..] else {
+        panic!("one read is answered, not {answers:?}");
+    };
     assert_eq!((records.first, records.last), (LogIndex(1), LogIndex(1)));
     assert_eq!(
         check(&mut machine, From::Offset(Offset(0)), 1, 9, 1000, false),
@@ -304,18 +318,17 @@ fn a_read_whose_records_become_void_is_told_so() {
     let mut answers: Vec<_> = machine
         .events
         .iter()
-        .filter_map(|event| match event {
-            LogEvent::Read { token, result } => {
-                let records = result.as_ref().expect("it is sound");
-                Some((*token, records.first.0, records.last.0))
-            }
-            LogEvent::ReadVoid { token } => Some((*token, 0, 0)),
-            _ => None,
+        .filter_map(answer)
+        .map(|(token, records)| {
+            (
+                token,
+                records.map(|records| (records.first.0, records.last.0)),
+            )
         })
         .collect();
     answers.sort_unstable();
     // Those that are found again return what is durable by then.
-    assert_eq!(answers, [(1, 1, 2), (2, 2, 2), (3, 0, 0)]);
+    assert_eq!(answers, [(1, Some((1, 2))), (2, Some((2, 2))), (3, None)]);
 }
 
 #[test]
@@ -341,15 +354,11 @@ fn many_reads_wait_for_their_turn() {
     let mut tokens: Vec<u64> = machine
         .events
         .iter()
-        .filter_map(|event| match event {
-            LogEvent::Read {
-                token,
-                result: Ok(records),
-            } => {
-                assert_eq!(records.first.0, 1 + token % count);
-                Some(*token)
-            }
-            _ => None,
+        .filter_map(answer)
+        .map(|(token, records)| {
+            let first = records.expect("nothing becomes void").first;
+            assert_eq!(first.0, 1 + token % count);
+            token
         })
         .collect();
     tokens.sort_unstable();
