@@ -61,7 +61,7 @@ impl Pipeline {
             self.append_arrived(appended, beside);
         }
         if let Some(position) = output.noop {
-            self.noop_due = Some(position);
+            self.noops_due.push_back(position);
         }
         if let Some(commit) = output.commit {
             self.commit(commit, seam);
@@ -81,7 +81,6 @@ impl Pipeline {
         }
         self.state.truncate(first);
         self.state.forget_taken();
-        self.noop_due = None;
         self.wants.clear();
         self.fail_waiters(seam);
     }
@@ -120,6 +119,8 @@ impl Pipeline {
         if appended.truncates {
             self.state.truncate(appended.first);
             self.tail.truncate(appended.first);
+            self.noops_due
+                .retain(|position| position.index < appended.first);
         }
         // A leader that stepped down just now has given up the group in which room was found before.
         assert!(
@@ -229,29 +230,32 @@ impl Pipeline {
         }
     }
 
-    /// Appends the no-op that begins this leader's term, once there is room.
-    pub(super) fn settle_noop(&mut self, seam: &mut impl Seam) {
-        let Some(position) = self.noop_due else {
-            return;
-        };
-        if !self.tail.open_has_room(RECORD_HEADER_BYTES) {
+    /// Appends the no-op that begins this leader's term, once there is room, and before it those that earlier terms still
+    /// owe.
+    pub(super) fn settle_noops(&mut self, seam: &mut impl Seam) {
+        while self.led
+            && let Some(&position) = self.noops_due.front()
+        {
+            if !self.tail.open_has_room(RECORD_HEADER_BYTES) {
+                self.seal();
+            }
+            let Some(room) = self.tail.reserve(RECORD_HEADER_BYTES) else {
+                return;
+            };
+            let maker = Maker {
+                group: self.config.group,
+                position,
+                wall: seam.wall(),
+            };
+            let header = maker.stamp(RecordKind::Noop, 0, &[], &self.state);
+            room.copy_from_slice(&header);
+            let header =
+                RecordHeader::parse(&header).expect("a header stamped just now is sound");
+            self.tail.push(&header);
+            self.state.append_own(&header, core::iter::empty());
+            self.noops_due.pop_front();
             self.seal();
         }
-        let Some(room) = self.tail.reserve(RECORD_HEADER_BYTES) else {
-            return;
-        };
-        let maker = Maker {
-            group: self.config.group,
-            position,
-            wall: seam.wall(),
-        };
-        let header = maker.stamp(RecordKind::Noop, 0, &[], &self.state);
-        room.copy_from_slice(&header);
-        let header = RecordHeader::parse(&header).expect("a header stamped just now is sound");
-        self.tail.push(&header);
-        self.state.append_own(&header, core::iter::empty());
-        self.noop_due = None;
-        self.seal();
     }
 
     /// Seals the open group if the disk is free, or if it has waited long enough: then its records go to the peers, and to
@@ -293,7 +297,7 @@ impl Pipeline {
 
     /// Tells the core of the closed records. They are in the open group, which is sealed next.
     pub(super) fn propose(&mut self, seam: &mut impl Seam) {
-        while self.led && self.noop_due.is_none() && self.known < self.state.last() {
+        while self.led && self.noops_due.is_empty() && self.known < self.state.last() {
             self.step(Input::Propose, seam);
         }
     }
@@ -321,12 +325,6 @@ impl Pipeline {
             .is_some_and(|bytes| self.log.fits(bytes));
         if self.log.writing() || !fits {
             return;
-        }
-        if self.tail.next_shares_open() {
-            self.close_record(seam);
-            self.propose(seam);
-            self.seal();
-            self.tail.abandon_open(self.tail.last().next());
         }
         // Without this group's own records: the log may need it before it has them.
         let commit = self.committed_in_log();

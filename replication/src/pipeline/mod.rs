@@ -69,8 +69,9 @@ pub struct Pipeline {
     state: State,
     tail: Tail,
     accumulator: Accumulator,
-    /// The record that this leader still owes its term, while the tail has no room for it.
-    noop_due: Option<Position>,
+    /// Records that this leader still owes its term and its earlier ones, while the tail has no room for them. The core counts
+    /// them already, also when it leads no more: they go when others take their place.
+    noops_due: VecDeque<Position>,
     /// Whether this node led when the core was last asked.
     led: bool,
     /// The last record that the core knows.
@@ -115,7 +116,7 @@ impl Pipeline {
         self.form_alone(seam);
         // After the messages that have arrived: a late turn must not start an election that a waiting heartbeat prevents.
         self.step(Input::Tick { now }, seam);
-        self.settle_noop(seam);
+        self.settle_noops(seam);
         let more = self.take_requests(now, seam);
         self.seal_due(now, seam);
         self.write_due(seam);

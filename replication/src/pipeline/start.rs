@@ -104,7 +104,7 @@ impl Pipeline {
             state,
             tail: Tail::new(config.buffers, last),
             accumulator: Accumulator::default(),
-            noop_due: None,
+            noops_due: VecDeque::new(),
             led: false,
             known: last,
             wants: Vec::new(),

@@ -140,13 +140,6 @@ impl Tail {
         self.sealed.front().map(|group| group.range.len())
     }
 
-    /// Whether the next sealed group lies in the open group's buffer. To write it, the log holds the buffer, and nothing can
-    /// be added to it: the open group is sealed first.
-    pub(super) fn next_shares_open(&self) -> bool {
-        let next = self.sealed.front().map(|group| group.buffer);
-        next.is_some() && next == self.open.as_ref().map(|group| group.buffer)
-    }
-
     /// Whether a cached record lies in the open group's buffer, and so cannot be lent.
     pub(super) fn shares_open(&self, index: LogIndex) -> bool {
         let Some(open) = &self.open else { return false };
@@ -384,8 +377,11 @@ impl Tail {
     /// Begins a group in a buffer that has `bytes` of room and that nobody else holds: the one in use before, if it will
     /// do, else an empty one, else the one whose records are oldest.
     fn begin(&mut self, bytes: usize) -> Option<Group> {
+        // A group that is not yet written will be held by the log before this one is: it keeps its buffer to itself.
         let fits = |page: &mut Page| {
-            page.filled + bytes <= BUFFER_BYTES && Arc::get_mut(&mut page.memory).is_some()
+            page.unwritten == 0
+                && page.filled + bytes <= BUFFER_BYTES
+                && Arc::get_mut(&mut page.memory).is_some()
         };
         let partly = self
             .pages
