@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{cluster, consume, demo, node, produce, status};
+use crate::commands::{cluster, consume, demo, log, node, produce, status};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Consume(consume::Args),
     /// Show how the nodes are; fails if no leader takes events.
     Status(status::Args),
+    /// Check or print the log of a node that does not run.
+    Log(log::Args),
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod input;
 mod interrupt;
 mod lines;
 pub mod local;
+mod log_view;
 mod logging;
 mod phases;
 mod source;

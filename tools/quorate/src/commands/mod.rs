@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod consume;
 pub(crate) mod demo;
+pub(crate) mod log;
 pub(crate) mod node;
 mod nodes;
 pub(crate) mod produce;
@@ -20,7 +21,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         | Command::Demo(_)
         | Command::Produce(_)
         | Command::Consume(_)
-        | Command::Status(_) => "warn",
+        | Command::Status(_)
+        | Command::Log(_) => "warn",
     };
     logging::start(cli.log_level.as_deref().unwrap_or(usual_level))?;
     match &cli.command {
@@ -30,5 +32,6 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
         Command::Status(args) => status::run(args),
+        Command::Log(args) => log::run(args),
     }
 }

@@ -11,7 +11,7 @@ mod compare;
 mod replay;
 mod report;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod workplace;
 
 pub(crate) use audit::Audit;

@@ -6,7 +6,7 @@ use quorate_wire::{
 };
 
 /// A record with one chunk, whose first event has the sequence and the offset `first`.
-pub(super) fn record(producer: u64, first: u64, events: &[Event<'_>]) -> Vec<u8> {
+pub(crate) fn record(producer: u64, first: u64, events: &[Event<'_>]) -> Vec<u8> {
     let mut chunk = vec![0; CHUNK_HEADER_BYTES];
     for event in events {
         let mut room = vec![0; event.size()];
