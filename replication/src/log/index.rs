@@ -84,6 +84,10 @@ impl Segment {
         while self.gaps.pop_if(|gap| gap.start >= from).is_some() {}
         let start = self.gaps.pop_if(|gap| gap.end == from);
         let start = start.map_or(from, |gap| gap.start);
+        assert!(
+            self.gaps.last().is_none_or(|gap| gap.end < start),
+            "gaps lie one behind the other"
+        );
         if start < to {
             self.gaps.push(start..to);
         }

@@ -10,7 +10,7 @@ pub trait Files {
     /// A whole segment's bytes, however they are held.
     type Bytes: AsRef<[u8]>;
 
-    /// The superblock file, or `None` if there is none.
+    /// The superblock file, or `None` if there is none. As with [`segment`](Self::segment), what is read is durable.
     ///
     /// # Errors
     /// It cannot be read.
@@ -28,7 +28,8 @@ pub trait Files {
     /// They cannot be listed.
     fn segments(&self) -> Result<Vec<SegmentId>, FilesError>;
 
-    /// The bytes of a segment.
+    /// The bytes of a segment. They are durable, and nothing that an earlier process has begun changes them any more:
+    /// recovery counts what it reads as a copy, and writes behind it.
     ///
     /// # Errors
     /// It cannot be read.
