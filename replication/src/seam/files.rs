@@ -22,7 +22,7 @@ pub trait Files {
     /// It cannot be written.
     fn store_superblock(&mut self, bytes: &[u8]) -> Result<(), FilesError>;
 
-    /// All segments, by rising number.
+    /// All segments, by rising number. Their names are durable.
     ///
     /// # Errors
     /// They cannot be listed.
