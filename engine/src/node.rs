@@ -37,6 +37,10 @@ const GROUP: GroupId = GroupId(0);
 /// Files that a node has open besides its clients' connections, at most: segments, peers, rings, bells, the log's preparation.
 const FILES_OF_A_NODE: usize = 128;
 
+/// How long an address may stay in use before the node gives up, and how long it waits between two attempts.
+const LISTEN_WITHIN: Duration = Duration::from_secs(2);
+const LISTEN_AGAIN: Duration = Duration::from_millis(5);
+
 const MILLISECOND: u64 = 1_000_000;
 const MIB: u64 = 1 << 20;
 
@@ -93,8 +97,10 @@ pub fn run(config: &Config, ready: impl FnOnce(&Ready)) -> Result<(), NodeError>
         spin: Duration::ZERO,
     })
     .map_err(|error| NodeError::host("making a ring", &error))?;
-    let pipeline = PipelineThread::start(pipeline, driver, placement.pipeline(), &signals)?;
+    // A shard may be refused by the host; a group that has begun to run has told its peers. What clients ask before the
+    // pipeline runs waits in the lanes.
     let front = Front::open(config, client, shard_lanes, &placement)?;
+    let pipeline = PipelineThread::start(pipeline, driver, placement.pipeline(), &signals)?;
     tracing::info!(client = %listening.client, peer = %listening.peer, "listens");
     ready(&listening);
 
@@ -111,9 +117,20 @@ pub fn run(config: &Config, ready: impl FnOnce(&Ready)) -> Result<(), NodeError>
     Ok(())
 }
 
-/// Listens, or says what to do about it.
-fn listen<T>(address: &str, bind: impl FnOnce() -> io::Result<T>) -> Result<T, NodeError> {
-    bind().map_err(|error| NodeError::address(address, &error))
+/// Listens, or says what to do about it. The kernel takes a dead process's ring apart behind its back, and that ring holds the
+/// peers' listener: whoever starts a node anew right after its death finds the port in use, for some milliseconds.
+fn listen<T>(address: &str, bind: impl Fn() -> io::Result<T>) -> Result<T, NodeError> {
+    let deadline = Instant::now() + LISTEN_WITHIN;
+    loop {
+        match bind() {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline =>
+            {
+                thread::sleep(LISTEN_AGAIN);
+            }
+            bound => return bound.map_err(|error| NodeError::address(address, &error)),
+        }
+    }
 }
 
 /// Recovers the group from its files.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use quorate_client::{ClientError, ClusterName, NodeId, Role, Status};
 use quorate_engine::config::{Config, NodeConfig};
 
-use super::ports::check_free;
+use super::ports::wait_free;
 use super::{Bond, Ending, LocalError, NodePaths, Ports, Process, Spec};
 use crate::interrupt::Interrupt;
 
@@ -170,10 +170,9 @@ impl Local {
         found.expect("callers take ids from this cluster").this()
     }
 
-    fn check_free(&self, node: NodeId) -> Result<(), LocalError> {
+    fn wait_free(&self, node: NodeId) -> Result<(), LocalError> {
         let node = self.node(node);
-        check_free(&node.client)?;
-        check_free(&node.peer)
+        wait_free(&[&node.client, &node.peer])
     }
 
     /// The id of a node's process, if it runs.
@@ -193,7 +192,7 @@ impl Local {
         if self.process_id(node).is_some() {
             return Ok(());
         }
-        self.check_free(node)?;
+        self.wait_free(node)?;
         let process = Process::spawn(
             &self.executable,
             &self.paths(node),
@@ -213,7 +212,7 @@ impl Local {
         let down: Vec<NodeId> = self.nodes().into_iter().filter(down).collect();
         // Before the first one is started: a cluster comes up whole, or says why before it has begun.
         for &node in &down {
-            self.check_free(node)?;
+            self.wait_free(node)?;
         }
         for &node in &down {
             self.start(node)?;

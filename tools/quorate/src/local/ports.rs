@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use quorate_client::NodeId;
 use quorate_engine::config::NodeConfig;
@@ -52,8 +54,26 @@ impl Ports {
     }
 }
 
-/// Fails if somebody listens on the address, or nobody can.
-pub(super) fn check_free(address: &str) -> Result<(), LocalError> {
+/// How long an address may stay in use after its node's death: the kernel takes a dead process's ring apart behind its back, and
+/// that ring holds a listener.
+const FREE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Waits until nobody listens on the addresses; fails if somebody goes on, or nobody can.
+pub(super) fn wait_free(addresses: &[&str]) -> Result<(), LocalError> {
+    let deadline = Instant::now() + FREE_WITHIN;
+    for address in addresses {
+        while let Err(error) = check_free(address) {
+            let is_taken = matches!(error, LocalError::AddressTaken { .. });
+            if !is_taken || Instant::now() >= deadline {
+                return Err(error);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+    Ok(())
+}
+
+fn check_free(address: &str) -> Result<(), LocalError> {
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AddrInUse => Err(LocalError::AddressTaken {
@@ -124,7 +144,7 @@ mod tests {
 
     use quorate_engine::config::NodeConfig;
 
-    use super::{Ports, check_free, free_addresses};
+    use super::{Ports, free_addresses, wait_free};
     use crate::local::LocalError;
 
     #[test]
@@ -153,13 +173,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("some port is free");
         let address = listener.local_addr().expect("it is bound").to_string();
         assert!(matches!(
-            check_free(&address),
+            wait_free(&[&address]),
             Err(LocalError::AddressTaken { address: taken }) if taken == address
         ));
         drop(listener);
-        assert!(check_free(&address).is_ok());
+        assert!(wait_free(&[&address]).is_ok());
         assert!(matches!(
-            check_free("192.0.2.1:9001"),
+            wait_free(&["192.0.2.1:9001"]),
             Err(LocalError::Io { .. })
         ));
     }

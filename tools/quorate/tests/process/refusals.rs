@@ -97,7 +97,7 @@ fn a_data_directory_of_another_cluster_or_another_node_or_in_use() {
     world.local.stop(ONE, SOON).expect("it stops");
     world.local.stop(TWO, SOON).expect("it stops");
     let output = run(&config, &["--data", &data_two]);
-    assert_refused(&output, ErrorCode::DataOfAnotherNode, &[&data_two]);
+    assert_refused(&output, ErrorCode::DataOfAnotherNode, &["node 2"]);
     let renamed = other_ports.replace("cluster = \"local\"", "cluster = \"other\"");
     assert_ne!(renamed, other_ports);
     fs::write(&config, renamed).expect("the file is ours");

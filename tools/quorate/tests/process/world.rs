@@ -1,6 +1,5 @@
 //! A cluster for a test, on the disk that holds the build.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -103,14 +102,6 @@ impl World {
             Some(follower.node)
         });
         follower.unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    /// Changes a node's configuration file.
-    pub(crate) fn edit(&self, node: NodeId, from: &str, to: &str) {
-        let path = self.local.paths(node).config;
-        let text = fs::read_to_string(&path).expect("the cluster was made");
-        assert!(text.contains(from), "{from} is not in\n{text}");
-        fs::write(&path, text.replace(from, to)).expect("the file is ours");
     }
 
     /// The data directories.
