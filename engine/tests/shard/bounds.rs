@@ -58,6 +58,32 @@ fn a_thousand_clients_come_at_once() {
     });
 }
 
+#[test]
+fn many_more_than_fit_come_at_once_and_those_who_fit_are_served() {
+    const FIT: usize = 300;
+    let rig = Rig::start(Limits {
+        connections: FIT,
+        ..Limits::default()
+    });
+    let mut seated: Vec<_> = (0..FIT).map(|_| rig.client()).collect();
+    let extra: Vec<_> = (0..1000).map(|_| Client::connect(rig.address)).collect();
+    for (at, client) in (0..).zip(&mut seated) {
+        client.expect_answer(at);
+    }
+    let mut told = 0;
+    for mut client in extra {
+        // Whoever comes when too many are being told already is closed without a word.
+        if let Ok(Some(received)) = client.try_read() {
+            assert_eq!(received.error().0, ErrorCode::TooManyConnections);
+            told += 1;
+        }
+    }
+    assert!(told > 0, "some are told why");
+    for (at, client) in (0..).zip(&mut seated) {
+        client.expect_answer(at);
+    }
+}
+
 /// Sends one request too many of what `frame` makes, sees it refused, and sees the others answered.
 fn one_too_many(limits: Limits, most: u64, frame: impl Fn(u64) -> Vec<u8>) -> String {
     let rig = Rig::start(limits);

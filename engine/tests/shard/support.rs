@@ -17,6 +17,7 @@ use quorate_wire::{
     CHUNK_HEADER_BYTES, Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, Frame, FrameHeader,
     FrameKind, GroupId, NodeId, Offset, ProducerId, Sequence, Term, seal_chunk,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// How long a test waits for what should come at once.
@@ -24,6 +25,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn cluster() -> ClusterName {
     ClusterName::new("flights").expect("it is a name")
+}
+
+/// Many connections take many descriptors, two each: the usual soft limit of 1,024 is not enough.
+fn raise_nofile() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised)
+        .expect("to raise up to the hard limit is everybody's right");
 }
 
 /// Waits until something is so.
@@ -50,6 +62,7 @@ impl Rig {
 
     /// Starts it under another number: it names the thread, and nothing else.
     pub(crate) fn start_as(number: usize, limits: Limits) -> Self {
+        raise_nofile();
         let (back, fronts) = lanes(1, limits.shard_requests).expect("there are descriptors");
         let connections = limits.connections;
         let config = ShardConfig {
