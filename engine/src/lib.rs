@@ -9,6 +9,6 @@ pub mod files;
 pub mod lane;
 pub mod node;
 pub mod pin;
-pub mod shard;
 pub mod probe;
+pub mod shard;
 pub mod uring;
