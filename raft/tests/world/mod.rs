@@ -1,12 +1,13 @@
 //! A group, its links and its disks, driven by chance.
 
 mod chance;
+mod faults;
 mod oracle;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use quorate_raft::{Config, Input, Message};
-use quorate_wire::{LogIndex, NodeId, Position, Term, Time};
+use quorate_wire::{NodeId, Position, Term, Time};
 
 use crate::node::{self, Disk, MS, Node, Parcel, Record, disk_id, length};
 use chance::Chance;
@@ -394,129 +395,6 @@ impl World {
         let fitting = |place: &usize| self.running(*place).is_some_and(&holds);
         let found: Vec<_> = (0..self.places.len()).filter(fitting).collect();
         (!found.is_empty()).then(|| found[self.chance.below(found.len())])
-    }
-
-    fn cut(&mut self, one: usize, other: usize) {
-        if self.connections.remove(&pair(one, other)).is_none() {
-            return;
-        }
-        for (from, to) in [(one, other), (other, one)] {
-            let link = self.links.entry((from, to)).or_default();
-            // Of what was on the way a first part still arrives.
-            let lost = self.chance.below(link.len() + 1);
-            for _ in 0..lost {
-                match link.back() {
-                    Some(Item::Message(..)) => drop(link.pop_back()),
-                    Some(Item::Up { .. } | Item::Down) | None => break,
-                }
-            }
-            link.push_back(Item::Down);
-        }
-    }
-
-    fn connect(&mut self, one: usize, other: usize) {
-        let both_run = self.running(one).is_some() && self.running(other).is_some();
-        if one == other || !both_run || self.connections.contains_key(&pair(one, other)) {
-            return;
-        }
-        self.connection += 1;
-        let connection = self.connection;
-        self.connections.insert(pair(one, other), connection);
-        for way in [(one, other), (other, one)] {
-            self.links
-                .entry(way)
-                .or_default()
-                .push_back(Item::Up { connection });
-        }
-    }
-
-    fn connect_one(&mut self) {
-        let missing: Vec<_> = (0..self.places.len())
-            .flat_map(|other| (0..other).map(move |one| (one, other)))
-            .filter(|pair| !self.connections.contains_key(pair))
-            .filter(|pair| self.running(pair.0).is_some() && self.running(pair.1).is_some())
-            .collect();
-        if !missing.is_empty() {
-            let (one, other) = missing[self.chance.below(missing.len())];
-            self.connect(one, other);
-        }
-    }
-
-    fn restart_one(&mut self) {
-        let down: Vec<_> = (0..self.places.len())
-            .filter(|&place| self.running(place).is_none())
-            .collect();
-        if !down.is_empty() {
-            let place = down[self.chance.below(down.len())];
-            self.restart(place);
-        }
-    }
-
-    fn connect_all(&mut self) {
-        for one in 0..self.places.len() {
-            (0..one).for_each(|other| self.connect(one, other));
-        }
-    }
-
-    fn crash(&mut self, place: usize) {
-        for other in 0..self.places.len() {
-            self.cut(place, other);
-            self.links.remove(&(other, place));
-            self.views.remove(&(place, other));
-        }
-        let Place::Runs(node) = &mut self.places[place] else {
-            return;
-        };
-        // Writes that were on their way happened or not, each kind in its own order; the first that did not may be torn.
-        let hard = self.chance.below(node.hard_writes.len() + 1);
-        if let Some(hard) = node.hard_writes.iter().take(hard).next_back() {
-            (node.disk.term, node.disk.vote) = (hard.term, hard.vote);
-        }
-        for _ in 0..self.chance.below(node.log_writes.len() + 1) {
-            let write = node.log_writes.pop_front().expect("there are so many");
-            node.disk.log = write.log;
-        }
-        if let Some(torn) = node.log_writes.front() {
-            let same = node
-                .disk
-                .log
-                .iter()
-                .zip(&torn.log)
-                .take_while(|(here, there)| here == there)
-                .count();
-            let more = self.chance.below(torn.log.len() - same + 1);
-            if more > 0 {
-                node.disk.log = torn.log[..same + more].to_vec();
-            }
-        }
-        let disk = std::mem::take(&mut node.disk);
-        self.oracle.see_crash(place, &disk);
-        self.places[place] = Place::Crashed(disk);
-    }
-
-    fn depose(&mut self) {
-        let Some(leader) = self.one_where(|node| node.raft.leads()) else {
-            return;
-        };
-        if self.chance.one_in(3) {
-            return self.crash(leader);
-        }
-        for other in 0..self.places.len() {
-            if !self.chance.one_in(4) {
-                self.cut(leader, other);
-            }
-        }
-    }
-
-    fn restart(&mut self, place: usize) {
-        let Place::Crashed(disk) = &mut self.places[place] else {
-            return;
-        };
-        let disk = std::mem::take(disk);
-        let known = self.oracle.committed_at(place).min(length(&disk.log));
-        let commit = LogIndex(self.chance.up_to(known.0));
-        let node = Node::start(self.configs[place].clone(), disk, commit, self.now);
-        self.places[place] = Place::Runs(Box::new(node));
     }
 
     /// A short time without faults: without it few worlds get anywhere.

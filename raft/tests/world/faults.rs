@@ -1,0 +1,131 @@
+//! What goes wrong in a world, and how it is put right again.
+
+use quorate_wire::LogIndex;
+
+use super::{Item, Place, World, pair};
+use crate::node::{Node, length};
+
+impl World {
+    pub(super) fn cut(&mut self, one: usize, other: usize) {
+        if self.connections.remove(&pair(one, other)).is_none() {
+            return;
+        }
+        for (from, to) in [(one, other), (other, one)] {
+            let link = self.links.entry((from, to)).or_default();
+            // Of what was on the way a first part still arrives.
+            let lost = self.chance.below(link.len() + 1);
+            for _ in 0..lost {
+                match link.back() {
+                    Some(Item::Message(..)) => drop(link.pop_back()),
+                    Some(Item::Up { .. } | Item::Down) | None => break,
+                }
+            }
+            link.push_back(Item::Down);
+        }
+    }
+
+    pub(super) fn connect(&mut self, one: usize, other: usize) {
+        let both_run = self.running(one).is_some() && self.running(other).is_some();
+        if one == other || !both_run || self.connections.contains_key(&pair(one, other)) {
+            return;
+        }
+        self.connection += 1;
+        let connection = self.connection;
+        self.connections.insert(pair(one, other), connection);
+        for way in [(one, other), (other, one)] {
+            self.links
+                .entry(way)
+                .or_default()
+                .push_back(Item::Up { connection });
+        }
+    }
+
+    pub(super) fn connect_one(&mut self) {
+        let missing: Vec<_> = (0..self.places.len())
+            .flat_map(|other| (0..other).map(move |one| (one, other)))
+            .filter(|pair| !self.connections.contains_key(pair))
+            .filter(|pair| self.running(pair.0).is_some() && self.running(pair.1).is_some())
+            .collect();
+        if !missing.is_empty() {
+            let (one, other) = missing[self.chance.below(missing.len())];
+            self.connect(one, other);
+        }
+    }
+
+    pub(super) fn connect_all(&mut self) {
+        for one in 0..self.places.len() {
+            (0..one).for_each(|other| self.connect(one, other));
+        }
+    }
+
+    pub(super) fn crash(&mut self, place: usize) {
+        for other in 0..self.places.len() {
+            self.cut(place, other);
+            self.links.remove(&(other, place));
+            self.views.remove(&(place, other));
+        }
+        let Place::Runs(node) = &mut self.places[place] else {
+            return;
+        };
+        // Writes that were on their way happened or not, each kind in its own order; the first that did not may be torn.
+        let hard = self.chance.below(node.hard_writes.len() + 1);
+        if let Some(hard) = node.hard_writes.iter().take(hard).next_back() {
+            (node.disk.term, node.disk.vote) = (hard.term, hard.vote);
+        }
+        for _ in 0..self.chance.below(node.log_writes.len() + 1) {
+            let write = node.log_writes.pop_front().expect("there are so many");
+            node.disk.log = write.log;
+        }
+        if let Some(torn) = node.log_writes.front() {
+            let same = node
+                .disk
+                .log
+                .iter()
+                .zip(&torn.log)
+                .take_while(|(here, there)| here == there)
+                .count();
+            let more = self.chance.below(torn.log.len() - same + 1);
+            if more > 0 {
+                node.disk.log = torn.log[..same + more].to_vec();
+            }
+        }
+        let disk = std::mem::take(&mut node.disk);
+        self.oracle.see_crash(place, &disk);
+        self.places[place] = Place::Crashed(disk);
+    }
+
+    pub(super) fn depose(&mut self) {
+        let Some(leader) = self.one_where(|node| node.raft.leads()) else {
+            return;
+        };
+        if self.chance.one_in(3) {
+            return self.crash(leader);
+        }
+        for other in 0..self.places.len() {
+            if !self.chance.one_in(4) {
+                self.cut(leader, other);
+            }
+        }
+    }
+
+    pub(super) fn restart_one(&mut self) {
+        let down: Vec<_> = (0..self.places.len())
+            .filter(|&place| self.running(place).is_none())
+            .collect();
+        if !down.is_empty() {
+            let place = down[self.chance.below(down.len())];
+            self.restart(place);
+        }
+    }
+
+    pub(super) fn restart(&mut self, place: usize) {
+        let Place::Crashed(disk) = &mut self.places[place] else {
+            return;
+        };
+        let disk = std::mem::take(disk);
+        let known = self.oracle.committed_at(place).min(length(&disk.log));
+        let commit = LogIndex(self.chance.up_to(known.0));
+        let node = Node::start(self.configs[place].clone(), disk, commit, self.now);
+        self.places[place] = Place::Runs(Box::new(node));
+    }
+}
