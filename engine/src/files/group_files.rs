@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,7 +71,9 @@ impl GroupFiles {
         File::open(&self.directory)?.sync_all()
     }
 
+    /// The names are made durable first: recovery builds on what it finds.
     fn list(&self) -> io::Result<Vec<SegmentId>> {
+        File::open(&self.directory)?.sync_all()?;
         let mut segments = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             segments.extend(entry?.file_name().to_str().and_then(segment_of));
@@ -86,7 +88,7 @@ impl Files for GroupFiles {
 
     fn superblock(&self) -> Result<Option<Vec<u8>>, FilesError> {
         let path = self.directory.join(file_name(FileId::Superblock));
-        match fs::read(&path) {
+        match durable(&path).and_then(|file| read_all(&file)) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(files_error(&path, &error)),
@@ -107,12 +109,26 @@ impl Files for GroupFiles {
 
     fn segment(&self, segment: SegmentId) -> Result<SegmentBytes, FilesError> {
         let path = self.directory.join(file_name(FileId::Segment(segment)));
-        let map = File::open(&path).and_then(|file| map(&file));
+        let map = durable(&path).and_then(|file| map(&file));
         Ok(SegmentBytes {
             map: map.map_err(|error| files_error(&path, &error))?,
             _lock: Arc::clone(&self.lock),
         })
     }
+}
+
+/// Opens a file whose bytes are on the disk: what recovery reads, it counts as a durable copy. No write of an earlier process
+/// is still on its way: a process that ends gives up the data directory's lock only after its ring has finished.
+fn durable(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    file.sync_data()?;
+    Ok(file)
+}
+
+fn read_all(mut file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn files_error(path: &Path, error: &io::Error) -> FilesError {
