@@ -323,19 +323,19 @@ impl Local {
         )
     }
 
-    /// Waits until all nodes have committed the same record, and none has a later one; returns how they are. Holds only when
-    /// nobody produces.
+    /// Waits until all nodes have committed the same record, have it on their own disks, and none has a later one; returns how
+    /// they are. Holds only when nobody produces. (A leader may commit on its followers' disks before its own has the record.)
     ///
     /// # Errors
     /// A node ends, or they do not agree in time.
     pub fn wait_settled(&mut self, within: Duration) -> Result<Vec<Status>, LocalError> {
-        self.wait_for("the same commit index on all nodes", within, |local| {
+        self.wait_for("the same log on all disks", within, |local| {
             let statuses = local.statuses();
             let commit = statuses.first()?.commit_index;
             let settled = statuses.len() == local.spec.configs.len()
-                && statuses
-                    .iter()
-                    .all(|status| status.commit_index == commit && status.last_index == commit);
+                && statuses.iter().all(|status| {
+                    [status.commit_index, status.durable_index, status.last_index] == [commit; 3]
+                });
             settled.then_some(statuses)
         })
     }
