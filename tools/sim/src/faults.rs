@@ -24,6 +24,7 @@ pub struct Faults {
 enum Fault {
     Crash,
     CrashAll,
+    Depose,
     Restart,
     Reset,
     CutOneWay,
@@ -46,6 +47,7 @@ impl Faults {
         for (fault, most) in [
             (Fault::Crash, 6),
             (Fault::CrashAll, 1),
+            (Fault::Depose, 6),
             (Fault::Reset, 4),
             (Fault::CutOneWay, 4),
             (Fault::CutBothWays, 4),
@@ -70,7 +72,7 @@ impl Faults {
             weights.push((fault, weight));
         }
         Self {
-            pause: random.of(&[50, 200, 800]) * MS,
+            pause: random.of(&[20, 100, 400]) * MS,
             all_down: random.one_in(2),
             random,
             weights,
@@ -130,6 +132,7 @@ impl Faults {
                     world.crash(id, hard);
                 }
             }
+            Fault::Depose => self.depose(world),
             Fault::Restart => {
                 if let Some(id) = self.any(&world.running(false)) {
                     world.start(id);
@@ -201,6 +204,24 @@ impl Faults {
                 world.start(id);
             }
         }
+    }
+
+    /// The leader goes on alone for a while, or stops, and comes back when another one leads.
+    fn depose(&mut self, world: &mut World) {
+        let Some(leader) = world.leader() else { return };
+        let apart = self.random.between(200, 1500) * MS;
+        if self.random.one_in(3) {
+            world.crash(leader, self.random.one_in(2));
+            world.run_for(apart);
+            world.start(leader);
+            return;
+        }
+        let both = self.random.one_in(3);
+        for other in world.names().into_iter().filter(|&other| other != leader) {
+            cut(world, leader, other, both);
+        }
+        world.run_for(apart);
+        world.network().heal_all();
     }
 
     fn fill(&mut self, world: &mut World, id: NodeId) {

@@ -39,4 +39,4 @@ pub use random::Random;
 pub use schedule::Schedule;
 pub use seam::MemorySeam;
 pub use slow_disk::{DiskWeather, SlowDisk};
-pub use world::{Trace, World};
+pub use world::{Summary, Trace, World};

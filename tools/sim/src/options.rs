@@ -10,6 +10,9 @@ use crate::slow_disk::DiskWeather;
 const US: u64 = 1_000;
 const MS: u64 = 1_000_000;
 
+/// About as many bytes of records has the log of a drawn world.
+const LOG_BYTES: u64 = 32 << 20;
+
 /// What a world is like.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -95,25 +98,32 @@ impl Options {
         let calm = Self::calm(seed, random.of(&[1, 3, 3, 3, 3, 5]));
         let least = random.scaled(5 * US, 500 * US);
         let quick = random.scaled(30 * US, 3 * MS);
+        // A link that takes longer for one record than an election timeout cannot carry it, whatever the nodes do.
+        let capacity = random.scaled(32 << 10, 4 << 20);
+        let piece = capacity / random.between(1, 8);
+        let chunk = ChunkWeather {
+            events: random.of(&[1, 20, 200]),
+            payload: random.scaled(10, 2000),
+            large_one_in: random.of(&[10, 50, 1000]),
+            large: random.scaled(1000, 900_000),
+        };
+        let producers = random.between(1, 4);
+        let bytes = chunk.events * (chunk.payload + 100) / 8 + chunk.large / chunk.large_one_in;
+        let chunks = (LOG_BYTES / bytes / producers).clamp(100, 4000);
         Self {
-            producers: random.between(1, 4),
-            chunks: random.scaled(50, 600),
+            producers,
+            chunks,
             window: random.of(&[1, 4, 16, 64]),
-            pause: random.of(&[0, MS, 20 * MS]),
-            chunk: ChunkWeather {
-                events: random.of(&[1, 20, 200]),
-                payload: random.scaled(10, 2000),
-                large_one_in: random.of(&[10, 50, 1000]),
-                large: random.scaled(1000, 900_000),
-            },
+            pause: random.of(&[0, 1, 2]) * (5000 * MS / chunks),
+            chunk,
             consumers: random.below(4),
             network: NetworkWeather {
                 latency: (least, least + random.scaled(1, 4 * least)),
-                spike_one_in: random.of(&[20, 200, 100_000]),
+                spike_one_in: random.of(&[100, 1000, 100_000]),
                 spike: random.scaled(MS, 80 * MS),
                 kib: random.of(&[100, 300, 3000]),
-                capacity: usize::try_from(random.scaled(4 << 10, 4 << 20)).expect("it fits"),
-                piece: usize::try_from(random.scaled(512, 256 << 10)).expect("it fits"),
+                capacity: usize::try_from(capacity).expect("it fits"),
+                piece: usize::try_from(piece).expect("it fits"),
             },
             disk: DiskWeather {
                 latency: (quick, quick + random.scaled(1, 4 * quick)),

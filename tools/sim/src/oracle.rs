@@ -24,6 +24,10 @@ pub struct Oracle {
     fetched: BTreeMap<LogIndex, (Print, NodeId)>,
     /// Peers may come with disks that are not theirs.
     wiped: bool,
+    /// How often records became void.
+    truncations: u64,
+    /// How often a disk was full.
+    full: u64,
 }
 
 impl Oracle {
@@ -38,6 +42,12 @@ impl Oracle {
         self.leaders.len()
     }
 
+    /// How often records became void, and how often a disk was full.
+    #[must_use]
+    pub fn accidents(&self) -> (u64, u64) {
+        (self.truncations, self.full)
+    }
+
     /// Something happened in a node.
     pub fn note(&mut self, node: NodeId, note: &Note) {
         if let Note::Raft(RaftNote::BecameLeader { term }) = note {
@@ -45,6 +55,8 @@ impl Oracle {
             let first = *self.leaders.entry(*term).or_insert(node);
             assert_eq!(first, node, "term {term} has two leaders");
         }
+        self.truncations += u64::from(matches!(note, Note::Raft(RaftNote::Truncated { .. })));
+        self.full += u64::from(matches!(note, Note::DiskFull));
         let trouble = match note {
             Note::Raft(RaftNote::LostQuorum { .. }) | Note::DiskFull => false,
             Note::Refused { .. } | Note::RefusedBy { .. } => !self.wiped,

@@ -33,6 +33,29 @@ const TRACE_LINES: usize = 400;
 /// What happened last, for whoever looks into a failure.
 pub type Trace = Rc<RefCell<VecDeque<String>>>;
 
+/// What happened in a world.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Terms that had a leader.
+    pub terms: usize,
+    /// How often records became void.
+    pub truncations: u64,
+    /// How often a disk was full.
+    pub full: u64,
+    /// Chunks that were acknowledged.
+    pub acked: usize,
+    /// Records that consumers got.
+    pub fetched: u64,
+    /// Fetches that a node could not read.
+    pub unreadable: u64,
+    /// Refusals of a producer's first open chunk that the client library takes for the end.
+    pub final_refusals: Vec<ErrorCode>,
+    /// Most links that one node had at a time.
+    pub links_most: usize,
+    /// Most bytes that one send carried beside its records.
+    pub head_most: usize,
+}
+
 /// A world. See the module's description.
 #[derive(Debug)]
 pub struct World {
@@ -148,6 +171,27 @@ impl World {
     /// What has been seen.
     pub fn oracle(&mut self) -> &mut Oracle {
         &mut self.oracle
+    }
+
+    /// What happened in it, in numbers: a world in which nothing happens proves nothing.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let (truncations, full) = self.oracle.accidents();
+        let acked = self.producers.iter().map(|producer| producer.acked().len());
+        let fetched = self.consumers.iter().map(Consumer::fetched);
+        let unreadable = self.consumers.iter().map(Consumer::unreadable);
+        let finals = self.producers.iter().flat_map(Producer::final_refusals);
+        Summary {
+            terms: self.oracle.terms(),
+            truncations,
+            full,
+            acked: acked.sum(),
+            fetched: fetched.sum(),
+            unreadable: unreadable.sum(),
+            final_refusals: finals.map(|(_, refusal)| refusal.code).collect(),
+            links_most: self.network.links_most(),
+            head_most: self.network.head_most(),
+        }
     }
 
     /// Who has refused, or was refused by, a peer, and why.

@@ -15,8 +15,9 @@ fn must_converge(world: &mut World, nanoseconds: u64) {
     let done = |world: &World| world.producers().iter().all(quorate_sim::Producer::is_done);
     assert!(
         world.run_until(nanoseconds, done),
-        "everything is acknowledged within {} s: {:?}",
+        "everything is acknowledged within {} s: {:?}; {:?}",
         nanoseconds / SECOND,
+        world.options(),
         world
             .producers()
             .iter()
@@ -60,6 +61,13 @@ fn a_world_of_faults_loses_and_doubles_nothing() {
         let mut faults = Faults::new(seed);
         faults.rage(&mut world, 5 * SECOND);
         faults.heal(&mut world);
+        world
+            .producers_mut()
+            .iter_mut()
+            .for_each(quorate_sim::Producer::stop);
         must_converge(&mut world, 120 * SECOND);
+        if std::env::var("QUORATE_SHOW").is_ok() {
+            panic!("{:?}", world.summary());
+        }
     });
 }
