@@ -389,13 +389,14 @@ impl Local {
         let of = |node: NodeId| {
             let state = match self.status(node) {
                 Ok(status) => format!(
-                    "{}, term {}, leader {}, last {}, commit {}, {} peers",
+                    "{}, term {}, leader {}, last {}, durable {}, commit {}, {} peers",
                     status.role,
                     status.term,
                     status
                         .leader
                         .map_or("none".into(), |leader| leader.to_string()),
                     status.last_index,
+                    status.durable_index,
                     status.commit_index,
                     status.peers_up,
                 ),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use quorate_client::{Event, Offset, Producer, ProducerId, ProducerOptions};
+use quorate_client::{ClientError, Event, Offset, Producer, ProducerId, ProducerOptions};
 
 use crate::world::{SOON, wait_for};
 
@@ -19,6 +19,8 @@ pub(crate) struct Sent {
     pub(crate) producer: ProducerId,
     /// Offset of each event, as it was acknowledged: the event's sequence is its place.
     pub(crate) offsets: Vec<Offset>,
+    /// Whether everything that was sent is acknowledged; otherwise further events may be in the log.
+    pub(crate) complete: bool,
 }
 
 /// The payload of an event.
@@ -89,30 +91,14 @@ fn produce(nodes: Vec<String>, acked: &AtomicU64, stop: &AtomicBool) -> Sent {
         }
         if !is_over && producer.has_room(batch_bytes) {
             for sequence in next..next + TOGETHER {
-                let payload = payload(sequence);
-                let event = Event {
-                    key: key(sequence),
-                    time: sequence,
-                    topic: b"load",
-                    payload: payload.as_bytes(),
-                    priority: 0,
-                };
-                producer.send(&event).expect("the producer goes on");
+                send(&mut producer, sequence).expect("the producer goes on");
             }
             next += TOGETHER;
         }
         producer
             .poll(Duration::from_millis(1))
             .expect("the producer goes on");
-        for ack in producer.take_acks() {
-            assert_eq!(
-                usize::try_from(ack.first.0).ok(),
-                Some(offsets.len()),
-                "acknowledgements come in order"
-            );
-            let places = ack.offset.0..ack.offset.0 + u64::from(ack.events);
-            offsets.extend(places.map(Offset));
-        }
+        take_acks(&mut producer, &mut offsets);
         acked.store(
             u64::try_from(offsets.len()).expect("it is a count"),
             Ordering::Relaxed,
@@ -123,5 +109,51 @@ fn produce(nodes: Vec<String>, acked: &AtomicU64, stop: &AtomicBool) -> Sent {
     Sent {
         producer: producer_id,
         offsets,
+        complete: true,
     }
+}
+
+fn send(producer: &mut Producer, sequence: u64) -> Result<(), ClientError> {
+    let payload = payload(sequence);
+    let event = Event {
+        key: key(sequence),
+        time: sequence,
+        topic: b"load",
+        payload: payload.as_bytes(),
+        priority: 0,
+    };
+    producer.send(&event).map(drop)
+}
+
+fn take_acks(producer: &mut Producer, offsets: &mut Vec<Offset>) {
+    for ack in producer.take_acks() {
+        assert_eq!(
+            usize::try_from(ack.first.0).ok(),
+            Some(offsets.len()),
+            "acknowledgements come in order"
+        );
+        let places = ack.offset.0..ack.offset.0 + u64::from(ack.events);
+        offsets.extend(places.map(Offset));
+    }
+}
+
+/// Sends as fast as it goes, until nothing has been acknowledged for so long. Returns what was, and why it ended.
+pub(crate) fn flood(nodes: Vec<String>, give_up: Duration) -> (Sent, ClientError) {
+    let mut options = ProducerOptions::new(nodes);
+    options.give_up = Some(give_up);
+    let mut producer = Producer::connect(options).expect("the cluster serves");
+    let mut offsets = Vec::new();
+    for sequence in 0.. {
+        let sent = send(&mut producer, sequence);
+        take_acks(&mut producer, &mut offsets);
+        if let Err(error) = sent {
+            let sent = Sent {
+                producer: producer.id(),
+                offsets,
+                complete: false,
+            };
+            return (sent, error);
+        }
+    }
+    unreachable!("nobody sends for so long")
 }

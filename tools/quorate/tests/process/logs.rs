@@ -40,8 +40,10 @@ fn check_events(records: &[Vec<u8>], sent: &Sent) {
             );
             for (offset, event) in (first.0..).zip(chunk.events()) {
                 let place = usize::try_from(next).expect("it is a count");
-                let acked = sent.offsets.get(place).map(|offset| offset.0);
-                assert_eq!(acked, Some(offset), "event {next} is elsewhere");
+                match sent.offsets.get(place) {
+                    Some(acked) => assert_eq!(acked.0, offset, "event {next} is elsewhere"),
+                    None => assert!(!sent.complete, "event {next} was never sent"),
+                }
                 assert_eq!(event.key, key(next));
                 assert_eq!(event.payload, payload(next).as_bytes());
                 next += 1;
@@ -49,7 +51,10 @@ fn check_events(records: &[Vec<u8>], sent: &Sent) {
         }
     }
     let count = u64::try_from(sent.offsets.len()).expect("it is a count");
-    assert_eq!(next, count, "acknowledged events are missing");
+    assert!(
+        next >= count,
+        "{next} of {count} acknowledged events are there"
+    );
 }
 
 /// Waits until all nodes agree, stops them, and fails unless their logs are equal and hold exactly what was sent.

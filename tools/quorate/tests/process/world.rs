@@ -48,8 +48,15 @@ pub(crate) struct World {
 impl World {
     /// Nodes with small segments, so that logs have several; they are made, and not started.
     pub(crate) fn prepare(adjust: fn(&mut Config)) -> Self {
-        let turn = turn();
-        let directory = directory();
+        Self::prepare_in(directory(), turn(), adjust)
+    }
+
+    /// The same, in a directory of the test's.
+    pub(crate) fn prepare_in(
+        directory: TempDir,
+        turn: MutexGuard<'static, ()>,
+        adjust: fn(&mut Config),
+    ) -> Self {
         let options = LocalOptions {
             adjust,
             ..LocalOptions::new(QUORATE)
