@@ -123,9 +123,7 @@ fn listen<T>(address: &str, bind: impl Fn() -> io::Result<T>) -> Result<T, NodeE
     let deadline = Instant::now() + LISTEN_WITHIN;
     loop {
         match bind() {
-            Err(error)
-                if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline =>
-            {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
                 thread::sleep(LISTEN_AGAIN);
             }
             bound => return bound.map_err(|error| NodeError::address(address, &error)),

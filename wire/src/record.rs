@@ -342,9 +342,10 @@ impl<'a> Record<'a> {
     pub fn frame(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), RecordError> {
         let header = RecordHeader::parse(bytes)?;
         let size = header.record_bytes();
-        let (bytes, after) = bytes
-            .split_at_checked(size)
-            .ok_or(RecordError::Cut { bytes: bytes.len(), needed: size })?;
+        let (bytes, after) = bytes.split_at_checked(size).ok_or(RecordError::Cut {
+            bytes: bytes.len(),
+            needed: size,
+        })?;
         Ok((Self { header, bytes }, after))
     }
 

@@ -56,6 +56,13 @@ pub(super) const WINDOW_APPENDS: usize = 64;
 /// Parts of one append: runs of records that lie apart in memory.
 pub(super) const APPEND_PARTS_MAX: usize = 28;
 
+/// Bytes of records after which a send takes no further append. A peer that is slow to take them holds the memory that they
+/// lie in.
+pub(super) const SEND_BYTES_FULL: usize = 1 << 20;
+
+/// How long a send may take, in nanoseconds. A peer that takes nothing for so long is not there, whatever its host says.
+pub(super) const SEND_TIME: u64 = 10_000_000_000;
+
 /// How long an unanswered dial or an unready peer is left alone, in nanoseconds.
 pub(super) const DIAL_AGAIN: u64 = 50_000_000;
 

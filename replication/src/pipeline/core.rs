@@ -162,7 +162,7 @@ impl Pipeline {
         match beside {
             Beside::Cached(bytes) if carries => {
                 link.push_head(|head| codec::encode(&envelope.message, group, bytes, head));
-                link.push_records(parts);
+                link.push_records(parts, bytes);
             }
             Beside::Read(records) if carries => link.push_head(|head| {
                 codec::encode(&envelope.message, group, records.len(), head);
@@ -189,7 +189,7 @@ impl Pipeline {
                 continue;
             };
             // The open group is still being written to: only sealed ones are sent.
-            if !link.has_room() || want.first > self.tail.sealed() {
+            if !link.takes_records() || want.first > self.tail.sealed() {
                 at += 1;
                 continue;
             }
@@ -249,8 +249,7 @@ impl Pipeline {
             };
             let header = maker.stamp(RecordKind::Noop, 0, &[], &self.state);
             room.copy_from_slice(&header);
-            let header =
-                RecordHeader::parse(&header).expect("a header stamped just now is sound");
+            let header = RecordHeader::parse(&header).expect("a header stamped just now is sound");
             self.tail.push(&header);
             self.state.append_own(&header, core::iter::empty());
             self.noops_due.pop_front();

@@ -29,7 +29,10 @@ impl Pipeline {
 
     fn on_log(&mut self, event: LogEvent, now: Time, seam: &mut impl Seam) -> Result<(), Fatal> {
         match event {
-            LogEvent::Durable(mark) => self.step(Input::LogDurable { mark }, seam),
+            LogEvent::Durable(mark) => {
+                self.tail.written();
+                self.step(Input::LogDurable { mark }, seam);
+            }
             LogEvent::HardStateDurable { version } => {
                 self.step(Input::HardStateDurable { version }, seam)
             }

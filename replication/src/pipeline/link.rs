@@ -7,7 +7,7 @@ use core::mem;
 use quorate_wire::limits::FRAME_BODY_BYTES_MAX;
 use quorate_wire::{DiskId, FRAME_HEADER_BYTES, NodeId, Time};
 
-use super::config::APPEND_PARTS_MAX;
+use super::config::{APPEND_PARTS_MAX, SEND_BYTES_FULL, SEND_TIME};
 use crate::seam::{LinkId, Network, Part, Receive, Send};
 
 /// Memory for what arrives: a whole frame, and the next one behind it.
@@ -31,8 +31,14 @@ pub(super) struct Link {
     pub(super) closing: bool,
     inbox: Inbox,
     outbox: Send,
+    /// Bytes of records in the outbox.
+    records: usize,
     /// Memory for the next send; absent while a send is open.
     sent: Option<Send>,
+    /// When the open send began.
+    sending_since: Time,
+    /// The network was asked to end it.
+    ending: bool,
 }
 
 /// What arrived and is not yet read. Lent to the network while it waits for more.
@@ -72,7 +78,10 @@ impl Link {
                 end: 0,
             },
             outbox: Send::default(),
+            records: 0,
             sent: Some(Send::default()),
+            sending_since: since,
+            ending: false,
         }
     }
 
@@ -134,23 +143,28 @@ impl Link {
     }
 
     /// Adds records to what goes out.
-    pub(super) fn push_records(&mut self, records: &mut Vec<Part>) {
+    pub(super) fn push_records(&mut self, records: &mut Vec<Part>, bytes: usize) {
+        self.records += bytes;
         self.outbox.parts.append(records);
     }
 
-    /// Whether an append of full size can be added.
-    pub(super) fn has_room(&self) -> bool {
-        self.outbox.parts.len() + APPEND_PARTS_MAX + 2 < Send::PARTS_MAX
+    /// Whether an append of full size can be added. While a send is open, none is: what waits behind it would hold memory,
+    /// and gains nothing, for the next send leaves no sooner.
+    pub(super) fn takes_records(&self) -> bool {
+        !self.sending()
+            && self.records < SEND_BYTES_FULL
+            && self.outbox.parts.len() + APPEND_PARTS_MAX + 2 < Send::PARTS_MAX
     }
 
     /// Sends what has gathered, unless a send is open: one send a turn.
-    pub(super) fn flush(&mut self, network: &mut impl Network) {
+    pub(super) fn flush(&mut self, now: Time, network: &mut impl Network) {
         if self.closing || self.outbox.parts.is_empty() {
             return;
         }
         if let Some(spare) = self.sent.take() {
             let send = mem::replace(&mut self.outbox, spare);
             network.send(self.id, send);
+            (self.records, self.sending_since) = (0, now);
         }
     }
 
@@ -159,9 +173,22 @@ impl Link {
         self.sent.is_none()
     }
 
+    /// When the open send has taken too long.
+    pub(super) fn sends_until(&self) -> Option<Time> {
+        (self.sending() && !self.ending).then(|| self.sending_since.after(SEND_TIME))
+    }
+
     /// A send is over.
     pub(super) fn sent(&mut self, mut send: Send) {
         send.clear();
         self.sent = Some(send);
+    }
+
+    /// Ends it: `Closed` will follow.
+    pub(super) fn end(&mut self, network: &mut impl Network) {
+        self.closing = true;
+        if !mem::replace(&mut self.ending, true) {
+            network.close(self.id);
+        }
     }
 }

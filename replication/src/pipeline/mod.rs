@@ -125,7 +125,7 @@ impl Pipeline {
         self.dial_due(now, seam);
         self.log.tend(now, seam);
         for link in &mut self.links {
-            link.flush(seam);
+            link.flush(now, seam);
         }
         if more {
             Ok(Turn::Again)

@@ -86,7 +86,7 @@ impl Pipeline {
                 if let Some(link) = self.links.iter_mut().find(|known| known.id == link) {
                     link.sent(send);
                     if link.closing {
-                        seam.close(link.id);
+                        link.end(seam);
                     }
                 }
             }
@@ -131,7 +131,7 @@ impl Pipeline {
         self.step(Input::PeerDown { peer }, seam);
     }
 
-    /// Dials who is due, and gives up on who does not greet.
+    /// Dials who is due, and gives up on who does not greet, or does not take what is sent.
     pub(super) fn dial_due(&mut self, now: Time, seam: &mut impl Seam) {
         for dial in &mut self.dials {
             let linked = self.links.iter().any(|link| link.peer == Some(dial.peer));
@@ -140,10 +140,14 @@ impl Pipeline {
                 seam.connect(dial.peer);
             }
         }
-        for link in &mut self.links {
-            if !link.up && !link.closing && now.since(link.since) >= GREETING_TIME {
-                link.closing = true;
-                seam.close(link.id);
+        for at in 0..self.links.len() {
+            let Some(link) = self.links.get_mut(at) else {
+                continue;
+            };
+            let silent = !link.up && !link.closing && now.since(link.since) >= GREETING_TIME;
+            if silent || link.sends_until().is_some_and(|until| until <= now) {
+                link.end(seam);
+                self.close(at, seam);
             }
         }
     }
@@ -157,8 +161,10 @@ impl Pipeline {
             .filter(|dial| !dial.dialling && !linked(dial.peer))
             .map(|dial| dial.at);
         let strangers = self.links.iter().filter(|link| !link.up && !link.closing);
+        let sends = self.links.iter().filter_map(Link::sends_until);
         dials
             .chain(strangers.map(|link| link.since.after(GREETING_TIME)))
+            .chain(sends)
             .min()
     }
 
@@ -425,6 +431,7 @@ impl Pipeline {
 
     /// Says why, and ends the connection.
     fn refuse_link(&mut self, at: usize, code: ErrorCode, seam: &mut impl Seam) {
+        let now = seam.now();
         let Some(link) = self.links.get_mut(at) else {
             return;
         };
@@ -442,9 +449,9 @@ impl Pipeline {
             head.extend_from_slice(&header);
             body.iter().for_each(|part| head.extend_from_slice(part));
         });
-        link.flush(seam);
+        link.flush(now, seam);
         let peer = link.peer;
-        self.leave_alone(peer, seam.now());
+        self.leave_alone(peer, now);
         self.close(at, seam);
     }
 
@@ -460,11 +467,9 @@ impl Pipeline {
             return;
         };
         let was_up = core::mem::replace(&mut link.up, false);
-        if !link.closing {
-            link.closing = true;
-            if !link.sending() {
-                seam.close(link.id);
-            }
+        link.closing = true;
+        if !link.sending() {
+            link.end(seam);
         }
         if let Some(peer) = link.peer
             && was_up

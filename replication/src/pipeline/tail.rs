@@ -73,6 +73,8 @@ pub(super) struct Tail {
     spots: VecDeque<Spot>,
     open: Option<Group>,
     sealed: VecDeque<Group>,
+    /// The buffer of the group that the log writes.
+    writing: Option<usize>,
     /// Lists of places, for reuse.
     spare: Vec<Vec<Place>>,
 }
@@ -92,6 +94,7 @@ impl Tail {
             spots: VecDeque::new(),
             open: None,
             sealed: VecDeque::new(),
+            writing: None,
             spare: Vec::new(),
         }
     }
@@ -250,11 +253,17 @@ impl Tail {
         let page = self.pages.get_mut(group.buffer)?;
         page.unwritten -= 1;
         let bytes = Slice::new(Arc::clone(&page.memory), group.range);
+        self.writing = Some(group.buffer);
         Some(Sealed {
             bytes,
             places: group.places,
             mark: group.mark,
         })
+    }
+
+    /// The group that was handed out last is durable: its records may be forgotten.
+    pub(super) fn written(&mut self) {
+        self.writing = None;
     }
 
     /// Takes a list of places back for reuse.
@@ -404,15 +413,21 @@ impl Tail {
         })
     }
 
-    /// Empties the buffer whose records are oldest among those that are written and not held.
+    /// Empties the buffer whose records are oldest among those that are written and not held; if a send to a slow peer holds
+    /// them all, one of these: the send keeps the memory, and the buffer gets new one. So a peer that takes nothing costs
+    /// memory, as much as one send lends at most, and never the room for new records.
     fn evict(&mut self) -> Option<usize> {
-        let free =
-            |page: &mut Page| page.unwritten == 0 && Arc::get_mut(&mut page.memory).is_some();
+        let writing = self.writing;
+        let held = |page: &mut Page| Arc::get_mut(&mut page.memory).is_none();
         let candidates = self.pages.iter_mut().enumerate();
-        let (buffer, newest) = candidates
-            .filter_map(|(at, page)| free(page).then_some((at, page.newest)))
-            .min_by_key(|&(_, newest)| newest)?;
+        let (_, newest, buffer) = candidates
+            .filter(|(at, page)| page.unwritten == 0 && writing != Some(*at))
+            .map(|(at, page)| (held(page), page.newest, at))
+            .min()?;
         let page = self.pages.get_mut(buffer)?;
+        if held(page) {
+            page.memory = Arc::new(Buffer::zeroed(BUFFER_BYTES));
+        }
         (page.filled, page.newest) = (0, LogIndex(0));
         while self.first <= newest && !self.spots.is_empty() {
             self.spots.pop_front();
