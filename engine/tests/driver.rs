@@ -42,6 +42,10 @@ struct Host {
 }
 
 fn host(peers: Vec<(NodeId, SocketAddr)>) -> Host {
+    host_that_spins(peers, Duration::ZERO)
+}
+
+fn host_that_spins(peers: Vec<(NodeId, SocketAddr)>, spin: Duration) -> Host {
     let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("there is room");
     let listener = TcpListener::bind(ANY).expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
@@ -51,7 +55,7 @@ fn host(peers: Vec<(NodeId, SocketAddr)>) -> Host {
         listener: Some(listener),
         peers,
         lanes,
-        spin: Duration::ZERO,
+        spin,
     })
     .expect("this host has a ring");
     Host {
@@ -135,12 +139,21 @@ fn a_deadline_wakes_it_once() {
 
 #[test]
 fn a_kick_wakes_it() {
+    kick(Duration::ZERO);
+}
+
+#[test]
+fn a_kick_wakes_it_whether_it_spins_or_sleeps() {
+    kick(Duration::from_micros(100));
+}
+
+fn kick(spin: Duration) {
     watched(|| {
         let Host {
             mut driver,
             mut shard,
             ..
-        } = host(Vec::new());
+        } = host_that_spins(Vec::new(), spin);
         let pipeline = thread::spawn(move || {
             for correlation in 0..2000 {
                 let (shard, request) = until(&mut driver, Driver::take);

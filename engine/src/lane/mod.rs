@@ -15,7 +15,13 @@
 mod parking;
 mod pipeline;
 mod shard;
+mod sleep;
 mod wake;
+
+/// What the sleep protocol is built on; its model test builds it on other atomics.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
+}
 
 use std::io;
 use std::sync::Arc;

@@ -1,25 +1,24 @@
 //! How a shard's task sleeps until the pipeline has a reply for it.
 
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use atomic_waker::AtomicWaker;
 
+use super::sleep::Sleep;
+
 /// Where one shard's task parks.
-///
-/// The sleeper says that it sleeps and then looks again; the waker puts its reply and then looks for a sleeper. Each side has
-/// a fence between its store and its load, so at least one of them sees the other.
 #[derive(Debug)]
 pub(super) struct Parking {
-    asleep: AtomicBool,
+    sleep: Sleep,
     closed: AtomicBool,
     waker: AtomicWaker,
 }
 
 impl Parking {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            asleep: AtomicBool::new(false),
+            sleep: Sleep::new(),
             closed: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         }
@@ -28,19 +27,17 @@ impl Parking {
     /// The sleeper's side: announces the sleep. Whoever calls it looks once more for replies before it sleeps.
     pub(super) fn announce(&self, waker: &Waker) {
         self.waker.register(waker);
-        self.asleep.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.sleep.announce();
     }
 
     /// The sleeper's side: it does not sleep (any more).
     pub(super) fn retract(&self) {
-        self.asleep.store(false, Ordering::Relaxed);
+        self.sleep.retract();
     }
 
     /// The waker's side: after the replies were put.
     pub(super) fn wake(&self) {
-        fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
+        if self.sleep.end() {
             self.waker.wake();
         }
     }

@@ -2,14 +2,15 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use rustix::event::{EventfdFlags, eventfd};
+
+use super::sleep::Sleep;
 
 /// A pipeline's bell: an eventfd that its ring reads, and a flag that says whether anybody needs to ring it.
 #[derive(Debug)]
 pub struct Wake {
-    asleep: AtomicBool,
+    sleep: Sleep,
     eventfd: OwnedFd,
 }
 
@@ -22,17 +23,14 @@ impl Wake {
         // It blocks: the ring would not wait on a descriptor that does not, but complete the read with nothing.
         let eventfd = eventfd(0, EventfdFlags::CLOEXEC)?;
         Ok(Self {
-            asleep: AtomicBool::new(false),
+            sleep: Sleep::new(),
             eventfd,
         })
     }
 
     /// Wakes the pipeline if it sleeps, after something was put into a lane. Costs no system call if it does not.
     pub fn kick(&self) {
-        // Between the caller's put and this look at the flag. The pipeline has its fence between its flag and its look at
-        // the lanes, so one of the two sees the other.
-        fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
+        if self.sleep.end() {
             self.ring();
         }
     }
@@ -50,13 +48,12 @@ impl Wake {
 
     /// The pipeline's side: announces that it sleeps. It looks into the lanes once more before it does.
     pub(crate) fn announce(&self) {
-        self.asleep.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.sleep.announce();
     }
 
     /// The pipeline's side: it is awake.
     pub(crate) fn retract(&self) {
-        self.asleep.store(false, Ordering::Relaxed);
+        self.sleep.retract();
     }
 
     /// What the ring reads.

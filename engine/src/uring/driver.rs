@@ -146,7 +146,7 @@ impl Driver {
         }
         let emptied = std::mem::take(&mut self.emptied);
         let until = self.own_deadline().into_iter().chain(until).min();
-        if self.has_news(emptied) || until.is_some_and(|until| until <= clock::now()) {
+        if self.has_news() || until.is_some_and(|until| until <= clock::now()) {
             self.ring.submit()?;
         } else {
             self.sleep(until, emptied)?;
@@ -156,12 +156,9 @@ impl Driver {
         Ok(())
     }
 
-    /// Whether the next turn has something to do.
-    fn has_news(&mut self, emptied: bool) -> bool {
-        !self.events.is_empty()
-            || !self.done.is_empty()
-            || (emptied && !self.lanes.is_empty())
-            || !self.ring.is_quiet()
+    /// Whether the next turn has something to do, the lanes aside: those are looked at on the way to sleep.
+    fn has_news(&mut self) -> bool {
+        !self.events.is_empty() || !self.done.is_empty() || !self.ring.is_quiet()
     }
 
     fn sleep(&mut self, until: Option<Time>, emptied: bool) -> io::Result<()> {
@@ -169,7 +166,7 @@ impl Driver {
             self.ring.submit()?;
             let begun = Instant::now();
             while begun.elapsed() < self.spin {
-                if self.has_news(emptied) {
+                if self.has_news() || (emptied && !self.lanes.is_empty()) {
                     return self.ring.submit();
                 }
                 std::hint::spin_loop();
@@ -177,7 +174,7 @@ impl Driver {
         }
         if emptied {
             self.wake.announce();
-            // What was put before the announcement rang no bell: look again.
+            // What was put before the announcement rang no bell.
             if !self.lanes.is_empty() {
                 self.wake.retract();
                 return self.ring.submit();
