@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{cluster, consume, demo, log, node, produce, status};
+use crate::commands::{bench, cluster, consume, demo, log, node, produce, status};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,6 +12,7 @@ Examples:
   quorate produce events.csv --key-column 2  send events, one a line, to 127.0.0.1:9001 to 9003
   quorate consume --from start               read them back
   quorate cluster down --dir /tmp/q          stop the nodes
+  quorate bench                              measure it on this host
   quorate node --config node-1.toml          one node, in the foreground
 
 Exit status:
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Status(status::Args),
     /// Check or print the log of a node that does not run.
     Log(log::Args),
+    /// Measure how many events a second are acknowledged, and what they take and cost.
+    Bench(bench::Args),
 }
 
 #[cfg(test)]

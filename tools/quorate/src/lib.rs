@@ -4,6 +4,7 @@
 //! node or a client does; that is the engine's and the client library's. Called by: the binary `quorate`, and its process tests.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cli;
 mod commands;
 mod demo;
@@ -22,6 +23,7 @@ mod status_view;
 mod survey;
 mod table;
 mod terminal;
+mod usage;
 
 use std::process::ExitCode;
 

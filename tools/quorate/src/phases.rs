@@ -28,6 +28,18 @@ impl Phases {
         Self { bar }
     }
 
+    /// Nothing is going on yet, and no events are counted.
+    pub(crate) fn without_events() -> Self {
+        let bar = terminal::is_watched().then(|| {
+            let style = ProgressStyle::with_template("{spinner} {elapsed}  {msg}")
+                .expect("the template is well-formed");
+            let bar = ProgressBar::new_spinner().with_style(style);
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Self { bar }
+    }
+
     /// A new phase begins.
     pub(crate) fn begin(&self, what: &str) {
         match &self.bar {

@@ -259,8 +259,7 @@ impl Verified {
         if self.sound {
             return Ok(());
         }
-        let cause = format!("{} is damaged in {} places", self.directory, self.damaged);
-        Err(Failure::coded(ErrorCode::LogDamaged, cause).cure(
+        Err(damaged(&self.directory, self.damaged).cure(
             "keep the other nodes running, replace the disk if it is failing, wipe the data directory and let the node join \
              as a new disk",
         ))
@@ -283,16 +282,21 @@ fn dump(args: &Dump) -> Result<(), Failure> {
             Err(Failure::new(format!("standard output: {error}")))
         }
         Some(_) | None if summary.damaged == 0 => Ok(()),
-        Some(_) | None => Err(Failure::coded(
-            ErrorCode::LogDamaged,
-            format!(
-                "{} is damaged in {} places",
-                files.directory().display(),
-                summary.damaged
-            ),
-        )
-        .cure("`quorate log verify` lists them")),
+        Some(_) | None => {
+            let directory = files.directory().display().to_string();
+            let failure = damaged(&directory, summary.damaged);
+            Err(failure.cure("`quorate log verify` lists the places"))
+        }
     }
+}
+
+fn damaged(directory: &str, places: u64) -> Failure {
+    let places = match places {
+        1 => "one place".to_owned(),
+        places => format!("{places} places"),
+    };
+    let cause = format!("{directory} is damaged in {places}");
+    Failure::coded(ErrorCode::LogDamaged, cause)
 }
 
 /// Prints what it is shown, until enough is printed or nobody listens any more.

@@ -1,5 +1,6 @@
 //! The subcommands, a file each: its arguments, and what it does.
 
+pub(crate) mod bench;
 pub(crate) mod cluster;
 pub(crate) mod consume;
 pub(crate) mod demo;
@@ -22,7 +23,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         | Command::Produce(_)
         | Command::Consume(_)
         | Command::Status(_)
-        | Command::Log(_) => "warn",
+        | Command::Log(_)
+        | Command::Bench(_) => "warn",
     };
     logging::start(cli.log_level.as_deref().unwrap_or(usual_level))?;
     match &cli.command {
@@ -33,5 +35,6 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Consume(args) => consume::run(args),
         Command::Status(args) => status::run(args),
         Command::Log(args) => log::run(args),
+        Command::Bench(args) => bench::run(args, cli.log_level.as_deref()),
     }
 }
