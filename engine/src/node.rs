@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use quorate_replication::lane::ShardId;
 use quorate_replication::log::LogConfig;
-use quorate_replication::pipeline::{Pipeline, PipelineConfig, Started};
+use quorate_replication::pipeline::{Pipeline, PipelineConfig, Started, Turn};
 use quorate_wire::{DiskId, GroupId, NodeId};
 
 pub use self::error::NodeError;
@@ -40,6 +40,9 @@ const FILES_OF_A_NODE: usize = 128;
 /// How long an address may stay in use before the node gives up, and how long it waits between two attempts.
 const LISTEN_WITHIN: Duration = Duration::from_secs(2);
 const LISTEN_AGAIN: Duration = Duration::from_millis(5);
+
+/// How long a node that stops waits for its own disk, in nanoseconds.
+const SETTLE_TIME: u64 = 2_000_000_000;
 
 const MILLISECOND: u64 = 1_000_000;
 const MIB: u64 = 1 << 20;
@@ -135,7 +138,8 @@ fn listen<T>(address: &str, bind: impl Fn() -> io::Result<T>) -> Result<T, NodeE
 fn recover(config: &Config, data: &DataDir) -> Result<(Pipeline, GroupFiles), NodeError> {
     let begun = Instant::now();
     let mut files = data.create_group(GROUP)?;
-    let (pipeline, started) = Pipeline::start(&mut files, pipeline_config(config)?, clock::now())?;
+    let (pipeline, started) = Pipeline::start(&mut files, pipeline_config(config)?, clock::now())
+        .map_err(|error| NodeError::start(data.path(), &error))?;
     let Started {
         formatted,
         last,
@@ -218,7 +222,7 @@ impl PipelineThread {
         let stop = Arc::new(AtomicBool::new(false));
         let wake = Arc::clone(driver.wake());
         let end = signals.end();
-        let told = Arc::clone(&stop);
+        let asked = Arc::clone(&stop);
         let body = move || {
             if let Some(core) = core
                 && !pin::apply(core)
@@ -226,10 +230,25 @@ impl PipelineThread {
                 tracing::warn!(core, "the pipeline cannot be pinned to its core");
             }
             let mut noted = Vec::new();
-            let stopped = run_pipeline(driver, &told, |driver| {
+            let mut give_up = None;
+            let over = AtomicBool::new(false);
+            let stopped = run_pipeline(driver, &over, |driver| {
                 let turn = pipeline.turn(driver);
                 pipeline.take_notes(&mut noted);
                 noted.drain(..).for_each(|note| notes::tell(&note));
+                if !asked.load(Ordering::Acquire) {
+                    return turn;
+                }
+                // What was taken in also reaches this node's own disk, unless that takes too long.
+                let now = clock::now();
+                let give_up = *give_up.get_or_insert(now.after(SETTLE_TIME));
+                if pipeline.is_settled() || now >= give_up {
+                    over.store(true, Ordering::Release);
+                    return match turn {
+                        Turn::Again | Turn::IdleUntil(_) => Turn::Again,
+                        Turn::Stop(fatal) => Turn::Stop(fatal),
+                    };
+                }
                 turn
             });
             // The main thread waits for a signal: a pipeline that stopped by itself is one.

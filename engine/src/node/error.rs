@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use quorate_replication::pipeline::StartError;
 use quorate_wire::ErrorCode;
@@ -35,6 +36,25 @@ impl NodeError {
             code: None,
             cause: format!("{doing}: {error}"),
             cure: "look at the limits of this user: ulimit -a".to_owned(),
+        }
+    }
+
+    /// The group cannot be recovered from the data directory, or formatted in it.
+    pub(super) fn start(data: &Path, error: &StartError) -> Self {
+        let cure = match error {
+            // Its sentence has the cure.
+            StartError::Recovery(_) => "",
+            StartError::Format(_) => {
+                "give this user the right to write there, or name another directory: --data DIR"
+            }
+            StartError::Foreign { .. } => {
+                "name this node's own data directory: --data DIR, or `data` in the configuration"
+            }
+        };
+        Self {
+            code: Some(error.code()),
+            cause: format!("{}: {error}", data.display()),
+            cure: cure.to_owned(),
         }
     }
 
@@ -107,26 +127,6 @@ impl From<shard::StartError> for NodeError {
         };
         Self {
             code: Some(ErrorCode::UringUnavailable),
-            cause: error.to_string(),
-            cure: cure.to_owned(),
-        }
-    }
-}
-
-impl From<StartError> for NodeError {
-    fn from(error: StartError) -> Self {
-        let cure = match &error {
-            // Its sentence has the cure.
-            StartError::Recovery(_) => "",
-            StartError::Format(_) => {
-                "give this user the right to write there, or name another directory: --data DIR"
-            }
-            StartError::Foreign { .. } => {
-                "name this node's own data directory: --data DIR, or `data` in the configuration"
-            }
-        };
-        Self {
-            code: Some(error.code()),
             cause: error.to_string(),
             cure: cure.to_owned(),
         }

@@ -139,6 +139,15 @@ impl Pipeline {
         notes.append(&mut self.notes);
     }
 
+    /// Whether this node's own disk has all that its memory has: nothing is lost to it by stopping now.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !self.accumulator.is_open()
+            && !self.tail.has_open()
+            && !self.tail.has_sealed()
+            && !self.log.writing()
+    }
+
     fn deadline(&self) -> Time {
         let raft = self.raft.as_ref().map(Raft::deadline);
         let batch = self
