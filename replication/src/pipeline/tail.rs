@@ -542,6 +542,11 @@ mod tests {
         assert_eq!((tail.first(), tail.last()), (LogIndex(1), LogIndex(8)));
         drop(tail.next_sealed().expect("sealed"));
         assert!(
+            !push(&mut tail, 9, body),
+            "the first buffer is being written"
+        );
+        tail.written();
+        assert!(
             push(&mut tail, 9, body),
             "the first buffer is written: it makes room"
         );
@@ -549,6 +554,28 @@ mod tests {
         assert!(tail.record(LogIndex(2)).is_none());
         for at in 3..=9 {
             assert_eq!(index_of(tail.record(LogIndex(at)).expect("cached")), at);
+        }
+    }
+
+    #[test]
+    fn a_send_that_takes_nothing_keeps_its_memory_and_gives_its_room() {
+        let mut tail = tail(4);
+        let body = BUFFER_BYTES - 64;
+        let mut parts = Vec::new();
+        for index in 1..=12 {
+            assert!(push(&mut tail, index, body), "there is room for {index}");
+            seal(&mut tail);
+            drop(tail.next_sealed().expect("sealed"));
+            tail.written();
+            let at = LogIndex(index);
+            tail.gather((at, at), BUFFER_BYTES, 1, &mut parts);
+        }
+        assert_eq!((tail.first(), tail.last()), (LogIndex(9), LogIndex(12)));
+        for (part, index) in parts.iter().zip(1..) {
+            let Part::Records(slice) = part else {
+                unreachable!("records are lent")
+            };
+            assert_eq!(index_of(slice), index, "what is lent stays as it is");
         }
     }
 

@@ -3,8 +3,8 @@
 
 mod seeds;
 
-use quorate_sim::{Faults, Options, World};
-use quorate_wire::Time;
+use quorate_sim::{ChunkWeather, DiskWeather, Faults, Options, World};
+use quorate_wire::{NodeId, Time};
 use seeds::each_seed;
 
 const MS: u64 = 1_000_000;
@@ -69,5 +69,105 @@ fn a_world_of_faults_loses_and_doubles_nothing() {
         if std::env::var("QUORATE_SHOW").is_ok() {
             panic!("{:?}", world.summary());
         }
+    });
+}
+
+/// Virtual time until everything that producers have is acknowledged.
+fn time_to_finish(world: &mut World, limit: u64) -> u64 {
+    let start = world.now();
+    let done = |world: &World| world.producers().iter().all(quorate_sim::Producer::is_done);
+    assert!(world.run_until(limit, done), "everything is acknowledged");
+    world.now().since(start)
+}
+
+/// Starts all nodes and waits for a leader.
+fn elect(world: &mut World) -> NodeId {
+    world.start_all();
+    assert!(
+        world.run_until(5 * SECOND, |world| world.leader().is_some()),
+        "a leader is elected"
+    );
+    world.leader().expect("it was just seen")
+}
+
+/// A world whose producers have nothing to do until the first leader is there, and then much.
+fn heavy(seed: u64) -> Options {
+    Options {
+        chunks: 1500,
+        window: 32,
+        pause: 0,
+        chunk: ChunkWeather {
+            events: 64,
+            payload: 1000,
+            large_one_in: 20,
+            large: 300_000,
+        },
+        consumers: 0,
+        buffers: 4,
+        ..Options::calm(seed, 3)
+    }
+}
+
+#[test]
+fn a_slow_follower_slows_nobody() {
+    each_seed("slow follower", 0..4, |seed, trace| {
+        let mut times = Vec::new();
+        for slow in [false, true] {
+            let mut world = World::new(heavy(seed), trace.clone());
+            let leader = elect(&mut world);
+            let follower = world.names().into_iter().find(|&node| node != leader);
+            let follower = follower.expect("three nodes");
+            if slow {
+                let weather = world.options().disk;
+                world.node(follower).disk.set_weather(DiskWeather {
+                    latency: (400 * MS, 900 * MS),
+                    ..weather
+                });
+            }
+            times.push(time_to_finish(&mut world, 300 * SECOND));
+            let weather = world.options().disk;
+            world.node(follower).disk.set_weather(weather);
+            must_converge(&mut world, SECOND);
+            assert_eq!(world.oracle().terms(), 1, "the leader stays");
+        }
+        let [quick, slow] = times[..] else {
+            unreachable!("two worlds")
+        };
+        assert!(
+            slow <= quick * 3 / 2 + 100 * MS,
+            "{} ms with a slow follower, {} ms without",
+            slow / MS,
+            quick / MS
+        );
+    });
+}
+
+#[test]
+fn a_silent_follower_slows_nobody() {
+    each_seed("silent follower", 0..4, |seed, trace| {
+        let mut times = Vec::new();
+        for silent in [false, true] {
+            let mut world = World::new(heavy(seed), trace.clone());
+            let leader = elect(&mut world);
+            let follower = world.names().into_iter().find(|&node| node != leader);
+            let follower = follower.expect("three nodes");
+            if silent {
+                // The links stay, and nothing goes through: what is sent fills the buffers between.
+                world.network().cut(leader, follower);
+                world.network().cut(follower, leader);
+            }
+            times.push(time_to_finish(&mut world, 300 * SECOND));
+            world.network().heal_all();
+            must_converge(&mut world, SECOND);
+        }
+        let [quick, slow] = times[..] else {
+            unreachable!("two worlds")
+        };
+        assert!(
+            slow <= quick * 3 / 2 + 100 * MS,
+            "{} ms with a silent follower, {} ms without",
+            slow / MS,
+            quick / MS
+        );
     });
 }
