@@ -176,6 +176,11 @@ impl Disk {
         self.last_write
     }
 
+    /// What was to fail next will not.
+    pub fn mend(&mut self) {
+        (self.write_fails, self.read_fails, self.prepare_fails) = (None, None, None);
+    }
+
     /// The bytes of a file, if it is there.
     #[must_use]
     pub fn bytes(&self, file: FileId) -> Option<&[u8]> {

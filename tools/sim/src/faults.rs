@@ -36,6 +36,7 @@ enum Fault {
     DiskFull,
     RoomMade,
     ClockJump,
+    WriteFails,
 }
 
 impl Faults {
@@ -55,6 +56,7 @@ impl Faults {
             (Fault::SlowDisk, 3),
             (Fault::DiskFull, 1),
             (Fault::ClockJump, 2),
+            (Fault::WriteFails, 2),
         ] {
             let weight = if random.one_in(2) {
                 random.between(1, most)
@@ -100,6 +102,7 @@ impl Faults {
             let disk = &mut world.node(id).disk;
             disk.set_weather(weather);
             disk.disk_mut().set_room(u64::MAX);
+            world.mend(id);
         }
         world.start_all();
     }
@@ -186,6 +189,11 @@ impl Faults {
                 let by = self.random.between(0, 4000) * MS;
                 let by = i64::try_from(by).expect("a few seconds") - 2_000_000_000;
                 world.node(one).skew += by;
+            }
+            Fault::WriteFails => {
+                if world.running(true).len() == names.len() && names.len() > 1 {
+                    world.fail_write(one);
+                }
             }
         }
     }

@@ -104,6 +104,12 @@ impl Node {
         Ok(started)
     }
 
+    /// An empty disk takes the place of its own.
+    pub fn wipe(&mut self, options: &Options) {
+        let seed = self.random.any();
+        self.disk = SlowDisk::new(Random::new(seed, "wiped disk"), options.disk);
+    }
+
     /// The process dies.
     pub fn crash(&mut self) {
         assert!(self.process.take().is_some(), "only what runs crashes");

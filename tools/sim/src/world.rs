@@ -3,11 +3,12 @@
 //! Owns: the order in which things happen. One seed makes one world. Never: decides what goes wrong; see `faults`.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use quorate_replication::lane::{Answer, Ask, Refusal, Reply, Request, Ticket};
 use quorate_replication::pipeline::{Note, Turn};
+use quorate_replication::seam::StorageError;
 use quorate_wire::client::StatusReply;
 use quorate_wire::{ErrorCode, NodeId, ProducerId, Time};
 
@@ -74,6 +75,8 @@ pub struct World {
     trace: Trace,
     notes: Vec<Note>,
     refused: Vec<(NodeId, ErrorCode)>,
+    /// Nodes whose next write will fail.
+    failing: BTreeSet<NodeId>,
 }
 
 impl World {
@@ -111,6 +114,7 @@ impl World {
             trace,
             notes: Vec::new(),
             refused: Vec::new(),
+            failing: BTreeSet::new(),
             options,
         }
     }
@@ -247,6 +251,30 @@ impl World {
         for id in self.running(false) {
             self.start(id);
         }
+    }
+
+    /// The next write of a node's disk fails: the node must stop.
+    pub fn fail_write(&mut self, id: NodeId) {
+        self.say(&format!("the next write of node {id} will fail"));
+        let error = StorageError::Os { errno: 5 };
+        self.node(id).disk.disk_mut().fail_write(error);
+        self.failing.insert(id);
+    }
+
+    /// A node's disk does not fail any more.
+    pub fn mend(&mut self, id: NodeId) {
+        self.node(id).disk.disk_mut().mend();
+        self.failing.remove(&id);
+    }
+
+    /// A node gets an empty disk under its old name.
+    pub fn wipe(&mut self, id: NodeId) {
+        self.say(&format!("the disk of node {id} is wiped"));
+        let options = self.options;
+        let node = self.node(id);
+        assert!(!node.runs(), "a running node keeps its disk");
+        node.wipe(&options);
+        self.oracle.expect_wiped();
     }
 
     /// Kills a node's process, or its host.
@@ -423,7 +451,9 @@ impl World {
             self.reply(id, reply);
         }
         if let Some(Turn::Stop(fatal)) = turn {
-            panic!("node {id} stops: {fatal}");
+            assert!(self.failing.remove(&id), "node {id} stops: {fatal}");
+            self.say(&format!("node {id} stops: {fatal}"));
+            self.crash(id, false);
         }
     }
 

@@ -4,7 +4,7 @@
 mod seeds;
 
 use quorate_sim::{ChunkWeather, DiskWeather, Faults, Options, World};
-use quorate_wire::{NodeId, Time};
+use quorate_wire::{ErrorCode, NodeId, Time};
 use seeds::each_seed;
 
 const MS: u64 = 1_000_000;
@@ -30,6 +30,23 @@ fn must_converge(world: &mut World, nanoseconds: u64) {
         "all nodes have the same log within 10 s"
     );
     world.check_logs();
+}
+
+/// Memory is bounded whatever happens: no more links than peers, old links that end and strangers; no more bytes waiting for a
+/// peer than a window of records.
+fn stayed_bounded(world: &World) {
+    let summary = world.summary();
+    let peers = usize::try_from(world.options().nodes - 1).expect("a few");
+    assert!(
+        summary.links_most <= 3 * peers + 2,
+        "{peers} peers, and {} links at a time",
+        summary.links_most
+    );
+    assert!(
+        summary.head_most <= 2 << 20,
+        "one send carries {} bytes beside its records",
+        summary.head_most
+    );
 }
 
 #[test]
@@ -66,6 +83,7 @@ fn a_world_of_faults_loses_and_doubles_nothing() {
             .iter_mut()
             .for_each(quorate_sim::Producer::stop);
         must_converge(&mut world, 120 * SECOND);
+        stayed_bounded(&world);
         if std::env::var("QUORATE_SHOW").is_ok() {
             panic!("{:?}", world.summary());
         }
@@ -169,5 +187,86 @@ fn a_silent_follower_slows_nobody() {
             slow / MS,
             quick / MS
         );
+    });
+}
+
+#[test]
+fn a_full_disk_stops_one_node_and_none_of_the_others() {
+    each_seed("full disk", 0..4, |seed, trace| {
+        let mut world = World::new(heavy(seed), trace.clone());
+        let leader = elect(&mut world);
+        let follower = world.names().into_iter().find(|&node| node != leader);
+        let follower = follower.expect("three nodes");
+        world.node(follower).disk.disk_mut().set_room(0);
+        time_to_finish(&mut world, 300 * SECOND);
+        assert!(world.oracle().accidents().1 > 0, "the disk was full");
+        let since = world.now();
+        world.run_for(SECOND);
+        let commit = |world: &World, node| {
+            let status = world.status(node, since).expect("it answers");
+            (status.commit_index.get(), status.durable_index.get())
+        };
+        let (full, whole) = (commit(&world, follower), commit(&world, leader));
+        assert!(
+            full.1 < whole.1,
+            "the full disk lacks records: {full:?} {whole:?}"
+        );
+        // The node comes back with what it had, and catches up once there is room.
+        if seed % 2 == 0 {
+            world.crash(follower, false);
+            world.start(follower);
+            world.run_for(SECOND);
+        }
+        world.node(follower).disk.disk_mut().set_room(u64::MAX);
+        must_converge(&mut world, SECOND);
+        stayed_bounded(&world);
+    });
+}
+
+#[test]
+fn a_wiped_disk_under_an_old_id_takes_no_part() {
+    each_seed("wiped disk", 0..4, |seed, trace| {
+        let mut world = World::new(Options::calm(seed, 3), trace.clone());
+        let leader = elect(&mut world);
+        let wiped = if seed % 2 == 0 {
+            leader
+        } else {
+            world
+                .names()
+                .into_iter()
+                .find(|&node| node != leader)
+                .expect("three nodes")
+        };
+        world.run_for(SECOND);
+        world.crash(wiped, false);
+        world.wipe(wiped);
+        world.start(wiped);
+        time_to_finish(&mut world, 60 * SECOND);
+        world.run_for(5 * SECOND);
+        let refused = world
+            .refused()
+            .iter()
+            .filter(|&&(_, code)| code == ErrorCode::DiskMismatch);
+        assert!(refused.count() > 0, "the wiped disk is refused");
+        let status = world.status(wiped, Time(0)).expect("it answers");
+        assert_eq!(
+            (
+                status.role,
+                status.term.get(),
+                status.last_index.get(),
+                status.peers_up
+            ),
+            (0, 0, 0, 0),
+            "the wiped disk has not voted, and has nothing"
+        );
+        // The other two are no quorum without one another: the wiped disk does not stand in.
+        let others: Vec<NodeId> = world
+            .names()
+            .into_iter()
+            .filter(|&node| node != wiped)
+            .collect();
+        world.crash(*others.first().expect("two others"), false);
+        world.run_for(10 * SECOND);
+        assert_eq!(world.leader(), None, "one disk of three is no quorum");
     });
 }
