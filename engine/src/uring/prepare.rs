@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use quorate_replication::buffer::{BLOCK_BYTES, Buffer};
 use quorate_replication::seam::{OpId, SegmentId, StorageError};
@@ -19,8 +20,12 @@ use super::open_files::os_error;
 use crate::files::{preparing_name, segment_name};
 use crate::lane::Wake;
 
-/// Zeros are written in pieces of this size: long enough for the disk, short enough to stop between two.
-const PIECE_BYTES: usize = 1 << 20;
+/// Zeros are written in pieces of this size: a log write that comes meanwhile waits for one piece at most, and its flush takes
+/// one piece along (`perf/README.md` has the figures).
+const PIECE_BYTES: usize = 256 << 10;
+
+/// An order that comes so soon after the last one was done says that the log uses segments faster than they are filled.
+const HURRY: Duration = Duration::from_millis(20);
 
 /// A segment to prepare.
 #[derive(Debug)]
@@ -106,25 +111,28 @@ struct Work {
 
 impl Work {
     fn run(&self, orders: &Receiver<Order>, prepared: &Sender<Prepared>, wake: &Wake) {
+        let mut done = Instant::now();
         for Order { id, segment, bytes } in orders {
+            let hurry = done.elapsed() < HURRY;
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
-            let result = self.prepare(segment, bytes).map_err(os_error);
-            let done = Prepared {
+            let result = self.prepare(segment, bytes, hurry).map_err(os_error);
+            done = Instant::now();
+            let ready = Prepared {
                 id,
                 segment,
                 bytes,
                 result,
             };
-            if prepared.send(done).is_err() {
+            if prepared.send(ready).is_err() {
                 return;
             }
             wake.ring();
         }
     }
 
-    fn prepare(&self, segment: SegmentId, bytes: u64) -> Result<File, Errno> {
+    fn prepare(&self, segment: SegmentId, bytes: u64, hurry: bool) -> Result<File, Errno> {
         let block = u64::try_from(BLOCK_BYTES).expect("a block is small");
         assert!(
             bytes > 0 && bytes.is_multiple_of(block),
@@ -137,7 +145,7 @@ impl Work {
         )?);
         let preparing = preparing_name(segment);
         let filled = self
-            .fill(&directory, &preparing, bytes)
+            .fill(&directory, &preparing, bytes, hurry)
             .and_then(|file| {
                 // A segment that has its name is never replaced: it may hold records.
                 rustix::fs::renameat_with(
@@ -157,7 +165,8 @@ impl Work {
         Ok(filled)
     }
 
-    fn fill(&self, directory: &File, name: &str, bytes: u64) -> Result<File, Errno> {
+    /// Without hurry, the disk is left to the log after each piece for as long as the piece took.
+    fn fill(&self, directory: &File, name: &str, bytes: u64, hurry: bool) -> Result<File, Errno> {
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::DIRECT | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(
@@ -176,6 +185,7 @@ impl Work {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(Errno::CANCELED);
             }
+            let begun = Instant::now();
             let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
             let piece = &self.zeros[..left.min(PIECE_BYTES)];
             match rustix::io::pwrite(&file, piece, at) {
@@ -183,6 +193,9 @@ impl Work {
                 Ok(written) => at += u64::try_from(written).expect("a piece is small"),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error),
+            }
+            if !hurry {
+                thread::sleep(begun.elapsed());
             }
         }
         rustix::fs::fdatasync(&file)?;
