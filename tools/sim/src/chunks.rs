@@ -19,15 +19,15 @@ pub struct ChunkWeather {
     pub large: u64,
 }
 
-/// Makes the chunk of a producer that begins at a sequence.
+/// Makes the chunk of a producer that begins at a sequence of an epoch.
 #[must_use]
 pub fn make(
     seed: u64,
     weather: ChunkWeather,
     producer: ProducerId,
-    first: Sequence,
+    (epoch, first): (Epoch, Sequence),
 ) -> ProducedChunk {
-    let place = seed ^ producer.0.rotate_left(32) ^ first.0;
+    let place = seed ^ producer.0.rotate_left(32) ^ u64::from(epoch.0).rotate_left(48) ^ first.0;
     let mut random = Random::new(place, "chunk");
     let events = u32::try_from(random.scaled(1, weather.events)).expect("a few events");
     let large = random.one_in(weather.large_one_in);
@@ -55,7 +55,7 @@ pub fn make(
     }
     let id = ChunkId {
         producer,
-        epoch: Epoch(0),
+        epoch,
         first,
         events,
     };

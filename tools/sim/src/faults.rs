@@ -37,6 +37,7 @@ enum Fault {
     RoomMade,
     ClockJump,
     WriteFails,
+    Garble,
 }
 
 impl Faults {
@@ -57,6 +58,7 @@ impl Faults {
             (Fault::DiskFull, 1),
             (Fault::ClockJump, 2),
             (Fault::WriteFails, 2),
+            (Fault::Garble, 2),
         ] {
             let weight = if random.one_in(2) {
                 random.between(1, most)
@@ -85,11 +87,13 @@ impl Faults {
     /// Lets the world run with faults for so many nanoseconds.
     pub fn rage(&mut self, world: &mut World, nanoseconds: u64) {
         let end = world.now().after(nanoseconds);
+        // Also while the group forms.
+        world.run_for(self.random.scaled(1000, 500 * MS));
         while world.now() < end {
-            let pause = self.random.between(0, self.pause);
-            world.run_for(pause.min(end.since(world.now())));
             let fault = self.pick();
             self.inflict(fault, world);
+            let pause = self.random.between(0, self.pause);
+            world.run_for(pause.min(end.since(world.now())));
         }
     }
 
@@ -190,6 +194,7 @@ impl Faults {
                 let by = i64::try_from(by).expect("a few seconds") - 2_000_000_000;
                 world.node(one).skew += by;
             }
+            Fault::Garble => self.garble(world),
             Fault::WriteFails => {
                 if world.running(true).len() == names.len() && names.len() > 1 {
                     world.fail_write(one);
@@ -230,6 +235,20 @@ impl Faults {
         }
         world.run_for(apart);
         world.network().heal_all();
+    }
+
+    /// For a moment, bits change between peers.
+    fn garble(&mut self, world: &mut World) {
+        world.say("bits change");
+        world.oracle().expect_garbled();
+        let names = world.names();
+        for _ in 0..self.random.below(100) {
+            let (one, other) = (self.random.of(&names), self.random.of(&names));
+            world.run_for(self.random.between(0, MS));
+            if one != other {
+                world.network().garble(one, other);
+            }
+        }
     }
 
     fn fill(&mut self, world: &mut World, id: NodeId) {

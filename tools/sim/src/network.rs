@@ -200,6 +200,19 @@ impl Network {
         }
     }
 
+    /// Changes a bit of what is on its way between two hosts.
+    pub fn garble(&mut self, a: NodeId, b: NodeId) {
+        for number in self.between(a, b) {
+            let side = self.random.below(2);
+            let bytes = self.connection(number).stream(side).bytes();
+            if bytes > 0 {
+                let (byte, bit) = (self.random.below(bytes), self.random.between(0, 7));
+                let bit = u32::try_from(bit).expect("one of eight");
+                self.connection(number).stream(side).garble(byte, bit);
+            }
+        }
+    }
+
     /// From now on nothing goes from one host to another. The links may outlive it, or not.
     pub fn cut(&mut self, from: NodeId, to: NodeId) {
         self.cuts.insert((from, to));

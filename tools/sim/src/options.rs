@@ -28,6 +28,8 @@ pub struct Options {
     pub window: usize,
     /// Nanoseconds between two chunks of a producer, at most.
     pub pause: u64,
+    /// Once in so many losses of its connection, a producer begins a new epoch.
+    pub restart_one_in: u64,
     /// What chunks look like.
     pub chunk: ChunkWeather,
     /// How many consumers.
@@ -59,6 +61,7 @@ impl Options {
             chunks: 700,
             window: 16,
             pause: MS,
+            restart_one_in: u64::MAX,
             chunk: ChunkWeather {
                 events: 20,
                 payload: 200,
@@ -76,6 +79,7 @@ impl Options {
             },
             disk: DiskWeather {
                 latency: (100 * US, 300 * US),
+                read: 0,
                 spike_one_in: 500,
                 spike: 5 * MS,
                 prepare: 20 * MS,
@@ -115,6 +119,7 @@ impl Options {
             chunks,
             window: random.of(&[1, 4, 16, 64]),
             pause: random.of(&[0, 1, 2]) * (5000 * MS / chunks),
+            restart_one_in: random.of(&[10, u64::MAX, u64::MAX]),
             chunk,
             consumers: random.below(4),
             network: NetworkWeather {
@@ -127,6 +132,7 @@ impl Options {
             },
             disk: DiskWeather {
                 latency: (quick, quick + random.scaled(1, 4 * quick)),
+                read: random.of(&[0, 0, 2 * MS, 200 * MS]),
                 spike_one_in: random.of(&[20, 200, 100_000]),
                 spike: random.scaled(MS, 100 * MS),
                 prepare: random.scaled(MS, 300 * MS),

@@ -6,7 +6,7 @@ use quorate_raft::Note as RaftNote;
 use quorate_replication::log::live_records;
 use quorate_replication::pipeline::{Note, Weight};
 use quorate_wire::client::StatusReply;
-use quorate_wire::{ChunkId, LogIndex, NodeId, Offset, ProducerId, Record, Sequence, Term};
+use quorate_wire::{ChunkId, Epoch, LogIndex, NodeId, Offset, ProducerId, Record, Sequence, Term};
 
 use crate::Disk;
 use crate::producer::Producer;
@@ -24,6 +24,8 @@ pub struct Oracle {
     fetched: BTreeMap<LogIndex, (Print, NodeId)>,
     /// Peers may come with disks that are not theirs.
     wiped: bool,
+    /// Bytes between peers may change on their way.
+    garbled: bool,
     /// How often records became void.
     truncations: u64,
     /// How often a disk was full.
@@ -34,6 +36,11 @@ impl Oracle {
     /// From now on, a node runs on a wiped disk.
     pub fn expect_wiped(&mut self) {
         self.wiped = true;
+    }
+
+    /// From now on, bytes between peers may change on their way.
+    pub fn expect_garbled(&mut self) {
+        self.garbled = true;
     }
 
     /// How many terms had a leader.
@@ -59,12 +66,11 @@ impl Oracle {
         self.full += u64::from(matches!(note, Note::DiskFull));
         let trouble = match note {
             Note::Raft(RaftNote::LostQuorum { .. }) | Note::DiskFull => false,
-            Note::Refused { .. } | Note::RefusedBy { .. } => !self.wiped,
+            Note::Refused { .. } | Note::RefusedBy { .. } => !self.wiped && !self.garbled,
+            Note::BadFrame { .. } | Note::BadRecords { .. } => !self.garbled,
             Note::Raft(_)
             | Note::PeerUp { .. }
             | Note::PeerDown { .. }
-            | Note::BadFrame { .. }
-            | Note::BadRecords { .. }
             | Note::Formed
             | Note::RoomMade => note.weight() == Weight::Trouble,
         };
@@ -163,28 +169,36 @@ impl Log {
     fn check(&self, producer: &Producer) {
         let id = producer.id();
         let chunks = self.chunks.get(&id).map_or(&[][..], Vec::as_slice);
-        let mut next = Sequence(0);
+        let (mut epoch, mut next) = (Epoch(0), Sequence(0));
         for (chunk, _, bytes) in chunks {
-            assert_eq!(chunk.first, next, "producer {id}: no gap, nothing twice");
+            if chunk.epoch > epoch {
+                (epoch, next) = (chunk.epoch, Sequence(0));
+            }
+            assert_eq!(
+                (chunk.epoch, chunk.first),
+                (epoch, next),
+                "producer {id}: no gap, nothing twice"
+            );
             assert!(
-                chunk.next() <= producer.next(),
+                chunk.next() <= producer.end(epoch),
                 "producer {id} has made what is in the log"
             );
             assert_eq!(
-                &producer.chunk(chunk.first).bytes,
+                &producer.chunk(epoch, next).bytes,
                 bytes,
                 "producer {id}: the chunk at sequence {next} is as it was sent"
             );
             next = chunk.next();
         }
-        for (&first, &(offset, events)) in producer.acked() {
-            let at = chunks.partition_point(|(chunk, _, _)| chunk.first < first);
+        for (&(epoch, first), &(offset, events)) in producer.acked() {
+            let at =
+                chunks.partition_point(|(chunk, _, _)| (chunk.epoch, chunk.first) < (epoch, first));
             let found = chunks
                 .get(at)
-                .map(|(chunk, offset, _)| (chunk.first, *offset, chunk.events));
+                .map(|(chunk, offset, _)| (chunk.epoch, chunk.first, *offset, chunk.events));
             assert_eq!(
                 found,
-                Some((first, offset, events)),
+                Some((epoch, first, offset, events)),
                 "producer {id}: an acknowledged chunk is where it was said to be"
             );
         }

@@ -1,9 +1,9 @@
-//! A test producer: one sequence, a window, go-back-N after any refusal, and a memory of what was acknowledged where.
+//! A test producer: one sequence an epoch, a window, go-back-N after any refusal, and a memory of what was acknowledged where.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use quorate_replication::lane::{Answer, Ask, ProducedChunk, Refusal};
-use quorate_wire::{ErrorCode, NodeId, Offset, ProducerId, Sequence, Time};
+use quorate_wire::{Epoch, ErrorCode, NodeId, Offset, ProducerId, Sequence, Time};
 
 use crate::chunks::{self, ChunkWeather};
 use crate::post::{ClientId, ConnectionId, News, Post};
@@ -30,6 +30,8 @@ pub struct ProducerPlan {
     pub patience: u64,
     /// Nanoseconds between two chunks, at most; zero for as fast as it goes.
     pub pause: u64,
+    /// Once in so many losses of its connection, it forgets what it was doing and begins a new epoch.
+    pub restart_one_in: u64,
 }
 
 /// A chunk that is not yet acknowledged.
@@ -54,10 +56,13 @@ pub struct Producer {
     /// When the next new chunk may be made.
     ready: Time,
     open: VecDeque<Open>,
+    epoch: Epoch,
     next: Sequence,
     made: u64,
-    /// Where each acknowledged chunk is, by its first sequence: its offset and its events.
-    acked: BTreeMap<Sequence, (Offset, u32)>,
+    /// The sequence after the last one that it made in each epoch.
+    ends: BTreeMap<Epoch, Sequence>,
+    /// Where each acknowledged chunk is, by its epoch and first sequence: its offset and its events.
+    acked: BTreeMap<(Epoch, Sequence), (Offset, u32)>,
     /// Refusals by code, for those who ask how the world went.
     refusals: BTreeMap<u16, u64>,
     /// Refusals, of its first open chunk, that a client takes for the end.
@@ -79,8 +84,10 @@ impl Producer {
             heard: Time(0),
             ready: Time(0),
             open: VecDeque::new(),
+            epoch: Epoch(0),
             next: Sequence(0),
             made: 0,
+            ends: BTreeMap::new(),
             acked: BTreeMap::new(),
             refusals: BTreeMap::new(),
             final_refusals: Vec::new(),
@@ -100,16 +107,16 @@ impl Producer {
         self.made == self.plan.chunks && self.open.is_empty()
     }
 
-    /// Where each acknowledged chunk is, by its first sequence: its offset and its events.
+    /// Where each acknowledged chunk is, by its epoch and first sequence: its offset and its events.
     #[must_use]
-    pub fn acked(&self) -> &BTreeMap<Sequence, (Offset, u32)> {
+    pub fn acked(&self) -> &BTreeMap<(Epoch, Sequence), (Offset, u32)> {
         &self.acked
     }
 
-    /// The sequence after the last chunk that it has ever made.
+    /// The sequence after the last chunk that it has made in an epoch.
     #[must_use]
-    pub fn next(&self) -> Sequence {
-        self.next
+    pub fn end(&self, epoch: Epoch) -> Sequence {
+        self.ends.get(&epoch).copied().unwrap_or_default()
     }
 
     /// Refusals by code.
@@ -124,10 +131,13 @@ impl Producer {
         &self.final_refusals
     }
 
-    /// The chunk that begins at a sequence, as it was sent.
+    /// The chunk that begins at a sequence of an epoch, as it was sent.
     #[must_use]
-    pub fn chunk(&self, first: Sequence) -> ProducedChunk {
-        chunks::make(self.plan.seed, self.plan.weather, self.plan.id, first)
+    pub fn chunk(&self, epoch: Epoch, first: Sequence) -> ProducedChunk {
+        let ProducerPlan {
+            seed, weather, id, ..
+        } = self.plan;
+        chunks::make(seed, weather, id, (epoch, first))
     }
 
     /// It makes no further chunks.
@@ -169,8 +179,9 @@ impl Producer {
             self.heard = now;
         }
         while self.may_make() && now >= self.ready {
-            let chunk = self.chunk(self.next);
+            let chunk = self.chunk(self.epoch, self.next);
             self.next = chunk.id.next();
+            self.ends.insert(self.epoch, self.next);
             self.made += 1;
             self.ready = now.after(self.random.between(0, self.plan.pause));
             self.open.push_back(Open {
@@ -226,7 +237,7 @@ impl Producer {
         if let Some(open) = open {
             open.acked = true;
             let events = open.chunk.id.events;
-            let before = self.acked.insert(first, (offset, events));
+            let before = self.acked.insert((self.epoch, first), (offset, events));
             assert!(
                 before.is_none_or(|before| before == (offset, events)),
                 "producer {} was told two offsets for sequence {first}: {before:?} and {offset}",
@@ -277,6 +288,10 @@ impl Producer {
         }
         for open in &mut self.open {
             open.sent = false;
+        }
+        if self.random.one_in(self.plan.restart_one_in) && !self.is_done() {
+            self.open.clear();
+            (self.epoch, self.next) = (Epoch(self.epoch.0 + 1), Sequence(0));
         }
         let any = self.random.below(self.plan.nodes.len());
         self.node = to.unwrap_or(*self.plan.nodes.get(any).expect("a place in the list"));

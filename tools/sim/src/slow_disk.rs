@@ -13,6 +13,8 @@ use crate::{Disk, Sector};
 pub struct DiskWeather {
     /// Nanoseconds that a read or a write takes at least and at most.
     pub latency: (u64, u64),
+    /// Nanoseconds that a read takes longer than a write, at most.
+    pub read: u64,
     /// Once in so many operations, one takes up to `spike`.
     pub spike_one_in: u64,
     /// Nanoseconds.
@@ -110,6 +112,7 @@ impl Storage for SlowDisk {
     fn submit(&mut self, id: OpId, op: StorageOp) {
         let DiskWeather {
             latency: (least, most),
+            read,
             spike_one_in,
             spike,
             prepare,
@@ -118,9 +121,11 @@ impl Storage for SlowDisk {
         if self.random.one_in(spike_one_in) {
             takes += self.random.between(0, spike);
         }
-        if matches!(op, StorageOp::Prepare { .. }) {
-            takes += self.random.between(0, prepare);
-        }
+        takes += match &op {
+            StorageOp::Write { .. } => 0,
+            StorageOp::Read { .. } => self.random.between(0, read),
+            StorageOp::Prepare { .. } => self.random.between(0, prepare),
+        };
         self.due.push_back(self.now.after(takes));
         self.disk.submit(id, op);
     }

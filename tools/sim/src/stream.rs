@@ -116,6 +116,18 @@ impl Stream {
         }
     }
 
+    /// Changes one bit of what is on its way.
+    pub(crate) fn garble(&mut self, mut byte: usize, bit: u32) {
+        for run in &mut self.runs {
+            let left = run.bytes.len() - run.read;
+            if let Some(byte) = run.bytes.get_mut(run.read + byte) {
+                *byte ^= 1 << bit;
+                return;
+            }
+            byte -= left;
+        }
+    }
+
     /// How many bytes are on their way or unread.
     pub(crate) fn bytes(&self) -> usize {
         self.held - self.unacknowledged

@@ -94,6 +94,7 @@ impl World {
                 weather: options.chunk,
                 patience: 1000 * MS,
                 pause: options.pause,
+                restart_one_in: options.restart_one_in,
             };
             Producer::new(plan, ClientId(usize::try_from(at).expect("a few")))
         };

@@ -26,8 +26,8 @@ fn must_converge(world: &mut World, nanoseconds: u64) {
     );
     let since: Time = world.now();
     assert!(
-        world.run_until(10 * SECOND, |world| world.converged(since)),
-        "all nodes have the same log within 10 s"
+        world.run_until(60 * SECOND, |world| world.converged(since)),
+        "all nodes have the same log within 60 s"
     );
     world.check_logs();
 }
@@ -43,7 +43,7 @@ fn stayed_bounded(world: &World) {
         summary.links_most
     );
     assert!(
-        summary.head_most <= 2 << 20,
+        summary.head_most <= 3 << 20,
         "one send carries {} bytes beside its records",
         summary.head_most
     );
