@@ -1,6 +1,6 @@
 //! The core's driver: steps Raft, and does what it asks.
 
-use quorate_raft::{Appended, Envelope, Input, Mark, Message, Output, Raft, Want};
+use quorate_raft::{Appended, Envelope, Input, Mark, Message, Output, Want};
 use quorate_wire::limits::RECORD_BYTES_MAX;
 use quorate_wire::{
     LogIndex, Position, RECORD_HEADER_BYTES, Record, RecordHeader, RecordKind, Time,
@@ -96,7 +96,7 @@ impl Pipeline {
     fn commit(&mut self, upto: LogIndex, seam: &mut impl Seam) {
         self.state.commit(upto);
         self.log.committed(self.committed_in_log());
-        let term = self.raft.as_ref().map_or_else(Default::default, Raft::term);
+        let term = self.term();
         while self
             .waiters
             .front()

@@ -53,7 +53,11 @@ impl Pipeline {
                 let records = result.map_err(Fatal::from)?;
                 match self.fetches.read_done(token) {
                     ReadFor::Fetch(fetch) => self.fetched(fetch, &records, seam),
-                    ReadFor::Peer(want) => self.read_for_peer_done(want, &records, seam),
+                    ReadFor::Peer(want, term) if self.led && term == self.term() => {
+                        self.read_for_peer_done(want, &records, seam);
+                    }
+                    // Another leader's records may be about to take the place of those that were read.
+                    ReadFor::Peer(..) => {}
                 }
             }
         }
@@ -108,7 +112,7 @@ impl Pipeline {
 
     /// Reads what a peer wants and the memory has no more.
     pub(super) fn read_for_peer(&mut self, want: Want, seam: &mut impl Seam) {
-        let token = self.fetches.open(ReadFor::Peer(want));
+        let token = self.fetches.open(ReadFor::Peer(want, self.term()));
         let read = Read {
             token,
             from: From::Index(want.first),
@@ -116,15 +120,18 @@ impl Pipeline {
             bytes_max: usize::try_from(want.bytes_max).expect("32 bits fit into a size"),
             one_term: true,
         };
-        if self.log.read(read, seam).is_err() {
-            self.read_void(token, seam);
-        }
+        let begun = self.log.read(read, seam);
+        begun.expect("what the memory has forgotten is durable");
     }
 
     /// A read found its records gone: the leader that wanted them for a peer leads no more, or will want others.
     pub(super) fn read_void(&mut self, token: u64, seam: &mut impl Seam) {
         match self.fetches.read_done(token) {
-            ReadFor::Peer(want) => self.wants.push(want),
+            ReadFor::Peer(want, term) => {
+                if self.led && term == self.term() {
+                    self.wants.push(want);
+                }
+            }
             ReadFor::Fetch(fetch) => self.unreadable(fetch, seam),
         }
     }

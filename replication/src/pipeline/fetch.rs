@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use quorate_raft::Want;
 use quorate_wire::limits::RECORDS_BYTES_MAX;
-use quorate_wire::{ErrorCode, Offset, Time};
+use quorate_wire::{ErrorCode, Offset, Term, Time};
 
 use super::Pipeline;
 use super::config::{FETCHES_WAITING_MAX, READS_MAX};
@@ -27,8 +27,8 @@ pub(super) struct Fetch {
 /// Whom a read from the disk is for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ReadFor {
-    /// A peer that has fallen behind the memory.
-    Peer(Want),
+    /// A peer that has fallen behind the memory, while this node leads in this term.
+    Peer(Want, Term),
     /// A consumer.
     Fetch(Fetch),
 }

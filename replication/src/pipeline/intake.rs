@@ -1,6 +1,5 @@
 //! What the shards ask.
 
-use quorate_raft::Raft;
 use quorate_wire::{ErrorCode, LogIndex, Offset, Time};
 
 use super::Pipeline;
@@ -77,7 +76,7 @@ impl Pipeline {
         let refusal = match self.state.judge(&id) {
             Verdict::New => return self.append_chunk(shard, ticket, chunk, now, seam),
             Verdict::Committed(base_offset) => {
-                let term = self.raft.as_ref().map_or_else(Default::default, Raft::term);
+                let term = self.term();
                 Self::reply(ticket, Answer::Produced { base_offset, term }, shard, seam);
                 return None;
             }

@@ -30,7 +30,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use quorate_raft::{Input, Output, Raft, Want};
-use quorate_wire::{LogIndex, NodeId, Position, Time};
+use quorate_wire::{LogIndex, NodeId, Position, Term, Time};
 
 use crate::lane::{Answer, Refusal, Reply, Request, ShardId, Ticket};
 use crate::log::{Fatal, Log, LogEvent};
@@ -168,6 +168,10 @@ impl Pipeline {
 
     fn refuse(ticket: Ticket, refusal: Refusal, shard: ShardId, seam: &mut impl Seam) {
         Self::reply(ticket, Answer::Refused(refusal), shard, seam);
+    }
+
+    fn term(&self) -> Term {
+        self.raft.as_ref().map_or_else(Default::default, Raft::term)
     }
 
     fn leader(&self) -> Option<NodeId> {
