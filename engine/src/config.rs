@@ -9,6 +9,7 @@ mod file;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use quorate_wire::limits::WINDOW_REQUESTS_MAX;
 use quorate_wire::{ClusterName, ErrorCode, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +70,7 @@ pub struct Limits {
     pub connections: usize,
     /// Bytes of chunks in flight on one connection.
     pub connection_bytes: usize,
-    /// Requests in flight on one connection.
+    /// Requests in flight on one connection: at most so many as a producer's retries are remembered for.
     pub connection_requests: usize,
     /// Fetches in flight on one connection.
     pub connection_fetches: usize,
@@ -96,7 +97,7 @@ impl Default for Limits {
         Self {
             connections: 4096,
             connection_bytes: 16 << 20,
-            connection_requests: 4096,
+            connection_requests: WINDOW_REQUESTS_MAX,
             connection_fetches: 4,
             connection_output_bytes: 20 << 20,
             shard_requests: 16_384,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
-use quorate_wire::limits::{ADDRESS_BYTES_MAX, CHUNK_BYTES_MAX, NODES_MAX};
+use quorate_wire::limits::{ADDRESS_BYTES_MAX, CHUNK_BYTES_MAX, NODES_MAX, WINDOW_REQUESTS_MAX};
 use quorate_wire::{ClusterName, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -238,7 +238,7 @@ fn check_limits(limits: &Limits) -> Result<(), ConfigError> {
         "limits.connection_requests",
         limits.connection_requests,
         1,
-        65_536,
+        WINDOW_REQUESTS_MAX,
     )?;
     within(
         "limits.connection_fetches",
