@@ -3,7 +3,9 @@
 //! Owns: all links of a world. Checks that each side keeps the seam's contract. Called by: the world, and through [`Port`] by
 //! each node's pipeline.
 
+mod dial;
 mod port;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +16,7 @@ use crate::random::Random;
 use crate::schedule::Schedule;
 use crate::stream::{End, Stream};
 
+use dial::Dial;
 pub use port::Port;
 
 const MS: u64 = 1_000_000;
@@ -92,22 +95,6 @@ struct Sending {
     sent: usize,
 }
 
-#[derive(Debug)]
-struct Dial {
-    from: NodeId,
-    to: NodeId,
-    /// The caller's life.
-    life: u64,
-    step: Step,
-}
-
-#[derive(Debug)]
-enum Step {
-    Knocks,
-    Connected(u64),
-    Failed,
-}
-
 impl Network {
     /// A network of hosts that are all down.
     #[must_use]
@@ -146,105 +133,6 @@ impl Network {
             life: host.life + 1,
             ..Host::default()
         };
-    }
-
-    /// A host's process dies, and its links with it. Of what it had sent, some may be lost. If the host dies `hard`, its
-    /// peers do not hear of it for a while.
-    pub fn crash(&mut self, node: NodeId, hard: bool) {
-        let host = self.host(node);
-        assert!(host.up, "only what is up crashes");
-        host.up = false;
-        host.events.clear();
-        host.dialling.clear();
-        let numbers: Vec<u64> = self.connections.keys().copied().collect();
-        for number in numbers {
-            let after = if hard {
-                self.random.between(100, 3000) * MS
-            } else {
-                self.latency(0)
-            };
-            let connection = self.connection(number);
-            let Some(side) = connection.side_of(node) else {
-                continue;
-            };
-            connection.end(side).give_up();
-            let bytes = connection.stream(side).bytes();
-            let lost = if self.random.one_in(2) {
-                self.random.below(bytes + 1)
-            } else {
-                0
-            };
-            let reset = hard || lost > 0 || self.random.one_in(2);
-            let arrives = self.now.after(after);
-            let stream = self.connection(number).stream(side);
-            stream.lose(lost);
-            stream.finish(End { arrives, reset });
-        }
-        self.sweep();
-    }
-
-    /// Breaks all links between two hosts; some of what was on the way is lost.
-    pub fn reset(&mut self, a: NodeId, b: NodeId) {
-        for number in self.between(a, b) {
-            for side in 0..2 {
-                let bytes = self.connection(number).stream(side).bytes();
-                let lost = self.random.below(bytes + 1);
-                let arrives = self.now.after(self.latency(0));
-                let stream = self.connection(number).stream(side);
-                stream.lose(lost);
-                stream.finish(End {
-                    arrives,
-                    reset: true,
-                });
-            }
-        }
-    }
-
-    /// Changes a bit of what is on its way between two hosts.
-    pub fn garble(&mut self, a: NodeId, b: NodeId) {
-        for number in self.between(a, b) {
-            let side = self.random.below(2);
-            let bytes = self.connection(number).stream(side).bytes();
-            if bytes > 0 {
-                let (byte, bit) = (self.random.below(bytes), self.random.between(0, 7));
-                let bit = u32::try_from(bit).expect("one of eight");
-                self.connection(number).stream(side).garble(byte, bit);
-            }
-        }
-    }
-
-    /// From now on nothing goes from one host to another. The links may outlive it, or not.
-    pub fn cut(&mut self, from: NodeId, to: NodeId) {
-        self.cuts.insert((from, to));
-        for number in self.between(from, to) {
-            if self.random.one_in(2) {
-                let side = self.random.below(2);
-                let at = self.now.after(self.random.between(50, 2000) * MS);
-                self.connection(number).end(side).broken.get_or_insert(at);
-            }
-        }
-    }
-
-    /// What is cut between two hosts is whole again.
-    pub fn heal(&mut self, a: NodeId, b: NodeId) {
-        for (from, to) in [(a, b), (b, a)] {
-            if !self.cuts.remove(&(from, to)) {
-                continue;
-            }
-            for number in self.between(a, b) {
-                let until = self.now.after(self.latency(0));
-                let connection = self.connection(number);
-                let side = connection.side(from);
-                connection.stream(side).delay(until);
-            }
-        }
-    }
-
-    /// All cuts are whole again.
-    pub fn heal_all(&mut self) {
-        for (from, to) in self.cuts.clone() {
-            self.heal(from, to);
-        }
     }
 
     /// Whether something waits for the host.
@@ -322,98 +210,6 @@ impl Network {
             }
         }
         next
-    }
-
-    fn step_dial(&mut self, dial: Dial) {
-        let Dial {
-            from,
-            to,
-            life,
-            step,
-        } = dial;
-        let now = self.now;
-        let caller = self.host(from);
-        let lives = caller.up && caller.life == life;
-        match step {
-            Step::Knocks => {
-                let cut = self.cuts.contains(&(from, to)) || self.cuts.contains(&(to, from));
-                let after = if cut {
-                    self.random.between(20, 2000) * MS
-                } else {
-                    self.latency(0)
-                };
-                let step = if !cut && self.host(to).up {
-                    Step::Connected(self.open(from, to))
-                } else {
-                    Step::Failed
-                };
-                self.dials.push(
-                    now.after(after),
-                    Dial {
-                        from,
-                        to,
-                        life,
-                        step,
-                    },
-                );
-            }
-            Step::Failed if lives => {
-                caller.dialling.remove(&to);
-                caller.events.push(NetworkEvent::ConnectFailed { peer: to });
-            }
-            Step::Connected(number) if lives => {
-                caller.dialling.remove(&to);
-                caller.events.push(NetworkEvent::Connected {
-                    peer: to,
-                    link: link(number, 0),
-                });
-                self.connection(number).end(0).known = true;
-            }
-            Step::Connected(number) => {
-                let arrives = now.after(self.latency(0));
-                let connection = self.connection(number);
-                connection.end(0).give_up();
-                connection.stream(0).finish(End {
-                    arrives,
-                    reset: true,
-                });
-            }
-            Step::Failed => {}
-        }
-    }
-
-    fn open(&mut self, from: NodeId, to: NodeId) -> u64 {
-        let number = self.next_connection;
-        self.next_connection += 1;
-        let side = |node, known| Side {
-            node,
-            known,
-            gone: false,
-            sending: None,
-            receiving: None,
-            broken: None,
-        };
-        let capacity = self.weather.capacity;
-        let connection = Connection {
-            ends: [side(from, false), side(to, true)],
-            streams: [Stream::new(capacity), Stream::new(capacity)],
-        };
-        self.connections.insert(number, connection);
-        let accepted = NetworkEvent::Accepted {
-            link: link(number, 1),
-        };
-        self.host(to).events.push(accepted);
-        for node in [from, to] {
-            let of_node = |connection: &&Connection| {
-                connection
-                    .ends
-                    .iter()
-                    .any(|side| side.node == node && !side.gone)
-            };
-            let links = self.connections.values().filter(of_node).count();
-            self.links_most = self.links_most.max(links);
-        }
-        number
     }
 
     /// Takes from a side's open send what the buffers hold.

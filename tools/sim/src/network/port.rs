@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use quorate_replication::seam::{self, LinkId, NetworkEvent, Part, Receive, Send};
 use quorate_wire::NodeId;
 
-use super::{Dial, Network, Sending, Side, Step, place};
+use super::dial::{Dial, Step};
+use super::{Network, Sending, Side, place};
 
 /// One host's side of the network: what its pipeline is handed for one turn.
 #[derive(Debug)]
