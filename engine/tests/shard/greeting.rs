@@ -23,7 +23,7 @@ fn a_client_greets_and_learns_the_nodes() {
         (reply.node.get(), reply.leader.get(), reply.version),
         (2, 1, 1)
     );
-    assert_eq!(reply.window_requests.get(), 4096);
+    assert_eq!(reply.window_requests.get(), 1024);
     assert_eq!(reply.window_bytes.get(), 16 << 20);
     let nodes = NodeEntry::parse_all(&answer.tail, reply.node_count).expect("they are listed");
     let nodes: Vec<_> = nodes

@@ -11,7 +11,7 @@ use crate::support::{Rig, chunk, fetch, produce, status};
 
 #[test]
 fn chunks_in_flight_keep_their_order() {
-    const CHUNKS: u64 = 3000;
+    const CHUNKS: u64 = 1024;
     let rig = Rig::with_defaults();
     let mut client = rig.client();
     let bytes: Vec<u8> = (0..CHUNKS)
