@@ -73,7 +73,7 @@ pub enum StorageOutcome {
     Prepared,
 }
 
-/// An operation that went wrong. A write that did is never retried (DESIGN rule 4).
+/// An operation that went wrong. A write that did is never retried: whether it happened is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StorageError {
     /// No room on the file system. Of a `Prepare`, nothing is left behind.

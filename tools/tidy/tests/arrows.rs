@@ -105,7 +105,7 @@ fn every_arrow_points_down() {
             let is_ours = import == "quorate" || import.starts_with("quorate-");
             assert!(
                 !is_ours || ours.contains(&import),
-                "{name} must not import {import} (DESIGN: crates)"
+                "{name} must not import {import} (docs/architecture.md, Crates)"
             );
             assert!(
                 !banned.contains(&import),
