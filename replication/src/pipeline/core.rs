@@ -164,10 +164,10 @@ impl Pipeline {
                 link.push_head(|head| codec::encode(&envelope.message, group, bytes, head));
                 link.push_records(parts, bytes);
             }
-            Beside::Read(records) if carries => link.push_head(|head| {
-                codec::encode(&envelope.message, group, records.len(), head);
-                head.extend_from_slice(records);
-            }),
+            Beside::Read(records) if carries => {
+                link.push_head(|head| codec::encode(&envelope.message, group, records.len(), head));
+                link.push_copy(records);
+            }
             Beside::Nothing | Beside::Arrived(_) | Beside::Cached(_) | Beside::Read(_) => {
                 assert!(!carries, "an append's records are at hand");
                 link.push_head(|head| codec::encode(&envelope.message, group, 0, head));

@@ -148,6 +148,12 @@ impl Link {
         self.outbox.parts.append(records);
     }
 
+    /// Adds a copy of records to what goes out.
+    pub(super) fn push_copy(&mut self, records: &[u8]) {
+        self.records += records.len();
+        self.push_head(|head| head.extend_from_slice(records));
+    }
+
     /// Whether an append of full size can be added. While a send is open, none is: what waits behind it would hold memory,
     /// and gains nothing, for the next send leaves no sooner.
     pub(super) fn takes_records(&self) -> bool {

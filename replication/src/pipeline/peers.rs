@@ -384,7 +384,9 @@ impl Pipeline {
         if !self.led && !self.tail.open_has_room(bytes) {
             self.seal();
         }
-        self.tail.open_has_room(bytes) && self.tail.reserve(bytes).is_some()
+        // A group that nothing was put into has no claim: room that was found for records which were then refused.
+        let empty = !self.tail.has_open() && !self.accumulator.is_open();
+        (empty || self.tail.open_has_room(bytes)) && self.tail.reserve(bytes).is_some()
     }
 
     /// Whether the records are what the message says, each sound, chained to each other and to this log where they meet.

@@ -38,6 +38,7 @@ enum Fault {
     ClockJump,
     WriteFails,
     Garble,
+    ShakeClients,
 }
 
 impl Faults {
@@ -59,6 +60,7 @@ impl Faults {
             (Fault::ClockJump, 2),
             (Fault::WriteFails, 2),
             (Fault::Garble, 2),
+            (Fault::ShakeClients, 6),
         ] {
             let weight = if random.one_in(2) {
                 random.between(1, most)
@@ -195,6 +197,7 @@ impl Faults {
                 world.node(one).skew += by;
             }
             Fault::Garble => self.garble(world),
+            Fault::ShakeClients => world.shake_clients(),
             Fault::WriteFails => {
                 if world.running(true).len() == names.len() && names.len() > 1 {
                     world.fail_write(one);

@@ -183,6 +183,22 @@ impl Post {
         }
     }
 
+    /// Some connections of clients break, and the nodes live on.
+    pub fn shake(&mut self, now: Time) {
+        let open: Vec<ConnectionId> = self
+            .connections
+            .iter()
+            .filter(|(_, known)| known.open && !known.left)
+            .map(|(&id, _)| id)
+            .collect();
+        for connection in open {
+            if self.random.one_in(2) {
+                self.drop_news(connection);
+                self.nobody(connection, now);
+            }
+        }
+    }
+
     fn drop_news(&mut self, connection: ConnectionId) {
         let mut kept = Schedule::default();
         while let Some(at) = self.news.next() {

@@ -290,6 +290,12 @@ impl World {
         self.statuses.remove(&id);
     }
 
+    /// Breaks some of the clients' connections.
+    pub fn shake_clients(&mut self) {
+        self.say("clients lose connections");
+        self.post.shake(self.now);
+    }
+
     /// Lets so many nanoseconds go by.
     pub fn run_for(&mut self, nanoseconds: u64) {
         self.run_until(nanoseconds, |_| false);

@@ -38,7 +38,7 @@ fn stayed_bounded(world: &World) {
     let summary = world.summary();
     let peers = usize::try_from(world.options().nodes - 1).expect("a few");
     assert!(
-        summary.links_most <= 3 * peers + 2,
+        summary.links_most <= 2 * peers + 16,
         "{peers} peers, and {} links at a time",
         summary.links_most
     );
@@ -161,15 +161,18 @@ fn a_slow_follower_slows_nobody() {
 }
 
 #[test]
-fn a_silent_follower_slows_nobody() {
-    each_seed("silent follower", 0..2, |seed, trace| {
+fn silent_followers_slow_nobody() {
+    each_seed("silent followers", 0..2, |seed, trace| {
         let mut times = Vec::new();
-        for silent in [false, true] {
-            let mut world = World::new(heavy(seed), trace.clone());
+        for silent in [0, 2] {
+            let options = Options {
+                nodes: 5,
+                ..heavy(seed)
+            };
+            let mut world = World::new(options, trace.clone());
             let leader = elect(&mut world);
-            let follower = world.names().into_iter().find(|&node| node != leader);
-            let follower = follower.expect("three nodes");
-            if silent {
+            let others = world.names().into_iter().filter(|&node| node != leader);
+            for follower in others.take(silent) {
                 // The links stay, and nothing goes through: what is sent fills the buffers between.
                 world.network().cut(leader, follower);
                 world.network().cut(follower, leader);
@@ -183,7 +186,7 @@ fn a_silent_follower_slows_nobody() {
         };
         assert!(
             slow <= quick * 3 / 2 + 100 * MS,
-            "{} ms with a silent follower, {} ms without",
+            "{} ms with silent followers, {} ms without",
             slow / MS,
             quick / MS
         );
