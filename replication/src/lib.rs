@@ -10,6 +10,7 @@ extern crate alloc;
 pub mod buffer;
 #[cfg(feature = "contract")]
 pub mod contract;
+pub mod gate;
 pub mod lane;
 pub mod log;
 pub mod pipeline;

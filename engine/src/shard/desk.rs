@@ -9,15 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use quorate_replication::lane::{Answer, Ask, ProducedChunk, Reply, Request};
+use quorate_replication::gate::{self, Asked, Gate, Greeting, No};
+use quorate_replication::lane::{Answer, Reply, Request};
 use quorate_wire::ErrorCode;
 
-use super::answer::{self, Greeting};
 use super::bell::Bell;
 use super::connection::{Connection, InFlight, Overdue, Phase};
 use super::connections::{Connections, Holds, OpenRequest, OpenRequests};
 use super::counters::Counters;
-use super::gate::{Asked, Gate, No};
 use super::inbox::ReadMemory;
 use crate::config::Limits;
 use crate::lane::ShardLane;
@@ -96,23 +95,7 @@ impl Desk {
             self.refuse(connection, correlation, &no);
             return;
         }
-        let ask = match asked {
-            Asked::Greet => Ask::Greet,
-            Asked::Status => Ask::Status,
-            Asked::Produce { id, .. } => Ask::Produce(ProducedChunk {
-                id: *id,
-                bytes: chunk(),
-            }),
-            Asked::Fetch {
-                offset,
-                bytes_max,
-                wait_ms,
-            } => Ask::Fetch {
-                offset: *offset,
-                bytes_max: *bytes_max,
-                wait: wait_ms * 1_000_000,
-            },
-        };
+        let ask = asked.to_ask(chunk);
         let ticket = self.open.borrow_mut().open(OpenRequest {
             connection: connection.name,
             correlation,
@@ -186,9 +169,7 @@ impl Desk {
     /// Answers one request with a no.
     pub(super) fn refuse(&self, connection: &Connection, correlation: u64, no: &No) {
         self.counters.refusals.add(1);
-        self.send(connection, |output| {
-            answer::write_no(no, correlation, output)
-        });
+        self.send(connection, |output| gate::write_no(no, correlation, output));
     }
 
     /// Tells the client why its connection ends, and ends it.
@@ -198,7 +179,7 @@ impl Desk {
         }
         self.counters.connections_refused.add(1);
         tracing::debug!(client = ?connection.client, code = no.code.number(), text = no.text, "ends a connection");
-        self.send(connection, |output| answer::write_no(no, 0, output));
+        self.send(connection, |output| gate::write_no(no, 0, output));
         connection.end(Instant::now());
         self.watch(connection);
     }
@@ -225,7 +206,7 @@ impl Desk {
 
     fn answer(&self, connection: &Connection, correlation: u64, answer: &Answer) {
         self.send(connection, |output| {
-            answer::write(answer, correlation, &self.greeting, output);
+            gate::write(answer, correlation, &self.greeting, output);
         });
     }
 

@@ -12,14 +12,12 @@
 //! waits for a disk, or runs when there is nothing to do. Called by: the node, which starts the threads and stops them.
 
 mod acceptor;
-mod answer;
 mod bell;
 mod connection;
 mod connections;
 mod counters;
 mod desk;
 mod executor;
-mod gate;
 mod inbox;
 mod reader;
 mod tasks;
@@ -30,14 +28,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
+use quorate_replication::gate::{Gate, Greeting};
 use quorate_replication::lane::ShardId;
 use quorate_wire::{ClusterName, NodeId};
 
 use self::acceptor::{Door, Knock};
-use self::answer::Greeting;
 use self::desk::Desk;
 use self::executor::Executor;
-use self::gate::Gate;
 use crate::config::{Config, Limits};
 use crate::lane::ShardLane;
 use crate::pin;

@@ -1,17 +1,16 @@
 //! The task that reads one connection: bytes in, requests to the pipeline.
 
 use std::future::poll_fn;
-use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use quorate_replication::gate::{Asked, No, Opened};
 use quorate_wire::ErrorCode;
 
 use super::connection::{Connection, Phase};
 use super::desk::Desk;
 use super::executor;
-use super::gate::{Asked, No, Step};
 use super::inbox::{Batch, Inbox};
 
 /// Reads until the connection is over, then forgets it.
@@ -52,15 +51,6 @@ async fn next(desk: &Desk, connection: &Connection, inbox: &mut Inbox) -> Option
         .unwrap_or_default()
 }
 
-/// One frame of a batch.
-#[derive(Debug)]
-struct Opened {
-    /// Where it begins.
-    at: usize,
-    correlation: u64,
-    asked: Result<Asked, No>,
-}
-
 /// Takes a batch apart. `frames` is memory to work in.
 fn take(
     desk: &Desk,
@@ -70,7 +60,8 @@ fn take(
     frames: &mut Vec<Opened>,
 ) {
     let was_partial = inbox.is_partial();
-    let (taken, end) = open_frames(desk, connection, batch.bytes(), frames);
+    let greeted = connection.phase() == Phase::Open;
+    let (taken, end) = desk.gate.open(batch.bytes(), greeted, frames);
     let chunk_bytes = frames.iter().map(|frame| frame.chunk().len()).sum();
     let batch = match &end {
         Ok(needed) => inbox.keep(batch, taken, *needed),
@@ -94,37 +85,6 @@ fn take(
     desk.lane.borrow().kick();
 }
 
-/// Opens the whole frames at the start of `bytes`. Says how many bytes they are, and then either how many the next one needs
-/// or why the connection ends.
-fn open_frames(
-    desk: &Desk,
-    connection: &Connection,
-    bytes: &[u8],
-    frames: &mut Vec<Opened>,
-) -> (usize, Result<usize, No>) {
-    let mut greeted = connection.phase() == Phase::Open;
-    let mut at = 0;
-    loop {
-        match desk.gate.step(&bytes[at..], greeted) {
-            Ok(Step::Frame {
-                bytes,
-                correlation,
-                asked,
-            }) => {
-                greeted |= asked == Ok(Asked::Greet);
-                frames.push(Opened {
-                    at,
-                    correlation,
-                    asked,
-                });
-                at += bytes;
-            }
-            Ok(Step::Part { needed }) => return (at, Ok(needed)),
-            Err(no) => return (at, Err(no)),
-        }
-    }
-}
-
 fn ask(desk: &Desk, connection: &Connection, frame: &Opened, shared: Option<&Bytes>) {
     match &frame.asked {
         Ok(asked) if connection.phase() == Phase::Greeting && *asked != Asked::Greet => {
@@ -140,15 +100,5 @@ fn ask(desk: &Desk, connection: &Connection, frame: &Opened, shared: Option<&Byt
                 .slice(frame.chunk())
         }),
         Err(no) => desk.refuse(connection, frame.correlation, no),
-    }
-}
-
-impl Opened {
-    /// Where its chunk lies in the batch; empty if it has none.
-    fn chunk(&self) -> Range<usize> {
-        match &self.asked {
-            Ok(Asked::Produce { at, .. }) => self.at + at.start..self.at + at.end,
-            Ok(Asked::Greet | Asked::Fetch { .. } | Asked::Status) | Err(_) => self.at..self.at,
-        }
     }
 }

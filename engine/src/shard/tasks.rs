@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::or;
+use quorate_replication::gate::No;
 use quorate_wire::ErrorCode;
 
 use super::acceptor::{Door, Guest};
 use super::connection::{Connection, ENDING_TIME, Overdue, Phase};
 use super::desk::Desk;
 use super::executor::{self, Stream};
-use super::gate::No;
 use super::{reader, writer};
 
 /// Connections beyond the node's limit that are told so at a time. Further ones are closed without a word.

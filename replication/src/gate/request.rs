@@ -1,9 +1,14 @@
-//! The gate: bytes of a client on one side, requests that hold proofs on the other.
+//! What a client asks: its bytes on one side, requests that hold proofs on the other.
 //!
-//! Owns: every check of what a client sent, and the sentence of each refusal. Never: a socket, a limit that depends on what
-//! else is in flight. Called by: the reader, for each frame.
+//! Owns: every check of what a client sent, and the sentence of each refusal. Never: a limit that depends on what else is in
+//! flight. Called by: a connection's reader, for the bytes that it read.
 
-use std::ops::Range;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use bytes::Bytes;
 
 use quorate_wire::client::{Fetch, Hello};
 use quorate_wire::limits::RECORDS_BYTES_MAX;
@@ -13,18 +18,24 @@ use quorate_wire::{
 };
 use zerocopy::FromBytes;
 
+use crate::lane::{Ask, ProducedChunk};
+
 /// The one group of this version.
 const GROUP: GroupId = GroupId(0);
 
 /// A client's no.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct No {
-    pub(super) code: ErrorCode,
-    pub(super) text: String,
+pub struct No {
+    /// The stable code.
+    pub code: ErrorCode,
+    /// A sentence for people.
+    pub text: String,
 }
 
 impl No {
-    pub(super) fn new(code: ErrorCode, text: impl Into<String>) -> Self {
+    /// A no with its reason.
+    #[must_use]
+    pub fn new(code: ErrorCode, text: impl Into<String>) -> Self {
         Self {
             code,
             text: text.into(),
@@ -40,7 +51,7 @@ impl From<FrameError> for No {
 
 /// What stands at the start of received bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+enum Step {
     /// One whole frame.
     Frame {
         /// Its length.
@@ -59,39 +70,119 @@ pub(super) enum Step {
 
 /// A request that passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub enum Asked {
     /// The greeting.
     Greet,
     /// Append this chunk.
     Produce {
+        /// What it holds.
         id: ChunkId,
         /// Where the chunk lies, from the frame's first byte on.
         at: Range<usize>,
     },
     /// Give me records.
     Fetch {
+        /// The first record of the answer holds it.
         offset: Offset,
+        /// Most bytes of records.
         bytes_max: usize,
+        /// How long to wait for a record, in milliseconds.
         wait_ms: u64,
     },
     /// How are you?
     Status,
 }
 
+/// One whole frame among received bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Where it begins.
+    at: usize,
+    /// The client's name for the request.
+    pub correlation: u64,
+    /// What it asks, or why this one request is refused.
+    pub asked: Result<Asked, No>,
+}
+
+impl Opened {
+    /// Where its chunk lies among the bytes; empty if it has none.
+    #[must_use]
+    pub fn chunk(&self) -> Range<usize> {
+        match &self.asked {
+            Ok(Asked::Produce { at, .. }) => self.at + at.start..self.at + at.end,
+            Ok(Asked::Greet | Asked::Fetch { .. } | Asked::Status) | Err(_) => self.at..self.at,
+        }
+    }
+}
+
+impl Asked {
+    /// The same for the pipeline. `chunk` is the memory of a produced chunk.
+    #[must_use]
+    pub fn to_ask(&self, chunk: impl FnOnce() -> Bytes) -> Ask {
+        match self {
+            Self::Greet => Ask::Greet,
+            Self::Status => Ask::Status,
+            Self::Produce { id, .. } => Ask::Produce(ProducedChunk {
+                id: *id,
+                bytes: chunk(),
+            }),
+            Self::Fetch {
+                offset,
+                bytes_max,
+                wait_ms,
+            } => Ask::Fetch {
+                offset: *offset,
+                bytes_max: *bytes_max,
+                wait: wait_ms * 1_000_000,
+            },
+        }
+    }
+}
+
 /// What the gate holds frames against.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Gate {
-    pub(super) cluster: ClusterName,
+pub struct Gate {
+    /// The cluster that clients should mean.
+    pub cluster: ClusterName,
     /// The longest that a fetch may wait.
-    pub(super) fetch_wait_ms: u64,
+    pub fetch_wait_ms: u64,
 }
 
 impl Gate {
-    /// Looks at the start of `bytes`; `greeted` says whether the client has greeted before.
-    ///
-    /// # Errors
-    /// The connection ends.
-    pub(super) fn step(&self, bytes: &[u8], greeted: bool) -> Result<Step, No> {
+    /// Opens the whole frames at the start of `bytes`, into `frames`; `greeted` says whether the client has greeted before. Says
+    /// how many bytes they are, and then either how many the next one needs or why the connection ends: what came before that is
+    /// to be asked all the same, since it must not matter how the network cuts the stream.
+    pub fn open(
+        &self,
+        bytes: &[u8],
+        greeted: bool,
+        frames: &mut Vec<Opened>,
+    ) -> (usize, Result<usize, No>) {
+        let mut greeted = greeted;
+        let mut at = 0;
+        loop {
+            match self.step(bytes.get(at..).unwrap_or_default(), greeted) {
+                Ok(Step::Frame {
+                    bytes,
+                    correlation,
+                    asked,
+                }) => {
+                    greeted |= asked == Ok(Asked::Greet);
+                    frames.push(Opened {
+                        at,
+                        correlation,
+                        asked,
+                    });
+                    at += bytes;
+                }
+                Ok(Step::Part { needed }) => return (at, Ok(needed)),
+                Err(no) => return (at, Err(no)),
+            }
+        }
+    }
+
+    /// Looks at the start of `bytes`. An error ends the connection.
+    fn step(&self, bytes: &[u8], greeted: bool) -> Result<Step, No> {
         let Some(frame) = Frame::parse(bytes)? else {
             let Some(head) = bytes.first_chunk() else {
                 return Ok(Step::Part {
@@ -109,11 +200,11 @@ impl Gate {
         Ok(Step::Frame {
             bytes: frame.bytes(),
             correlation: frame.header.correlation,
-            asked: self.open(&frame)?,
+            asked: self.look(&frame)?,
         })
     }
 
-    fn open(&self, frame: &Frame<'_>) -> Result<Result<Asked, No>, No> {
+    fn look(&self, frame: &Frame<'_>) -> Result<Result<Asked, No>, No> {
         let kind = frame.header.kind;
         if frame.header.group != GROUP && kind != FrameKind::Hello {
             return Ok(Err(No::new(

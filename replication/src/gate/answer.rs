@@ -1,6 +1,10 @@
 //! Answers, as the bytes that a client gets.
 
-use quorate_replication::lane::{Answer, Refusal};
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use quorate_wire::client::{
     ErrorMessage, FetchReply, HelloReply, NodeEntry, ProduceReply, StatusReply,
 };
@@ -11,21 +15,25 @@ use quorate_wire::{
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
-use super::gate::No;
+use super::No;
+use crate::lane::{Answer, Refusal};
 
 const GROUP: GroupId = GroupId(0);
 
 /// What a node says of itself when a client greets.
 #[derive(Clone, Debug)]
-pub(super) struct Greeting {
+pub struct Greeting {
     reply: HelloReply,
     nodes: Vec<NodeEntry>,
 }
 
 impl Greeting {
+    /// What `node` says: who the others are, and how much a connection may have in flight.
+    ///
     /// # Panics
     /// An address is too long for its field: the configuration was not checked.
-    pub(super) fn new(
+    #[must_use]
+    pub fn new(
         cluster: ClusterName,
         node: NodeId,
         nodes: &[(NodeId, String)],
@@ -70,7 +78,7 @@ impl Greeting {
 }
 
 /// Writes the pipeline's answer to the end of `to`.
-pub(super) fn write(answer: &Answer, correlation: u64, greeting: &Greeting, to: &mut Vec<u8>) {
+pub fn write(answer: &Answer, correlation: u64, greeting: &Greeting, to: &mut Vec<u8>) {
     match answer {
         Answer::Greeting { leader } => greeting.write(correlation, *leader, to),
         Answer::Produced { base_offset, term } => {
@@ -121,7 +129,7 @@ pub(super) fn write(answer: &Answer, correlation: u64, greeting: &Greeting, to: 
 }
 
 /// Writes this shard's own refusal to the end of `to`.
-pub(super) fn write_no(no: &No, correlation: u64, to: &mut Vec<u8>) {
+pub fn write_no(no: &No, correlation: u64, to: &mut Vec<u8>) {
     write_error(&Refusal::new(no.code), &no.text, correlation, to);
 }
 
@@ -219,14 +227,17 @@ fn sentence(refusal: &Refusal) -> String {
 
 #[cfg(test)]
 mod tests {
-    use quorate_replication::lane::{Answer, Refusal};
+    use alloc::borrow::ToOwned;
+    use alloc::vec::Vec;
+
     use quorate_wire::client::{ErrorMessage, HelloReply, NodeEntry, error_text};
     use quorate_wire::limits::ERROR_TEXT_BYTES_MAX;
     use quorate_wire::{ClusterName, ErrorCode, Frame, FrameKind, NodeId};
     use zerocopy::FromBytes;
 
     use super::{Greeting, write, write_no};
-    use crate::shard::gate::No;
+    use crate::gate::No;
+    use crate::lane::{Answer, Refusal};
 
     fn greeting() -> Greeting {
         let cluster = ClusterName::new("flights").expect("it is a name");

@@ -1,0 +1,10 @@
+//! The gate: a client's bytes become requests, and answers become bytes.
+//!
+//! Owns: every check of what a client sent, the sentence of each refusal, and the layout of each answer. Never: a socket, a
+//! limit that depends on what else is in flight. Called by: the engine's shards, and the simulator's.
+
+mod answer;
+mod request;
+
+pub use answer::{Greeting, write, write_no};
+pub use request::{Asked, Gate, No, Opened};
