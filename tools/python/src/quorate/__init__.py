@@ -1,0 +1,39 @@
+"""Client of Quorate, a replicated event log.
+
+    with Producer("127.0.0.1:9001") as producer:
+        producer.send(Event(b"hello", key=key_of("greetings")))
+
+    for delivered in Consumer("127.0.0.1:9001"):
+        print(delivered.offset, delivered.event.payload)
+"""
+
+from . import wire
+from .consumer import Consumer, Delivered
+from .errors import ProtocolError, QuorateError, Refused, Unreachable
+from .link import Link, LinkLost
+from .producer import Producer, Receipt
+from .wire import Event, Status, key_of
+
+__all__ = [
+    "Consumer",
+    "Delivered",
+    "Event",
+    "Producer",
+    "ProtocolError",
+    "QuorateError",
+    "Receipt",
+    "Refused",
+    "Status",
+    "Unreachable",
+    "key_of",
+    "status",
+]
+
+
+def status(address: str, *, timeout: float = 2.0) -> Status:
+    """How the node at this address is. Raises `Unreachable` if it does not answer."""
+    try:
+        with Link(address, None, timeout) as link:
+            return wire.read_status(link.ask(wire.STATUS, b"", timeout=timeout))
+    except LinkLost as lost:
+        raise Unreachable(str(lost)) from lost

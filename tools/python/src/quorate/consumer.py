@@ -1,0 +1,141 @@
+"""A consumer: committed events from an offset on, each once and in order, from any node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+from . import wire
+from .errors import OFFSET_PAST_END, ProtocolError, Refused, Unreachable
+from .link import Link, LinkLost
+from .route import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """An event of the log, and where it is."""
+
+    offset: int
+    event: wire.Event
+    producer: int
+    epoch: int
+    sequence: int
+    log_time: int
+
+
+class Consumer:
+    """Reads committed events from `offset` on.
+
+    Every record's and every chunk's checksum is verified, and that each record continues the chain of the one before it.
+
+    - `nodes`: addresses of nodes, `host:port`; one is enough, it names the others.
+    - `patience`: seconds without any answer after which a call raises `Unreachable`. Calling again goes on.
+    """
+
+    def __init__(
+        self,
+        nodes: str | Iterable[str],
+        *,
+        offset: int = 0,
+        cluster: str | None = None,
+        bytes_max: int = wire.RECORDS_BYTES_MAX,
+        patience: float = 30.0,
+        timeout: float = 2.0,
+    ) -> None:
+        self._route = Route(nodes, cluster)
+        self._link: Link | None = None
+        self._offset = offset
+        self._bytes_max = bytes_max
+        self._patience = patience
+        self._timeout = timeout
+        # Index and checksum of the last record seen.
+        self._last: tuple[int, int] | None = None
+
+    def __enter__(self) -> Consumer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def offset(self) -> int:
+        """The offset of the next event: keep it to go on there later."""
+        return self._offset
+
+    def __iter__(self) -> Iterator[Delivered]:
+        """All events, without end: at the end of the log it waits for more."""
+        while True:
+            yield from self.fetch(wait=1.0)
+
+    def fetch(self, *, wait: float = 0.0) -> list[Delivered]:
+        """The next events, at most one answer's worth; none if none is committed within `wait` seconds."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                if self._link is None:
+                    time.sleep(self._route.pause())
+                    self._link = self._route.dial(self._timeout)
+                message = wire.fetch(self._offset, self._bytes_max, round(wait * 1000))
+                frame = self._link.ask(wire.FETCH, message, timeout=wait + self._timeout)
+                self._route.progress()
+                return self._read(frame)
+            except LinkLost as lost:
+                self._turn_away(deadline, lost)
+            except Refused as refused:
+                # A node that lags behind does not have the offset yet; another may.
+                if refused.code != OFFSET_PAST_END:
+                    raise
+                self._turn_away(deadline, refused)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        if self._link is not None:
+            self._link.close()
+        self._link = None
+
+    def _turn_away(self, deadline: float, why: Exception) -> None:
+        self.close()
+        self._route.turn_away()
+        if time.monotonic() >= deadline:
+            if isinstance(why, Refused):
+                raise why
+            raise Unreachable(f"no node answered for {self._patience} s: {why}") from why
+
+    def _read(self, frame: wire.Frame) -> list[Delivered]:
+        found: list[Delivered] = []
+        for nth_record, record in enumerate(wire.records(frame.tail)):
+            self._chain(record, nth_record == 0)
+            if record.kind != wire.Record.EVENTS:
+                continue
+            offset = record.base_offset
+            for chunk, body in wire.chunks(record.body):
+                for nth, event in enumerate(wire.events(body, chunk.event_count)):
+                    if offset >= self._offset:
+                        sequence = chunk.first_sequence + nth
+                        found.append(Delivered(offset, event, chunk.producer, chunk.epoch, sequence, record.log_time))
+                    offset += 1
+            if offset != record.base_offset + record.event_count:
+                raise ProtocolError(f"the record at index {record.index} has another number of events than it says")
+        if found:
+            expected = range(self._offset, self._offset + len(found))
+            if any(one.offset != at for one, at in zip(found, expected)):
+                raise ProtocolError(f"the events after offset {self._offset} are not in order")
+            self._offset += len(found)
+        return found
+
+    def _chain(self, record: wire.Record, first: bool) -> None:
+        last, self._last = self._last, (record.index, record.header_crc)
+        if last is None:
+            return
+        index, crc = last
+        if record.index == index + 1:
+            sound = record.previous == crc
+        elif record.index == index:
+            sound = record.header_crc == crc
+        else:
+            # An answer begins with the record that holds the offset: records without events may lie before it.
+            sound = first and record.index > index
+        if not sound:
+            raise ProtocolError(f"the record at index {record.index} does not continue the chain at index {index}")

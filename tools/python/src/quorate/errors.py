@@ -1,0 +1,44 @@
+"""What can go wrong, with the protocol's stable codes (docs/errors.md)."""
+
+from __future__ import annotations
+
+_NAMES = {
+    101: "FrameMagic", 102: "FrameHeaderChecksum", 103: "FrameVersion", 104: "FrameKind", 105: "FrameTooLarge",
+    106: "FrameBodyChecksum", 107: "FrameLength", 108: "FrameTimeout", 109: "MessageInvalid", 110: "HelloExpected",
+    201: "ChunkInvalid", 202: "ChunkChecksum", 203: "EventInvalid", 204: "SequenceGap", 205: "EpochFenced",
+    206: "SequenceTooOld", 207: "ProducerUnknown", 208: "ProducersFull",
+    301: "NotLeader", 302: "LeaderNotReady", 303: "Overloaded", 304: "ShuttingDown", 305: "TooManyConnections",
+    306: "DiskFull", 307: "Forming", 308: "LeadershipLost",
+    401: "OffsetPastEnd", 402: "GroupUnknown", 403: "RecordUnreadable",
+    501: "ClusterMismatch",
+}  # fmt: skip
+
+SEQUENCE_GAP, PRODUCERS_FULL = 204, 208
+NOT_LEADER, LEADER_NOT_READY, OVERLOADED = 301, 302, 303
+OFFSET_PAST_END, RECORD_UNREADABLE = 401, 403
+
+
+def may_retry(code: int) -> bool:
+    """Whether the same request may succeed later. A code that is not known is not retried."""
+    return code in _NAMES and (300 <= code < 400 or code in (PRODUCERS_FULL, RECORD_UNREADABLE))
+
+
+class QuorateError(Exception):
+    """Everything that this client raises."""
+
+
+class ProtocolError(QuorateError):
+    """The other side's bytes are not what the protocol says."""
+
+
+class Unreachable(QuorateError):
+    """No node could be reached, or none would serve, for as long as the caller wanted to wait."""
+
+
+class Refused(QuorateError):
+    """A node refused for good."""
+
+    def __init__(self, code: int, text: str, expected: int = 0) -> None:
+        super().__init__(f"{_NAMES.get(code, 'error')} ({code}): {text}")
+        self.code = code
+        self.expected = expected

@@ -1,0 +1,104 @@
+"""Against a live cluster of real processes. `QUORATE` names the command; by default what cargo has built."""
+
+import csv
+import gzip
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import unittest
+from typing import Any
+
+import quorate
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+FLIGHTS = ROOT / "tools" / "quorate" / "data" / "flights.csv.gz"
+TAIL_NUMBER = 11
+
+
+def command() -> str:
+    """The `quorate` command."""
+    named = os.environ.get("QUORATE")
+    built = [ROOT / "target" / profile / "quorate" for profile in ("release", "debug")]
+    for path in [pathlib.Path(named)] if named else built:
+        if path.is_file():
+            return str(path)
+    raise unittest.SkipTest("no quorate command: cargo build, or set QUORATE")
+
+
+class Live(unittest.TestCase):
+    def setUp(self) -> None:
+        self.command = command()
+        self.place = tempfile.TemporaryDirectory(prefix="quorate-python-")
+        self.addCleanup(self.place.cleanup)
+        self.run_cluster("up", "--ports", "auto")
+        self.addCleanup(self.run_cluster, "down")
+        self.nodes = [node["address"] for node in self.statuses()]
+
+    def run_cluster(self, verb: str, *more: str) -> str:
+        arguments = [self.command, "cluster", verb, "--dir", self.place.name + "/c", *more]
+        return subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=60).stdout
+
+    def statuses(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.run_cluster("status", "--json"))
+        return found
+
+    def kill_leader(self) -> None:
+        leader = next(node for node in self.statuses() if node.get("serves"))
+        os.kill(leader["process"], signal.SIGKILL)
+
+    def test_events_survive_the_leader_and_come_back_once_and_in_order(self) -> None:
+        with gzip.open(FLIGHTS, "rt") as lines:
+            flights = [row for _, row in zip(range(20_000), csv.reader(lines))][1:]
+        payloads = [",".join(row).encode() for row in flights]
+        with quorate.Producer(self.nodes[:1]) as producer:
+            for nth, (row, payload) in enumerate(zip(flights, payloads)):
+                if nth == len(flights) // 2:
+                    self.kill_leader()
+                last = producer.send(quorate.Event(payload, key=quorate.key_of(row[TAIL_NUMBER]), topic="flights"))
+            producer.flush()
+            self.assertEqual(producer.acked, len(payloads))
+            self.assertEqual(last.offset, len(payloads) - 1)
+        self.run_cluster("up")
+        with quorate.Consumer(self.nodes) as consumer:
+            found: list[quorate.Delivered] = []
+            while len(found) < len(payloads):
+                found += consumer.fetch(wait=5.0)
+            self.assertEqual([one.event.payload for one in found], payloads)
+            self.assertEqual(consumer.fetch(wait=0.2), [], "nothing twice, nothing more")
+
+    def test_a_second_incarnation_fences_the_first(self) -> None:
+        first = quorate.Producer(self.nodes, producer=7)
+        first.send(quorate.Event(b"one"))
+        first.flush()
+        with quorate.Producer(self.nodes, producer=7, epoch=1) as second:
+            second.send(quorate.Event(b"two"))
+        first.send(quorate.Event(b"three"))
+        with self.assertRaises(quorate.Refused) as refused:
+            first.flush()
+        self.assertEqual((refused.exception.code, refused.exception.expected), (205, 1))
+        with self.assertRaises(quorate.Refused):
+            first.send(quorate.Event(b"four"))
+
+    def test_a_status_tells_who_leads(self) -> None:
+        statuses = [quorate.status(address) for address in self.nodes]
+        self.assertEqual(len({status.node for status in statuses}), 3)
+        self.assertEqual(sum(status.serves for status in statuses), 1)
+
+
+class Nobody(unittest.TestCase):
+    def test_no_node_is_said_so_in_time(self) -> None:
+        producer = quorate.Producer("127.0.0.1:1", patience=0.3)
+        producer.send(quorate.Event(b"lost?"))
+        with self.assertRaises(quorate.Unreachable):
+            producer.flush()
+        with self.assertRaises(quorate.Unreachable):
+            quorate.Consumer("127.0.0.1:1", patience=0.3).fetch()
+        with self.assertRaises(ValueError):
+            quorate.Producer("")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,98 @@
+"""The encoders and parsers against the protocol's golden vectors, byte for byte."""
+
+import pathlib
+import unittest
+
+from quorate import wire
+from quorate.errors import ProtocolError
+
+GOLDEN = pathlib.Path(__file__).resolve().parents[3] / "wire" / "golden"
+
+
+def vector(name: str) -> bytes:
+    """The bytes of a golden file: behind an offset and before the bar."""
+    data = bytearray()
+    for line in (GOLDEN / f"{name}_v1.hex").read_text().splitlines():
+        if line and not line.startswith("#"):
+            data += bytes.fromhex(line.split("|")[0][4:])
+    return bytes(data)
+
+
+class Keys(unittest.TestCase):
+    def test_keys_are_those_of_the_page(self) -> None:
+        known = {
+            "": 0xCBF29CE484222325,
+            "a": 0xAF63DC4C8601EC8C,
+            "foobar": 0x85944171F73967E8,
+            "N14228": 0xD9ABC3FFA5B0EFB0,
+        }
+        for text, key in known.items():
+            self.assertEqual(wire.key_of(text), key, text)
+
+
+class Frames(unittest.TestCase):
+    def test_every_client_frame_is_read_and_written_back(self) -> None:
+        names = ["hello", "hello_reply", "produce", "produce_reply", "fetch", "fetch_reply", "status", "status_reply", "error"]
+        for name in names:
+            with self.subTest(name):
+                data = vector(f"frame_{name}")
+                self.assertEqual(wire.parse_frame(data).encode(), data)
+
+    def test_messages_say_what_the_comments_say(self) -> None:
+        greeting = wire.read_greeting(wire.parse_frame(vector("frame_hello_reply")))
+        self.assertEqual((greeting.cluster, greeting.node, greeting.leader), ("airport", 1, 2))
+        self.assertEqual((greeting.window_bytes, greeting.window_requests), (8388608, 1024))
+        self.assertEqual(greeting.nodes[2], "127.0.0.1:9002")
+        refusal = wire.read_refusal(wire.parse_frame(vector("frame_error")))
+        self.assertEqual((refusal.code, refusal.leader), (301, 2))
+        self.assertEqual(refusal.text, "node 2 leads group 0, not node 1")
+        frame = wire.Frame(wire.HELLO, 7, wire.hello("airport"), b"")
+        self.assertEqual(frame.encode(), vector("frame_hello"))
+
+    def test_every_flipped_bit_of_a_header_is_seen(self) -> None:
+        data = vector("frame_hello")
+        for at in range(len(data) * 8):
+            bad = bytearray(data)
+            bad[at // 8] ^= 1 << at % 8
+            with self.assertRaises(ProtocolError, msg=f"bit {at}"):
+                wire.parse_frame(bytes(bad))
+
+
+class Bodies(unittest.TestCase):
+    def test_a_chunk_is_sealed_as_its_vector(self) -> None:
+        data = vector("chunk")
+        [(chunk, body)] = wire.chunks(memoryview(data))
+        self.assertEqual(chunk, wire.ChunkId(0x5D1F60A793C24BE8, 1, 128, 2))
+        found = list(wire.events(body, chunk.event_count))
+        self.assertEqual(found[0].topic, "flights")
+        self.assertEqual(found[0].key, wire.key_of("N14228"))
+        self.assertEqual(wire.seal_chunk(chunk, b"".join(event.encode() for event in found)), data)
+
+    def test_a_record_is_read(self) -> None:
+        [record] = wire.records(vector("record_events"))
+        self.assertEqual((record.term, record.index, record.base_offset, record.event_count), (3, 42, 2048, 3))
+        self.assertEqual(sum(chunk.event_count for chunk, _ in wire.chunks(record.body)), 3)
+        [noop] = wire.records(vector("record_noop"))
+        self.assertEqual((noop.kind, noop.event_count), (wire.Record.NO_OP, 0))
+
+    def test_changed_and_cut_bytes_are_refused(self) -> None:
+        data = vector("record_events")
+        for at in range(0, len(data), 7):
+            with self.assertRaises(ProtocolError, msg=f"byte {at}"):
+                bad = bytearray(data)
+                bad[at] ^= 0x10
+                for record in wire.records(bytes(bad)):
+                    list(wire.chunks(record.body))
+        for size in range(1, len(data)):
+            with self.assertRaises(ProtocolError, msg=f"{size} bytes"):
+                list(wire.records(data[:size]))
+
+    def test_limits_are_held(self) -> None:
+        with self.assertRaises(ValueError):
+            wire.Event(b"", topic="x" * 256).encode()
+        with self.assertRaises(ValueError):
+            wire.Event(bytes(wire.EVENT_BYTES_MAX)).encode()
+
+
+if __name__ == "__main__":
+    unittest.main()
