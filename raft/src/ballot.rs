@@ -6,7 +6,7 @@
 
 use quorate_wire::{NodeId, Term};
 
-use crate::{HardState, Output};
+use crate::{HardState, Note, Output, Recovered};
 
 /// The hard state, and how much of it is durable.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct Ballot {
     state: HardState,
     /// Highest version that is durable. Invariant: `durable <= state.version`.
     durable: u64,
-    /// Whether the driver was asked to write the state of now.
+    /// Whether the first step was made, which tells what there is to tell about the start.
     told: bool,
     /// A candidate that waits for the news that it has this node's vote. There is at most one: a term has one vote.
     grant: Option<NodeId>,
@@ -24,38 +24,44 @@ impl Ballot {
     /// What recovery found. The log and the hard state are written apart: after a crash the log may have records of a later
     /// `seen` term. In that term this node has promised nothing, or its hard state would say so; but it has to be written
     /// before the first promise, since the records that show it may yet become void.
-    pub(crate) fn new(term: Term, vote: Option<NodeId>, seen: Term) -> Self {
+    pub(crate) fn new(recovered: &Recovered, seen: Term) -> Self {
+        let (term, vote, unsure) = (recovered.term, recovered.vote, recovered.unsure);
         assert!(
             vote.is_none() || term > Term(0),
             "nobody votes in term zero"
         );
-        let told = seen <= term;
-        let state = if told {
+        let state = if seen <= term {
             HardState {
                 version: 0,
                 term,
                 vote,
+                unsure,
             }
         } else {
             HardState {
                 version: 1,
                 term: seen,
                 vote: None,
+                unsure,
             }
         };
         Self {
             state,
             durable: 0,
-            told,
+            told: false,
             grant: None,
         }
     }
 
-    /// Asks for the write that is due since the start.
+    /// Tells what there is to tell about the start: a write that is due, and that the log cannot be relied on.
     pub(crate) fn tell(&mut self, output: &mut Output) {
-        if !self.told {
-            self.told = true;
-            output.hard_state = Some(self.state);
+        if self.told {
+            return;
+        }
+        self.told = true;
+        output.hard_state = Some(self.state).filter(|_| !self.is_durable());
+        if self.state.unsure {
+            output.notes.push(Note::Unsure);
         }
     }
 
@@ -67,7 +73,19 @@ impl Ballot {
         self.state.vote
     }
 
-    /// Whether the term and vote of now are durable.
+    /// Whether records may be missing that this node has acknowledged.
+    pub(crate) fn unsure(&self) -> bool {
+        self.state.unsure
+    }
+
+    /// Nothing is missing any more. What this node promises from here on waits until the disk says so too, like any promise.
+    pub(crate) fn make_whole(&mut self, output: &mut Output) {
+        assert!(self.state.unsure, "a node becomes whole once");
+        self.state.unsure = false;
+        self.change(self.state.term, self.state.vote, output);
+    }
+
+    /// Whether the hard state of now is durable.
     pub(crate) fn is_durable(&self) -> bool {
         self.durable == self.state.version
     }
@@ -82,6 +100,7 @@ impl Ballot {
     /// Votes in the current term.
     pub(crate) fn cast(&mut self, vote: NodeId, output: &mut Output) {
         assert!(self.state.vote.is_none(), "a node votes once in a term");
+        assert!(!self.state.unsure, "a node that is unsure does not vote");
         self.change(self.state.term, Some(vote), output);
     }
 
@@ -123,6 +142,7 @@ impl Ballot {
             version: self.state.version + 1,
             term,
             vote,
+            unsure: self.state.unsure,
         };
         output.hard_state = Some(self.state);
     }

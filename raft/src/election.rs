@@ -17,6 +17,7 @@ impl Raft {
     /// was cut off does not depose the leader when it comes back.
     pub(crate) fn ask_pre_votes(&mut self, output: &mut Output) {
         assert!(!self.leads(), "a leader does not stand for election");
+        assert!(!self.ballot.unsure(), "who is unsure does not stand");
         self.timer.on_ask(self.now);
         self.role = Role::PreCandidate {
             granted: Tally::default(),
@@ -61,6 +62,7 @@ impl Raft {
         let granted = term > self.term()
             && last >= self.last()
             && !self.sticks(from, output)
+            && !self.is_unsure(from, output)
             && !self.goes_first(from, last);
         if granted {
             self.timer.on_pre_vote_granted(self.now);
@@ -125,7 +127,7 @@ impl Raft {
             output.notes.push(Note::Follows { term, leader: None });
         }
         let free = self.ballot.vote().is_none_or(|vote| vote == from);
-        if !free || last < self.last() {
+        if !free || last < self.last() || self.is_unsure(from, output) {
             return self.refuse_vote(from, output);
         }
         if self.ballot.vote().is_none() {

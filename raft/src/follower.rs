@@ -158,8 +158,10 @@ impl Raft {
         leader.verified = leader.verified.max(end);
         // Records are acknowledged when they are durable; a heartbeat or a probe wants to know now what is.
         leader.owed |= append.entries.count == 0;
+        leader.goal.get_or_insert(append.commit);
         let commit = append.commit.min(leader.verified);
         self.raise_commit(commit, output);
+        self.become_whole(output);
     }
 
     fn refuse_append(&self, to: NodeId, append: &Append, output: &mut Output) {

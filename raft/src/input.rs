@@ -115,4 +115,7 @@ pub struct Recovered {
     /// An index that is known to be committed; may be far behind. Never one that was above [`Raft::durable`](crate::Raft::durable)
     /// when it was noted: then void records may stand in its place on this disk.
     pub commit: LogIndex,
+    /// The log's end was damaged: records may be missing that this node has acknowledged. It neither votes nor stands until it
+    /// has them again (see `unsure.rs`). The disk must say so before the log is written again: the next write hides the damage.
+    pub unsure: bool,
 }

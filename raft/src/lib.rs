@@ -22,6 +22,7 @@ mod role;
 mod status;
 mod terms;
 mod timer;
+mod unsure;
 mod window;
 
 pub use input::{Config, Input, Mark, Recovered, VOTERS_MAX};

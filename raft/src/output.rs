@@ -38,7 +38,7 @@ impl Output {
     }
 }
 
-/// Term and vote (Raft figure 2, persistent state).
+/// Term and vote (Raft figure 2, persistent state), and whether the log beside them can be relied on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HardState {
     /// Rises with each change.
@@ -47,6 +47,8 @@ pub struct HardState {
     pub term: Term,
     /// Whom this node voted for in it.
     pub vote: Option<NodeId>,
+    /// Records may be missing that this node has acknowledged: as in [`Recovered::unsure`](crate::Recovered::unsure).
+    pub unsure: bool,
 }
 
 /// Which records of an append to keep. Records that were at `first` and after are void: they conflict.
@@ -145,5 +147,17 @@ pub enum Note {
     SticksToLeader {
         /// The refused candidate.
         candidate: NodeId,
+    },
+    /// Starts with a log whose end was damaged: until it has everything again, it neither votes nor stands.
+    Unsure,
+    /// Refused a vote or pre-vote since it may have lost records that it acknowledged.
+    UnsureRefuses {
+        /// The refused candidate.
+        candidate: NodeId,
+    },
+    /// Has everything again that it may have lost.
+    Whole {
+        /// Everything up to here.
+        upto: LogIndex,
     },
 }

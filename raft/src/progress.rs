@@ -13,8 +13,8 @@ use crate::{Append, Config, Envelope, Message, Output, Run, Want};
 /// One peer, for as long as this node leads.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    /// The peer's log agrees with ours up to here, and is durable up to here. Never falls (TRAPS 12), also over sessions: what
-    /// a disk has shown in this term it keeps.
+    /// The peer's log agrees with ours up to here, and is durable up to here. Never falls in a session (TRAPS 12). Each session
+    /// starts from nothing: the peer may come back without what it has acknowledged (`unsure.rs`).
     matched: LogIndex,
     /// The highest index that this node has spoken of to the peer in this term: no honest answer is above it.
     told: LogIndex,
@@ -94,6 +94,7 @@ impl Progress {
 
     /// A conversation starts by asking whether the peer has everything before `next`.
     pub(crate) fn open(&mut self, session: SessionId, next: LogIndex) {
+        self.matched = LogIndex(0);
         self.talk = Some(Talk {
             session,
             round: 0,

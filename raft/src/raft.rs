@@ -72,14 +72,15 @@ impl Raft {
                 up: false,
             })
             .collect();
-        let terms = Terms::new(recovered.terms, recovered.last);
+        let (durable, commit) = (recovered.last, recovered.commit);
+        let seen = recovered.terms.last().map_or(Term(0), |run| run.0);
         Self {
             now,
-            ballot: Ballot::new(recovered.term, recovered.vote, terms.last().term),
-            terms,
-            durable: recovered.last,
+            ballot: Ballot::new(&recovered, seen),
+            terms: Terms::new(recovered.terms, recovered.last),
+            durable,
             truncations: 0,
-            commit: recovered.commit,
+            commit,
             peers,
             session: SessionId(0),
             timer: ElectionTimer::new(&config, now),
@@ -151,6 +152,9 @@ impl Raft {
             }
         }
         if now >= self.timer.deadline() {
+            if self.ballot.unsure() {
+                return self.wait_on();
+            }
             self.ask_pre_votes(output);
         }
     }
@@ -199,7 +203,7 @@ impl Raft {
         self.ballot.forget_grant(peer);
         match &mut self.role {
             Role::Follower { leader } => {
-                if leader.take_if(|leader| leader.id == peer).is_some() {
+                if leader.take_if(|leader| leader.id == peer).is_some() && !self.ballot.unsure() {
                     self.timer.hint(self.now);
                 }
             }
@@ -228,6 +232,7 @@ impl Raft {
         );
         self.durable = self.durable.max(mark.last);
         self.count_copies(output);
+        self.become_whole(output);
     }
 
     fn on_gather(&mut self, output: &mut Output) {

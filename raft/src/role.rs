@@ -44,6 +44,9 @@ pub(crate) struct Followed {
     pub(crate) replied: LogIndex,
     /// A heartbeat or a probe waits for its answer.
     pub(crate) owed: bool,
+    /// What the leader called committed in the first append of the session whose commit index has not yet turned out to lie in
+    /// an earlier term: what an unsure node has to reach.
+    pub(crate) goal: Option<LogIndex>,
 }
 
 impl Followed {
@@ -57,6 +60,7 @@ impl Followed {
             verified: LogIndex(0),
             replied: LogIndex(0),
             owed: false,
+            goal: None,
         }
     }
 
@@ -68,6 +72,7 @@ impl Followed {
         self.round = 0;
         self.replied = LogIndex(0);
         self.owed = false;
+        self.goal = None;
     }
 }
 

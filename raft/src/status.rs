@@ -39,6 +39,12 @@ impl Raft {
         }
     }
 
+    /// Whether this node may have lost records that it acknowledged: then it neither votes nor stands.
+    #[must_use]
+    pub fn unsure(&self) -> bool {
+        self.ballot.unsure()
+    }
+
     /// The role, for status pages.
     #[must_use]
     pub fn role(&self) -> RoleName {
@@ -113,8 +119,8 @@ impl Raft {
         self.terms.term_at(index)
     }
 
-    /// For each peer: who it is, whether it is up, and up to where its log is known to be durable (zero unless this node
-    /// leads).
+    /// For each peer: who it is, whether it is up, and up to where its log has shown in the latest session to be durable (zero
+    /// unless this node leads).
     pub fn peer_progress(&self) -> impl Iterator<Item = (NodeId, bool, LogIndex)> + '_ {
         self.peers.iter().enumerate().map(|(place, peer)| {
             let matched = match &self.role {

@@ -26,7 +26,37 @@ pub(crate) struct Record {
 pub(crate) struct Disk {
     pub(crate) term: Term,
     pub(crate) vote: Option<NodeId>,
+    pub(crate) unsure: bool,
     pub(crate) log: Vec<Record>,
+    /// The log before its latest truncation: what shows again if the records that were written after it are lost.
+    pub(crate) before: Vec<Record>,
+    /// What was lost: it was once here, and was counted.
+    pub(crate) lost: Vec<Record>,
+}
+
+impl Disk {
+    pub(crate) fn store(&mut self, hard: HardState) {
+        (self.term, self.vote, self.unsure) = (hard.term, hard.vote, hard.unsure);
+    }
+
+    pub(crate) fn write(&mut self, log: Vec<Record>) {
+        if !log.starts_with(&self.log) {
+            self.before.clone_from(&self.log);
+        }
+        self.log = log;
+    }
+
+    /// The end of the log rots, and recovery sees that. What is left is a first part of the log, or of what it was before
+    /// its latest truncation.
+    pub(crate) fn lose_end(&mut self, older: bool, kept: usize) {
+        self.lost.clone_from(&self.log);
+        if older {
+            self.log.clone_from(&self.before);
+        }
+        self.log.truncate(kept);
+        self.before.truncate(kept);
+        self.unsure = true;
+    }
 }
 
 /// A write of the log that is on its way: what the log will be.
@@ -102,6 +132,7 @@ impl Node {
             terms,
             last: length(&disk.log),
             commit,
+            unsure: disk.unsure,
         };
         Self {
             raft: Raft::new(config.clone(), recovered, now),
@@ -226,8 +257,8 @@ impl Node {
     fn assert_promise_is_kept(&self, envelope: &Envelope) {
         let hard = |term, vote| {
             assert_eq!(
-                (self.disk.term, self.disk.vote),
-                (term, vote),
+                (self.disk.term, self.disk.vote, self.disk.unsure),
+                (term, vote, false),
                 "a vote is durable: {envelope:?}"
             )
         };
@@ -258,9 +289,11 @@ impl Node {
                     "who leads has voted for itself"
                 );
             }
+            Message::PreVote { .. } | Message::PreVoteReply { granted: true, .. } => {
+                assert!(!self.raft.unsure(), "who is unsure helps nobody to lead");
+            }
             Message::VoteReply { granted: false, .. }
-            | Message::PreVote { .. }
-            | Message::PreVoteReply { .. } => {}
+            | Message::PreVoteReply { granted: false, .. } => {}
         }
     }
 
@@ -317,7 +350,7 @@ impl Node {
         let Some(write) = self.log_writes.pop_front() else {
             return false;
         };
-        self.disk.log = write.log;
+        self.disk.write(write.log);
         self.step(Input::LogDurable { mark: write.mark }, &[]);
         true
     }
@@ -327,7 +360,7 @@ impl Node {
         let Some(hard) = self.hard_writes.pop_front() else {
             return false;
         };
-        (self.disk.term, self.disk.vote) = (hard.term, hard.vote);
+        self.disk.store(hard);
         self.step(
             Input::HardStateDurable {
                 version: hard.version,

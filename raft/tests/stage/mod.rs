@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cluster 3 [key=value ..]   a group, all linked; keys: window_bytes, window_appends, append_bytes_max (of 100-byte records);
-//!                            of node 2: term2=4 vote2=1 log2=1,1,4 (the terms of its records) commit2=1
+//!                            of node 2: term2=4 vote2=1 log2=1,1,4 (the terms of its records) commit2=1 unsure2=1
 //! tick 1 10ms | tick 1 deadline | tick all 10ms
 //! deliver 1->2 [count] | deliver all      the messages that wait on a link, or on all until none is left
 //! drop 1->2 [count]                       they are lost
@@ -17,6 +17,7 @@
 //! cut 1 2 | link 1 2                      both ends are told
 //! peer-down 1 2 | peer-up 1 2 [disk 9]    node 1 is told about node 2
 //! crash 1 | restart 1                     nobody is told; link it again
+//! rot 1 2                                 of node 1, which has crashed, the last 2 records are lost; it comes back unsure
 //! slow-reads 1 | read 1                   records are not at hand until `read` hands over what waits
 //! ready 1 2 session=1 first=2 last=2 bytes=100     a report by hand, about records for node 2
 //! state [1]
@@ -83,6 +84,7 @@ impl Stage {
             }
             "crash" => self.crash(words.id(1)?)?,
             "restart" => self.restart(words.id(1)?)?,
+            "rot" => self.rot(words.id(1)?, number(words.at(2)?)?)?,
             "slow-reads" => self.slow.push(words.id(1)?),
             "read" => self.read(words.id(1)?)?,
             "ready" => self.ready(&words)?,
@@ -127,10 +129,16 @@ impl Stage {
                 })
                 .collect();
             let commit = LogIndex(words.value(&format!("commit{id}"))?.unwrap_or(0));
-            self.nodes.insert(
-                id,
-                Node::start(config, Disk { term, vote, log }, commit, Time(0)),
-            );
+            let unsure = words.value::<u8>(&format!("unsure{id}"))? == Some(1);
+            let disk = Disk {
+                term,
+                vote,
+                unsure,
+                log,
+                ..Disk::default()
+            };
+            self.nodes
+                .insert(id, Node::start(config, disk, commit, Time(0)));
             self.clocks.insert(id, Time(0));
         }
         for id in 1..=count {
@@ -418,6 +426,14 @@ impl Stage {
         Ok(())
     }
 
+    fn rot(&mut self, id: u32, records: usize) -> Done {
+        let node = self.crashed.get_mut(&id).ok_or("it did not crash")?;
+        let kept = node.disk.log.len().checked_sub(records);
+        node.disk
+            .lose_end(false, kept.ok_or("it has not so many records")?);
+        Ok(())
+    }
+
     fn deadline(&mut self, id: u32) -> Done {
         let now = self.clocks[&id];
         let away = self.node(id)?.raft.deadline().since(now);
@@ -441,6 +457,9 @@ impl Stage {
                 (raft.term(), raft.last(), raft.durable(), raft.commit());
             let mut line =
                 format!("{id}: {role} term={term} last={last} durable={durable} commit={commit}");
+            if raft.unsure() {
+                line.push_str(" unsure");
+            }
             if raft.leads() {
                 for (peer, up, matched) in raft.peer_progress() {
                     write!(line, " {peer}={}{matched}", if up { "" } else { "down," })

@@ -181,7 +181,8 @@ pub(crate) fn show(shown: &mut String, node: &Node, slow: bool) {
         let vote = hard
             .vote
             .map_or("nobody".to_owned(), |vote| vote.to_string());
-        line(format!("write term={} vote={vote}", hard.term));
+        let unsure = if hard.unsure { " unsure" } else { "" };
+        line(format!("write term={} vote={vote}{unsure}", hard.term));
     }
     if let Some(kept) = output.append {
         let void = if kept.truncates {

@@ -70,11 +70,11 @@ impl World {
         // Writes that were on their way happened or not, each kind in its own order; the first that did not may be torn.
         let hard = self.chance.below(node.hard_writes.len() + 1);
         if let Some(hard) = node.hard_writes.iter().take(hard).next_back() {
-            (node.disk.term, node.disk.vote) = (hard.term, hard.vote);
+            node.disk.store(*hard);
         }
         for _ in 0..self.chance.below(node.log_writes.len() + 1) {
             let write = node.log_writes.pop_front().expect("there are so many");
-            node.disk.log = write.log;
+            node.disk.write(write.log);
         }
         if let Some(torn) = node.log_writes.front() {
             let same = node
@@ -86,12 +86,37 @@ impl World {
                 .count();
             let more = self.chance.below(torn.log.len() - same + 1);
             if more > 0 {
-                node.disk.log = torn.log[..same + more].to_vec();
+                node.disk.write(torn.log[..same + more].to_vec());
             }
         }
         let disk = std::mem::take(&mut node.disk);
         self.oracle.see_crash(place, &disk);
         self.places[place] = Place::Crashed(disk);
+    }
+
+    /// The end of a node's log rots, and recovery sees that: the node comes back unsure. More than a minority of such nodes is
+    /// more than a group is built to survive.
+    pub(super) fn rot(&mut self, place: usize) {
+        let unsure = |place: &&Place| match place {
+            Place::Runs(node) => node.disk.unsure,
+            Place::Crashed(disk) => disk.unsure,
+        };
+        let others = self.places.iter().filter(unsure).count();
+        if (others + 1) * 2 >= self.places.len() {
+            return;
+        }
+        self.crash(place);
+        let Place::Crashed(disk) = &mut self.places[place] else {
+            unreachable!("it just crashed")
+        };
+        let older = self.chance.one_in(3);
+        let most = if older { &disk.before } else { &disk.log }.len();
+        let kept = [self.chance.below(most + 1), most.saturating_sub(1)][self.chance.below(2)];
+        disk.lose_end(older, kept);
+        self.oracle.see_crash(place, disk);
+        if self.chance.one_in(2) {
+            self.restart(place);
+        }
     }
 
     pub(super) fn depose(&mut self) {

@@ -43,6 +43,8 @@ struct Weather {
     /// The leader crashes or is cut off.
     depose: u64,
     calm: u64,
+    /// The end of a node's log rots.
+    rot: u64,
     /// A node whose disk is much slower than the others'.
     slow_disk: Option<NodeId>,
     /// Longest ordinary time between two ticks.
@@ -114,6 +116,7 @@ impl World {
             weather.restart,
             weather.depose,
             weather.calm,
+            weather.rot,
         ];
         match self.chance.pick(&weights) {
             0 => self.deliver_some(),
@@ -126,7 +129,8 @@ impl World {
             7 => self.crash(place),
             8 => self.restart_one(),
             9 => self.depose(),
-            _ => self.settle(),
+            10 => self.settle(),
+            _ => self.rot(place),
         }
     }
 
@@ -155,6 +159,7 @@ impl World {
                 let (commit, durable) = (node.raft.commit(), node.raft.durable());
                 node.raft.term_at(goal.index) == Some(goal.term)
                     && commit.min(durable) >= goal.index
+                    && !node.raft.unsure()
             };
             if (0..self.places.len()).all(|place| self.running(place).is_some_and(has)) {
                 return;
@@ -458,6 +463,7 @@ impl Weather {
             restart: 1 + often(4),
             depose: often(4),
             calm: often(5),
+            rot: often(2),
             slow_disk: [None, None, Some(NodeId(1))][chance.below(3)],
             pace: [1, 4, 16][chance.below(3)] * MS,
             dirt: [0, 0, 4, 12][chance.below(4)],

@@ -124,9 +124,10 @@ impl Oracle {
             "what is committed never changes"
         );
         for at in known..commit {
+            let here = |log: &[Record]| log.get(at) == Some(&node.log[at]);
             let copies = disks
                 .clone()
-                .filter(|disk| disk.log.get(at) == Some(&node.log[at]))
+                .filter(|disk| here(&disk.log) || here(&disk.lost))
                 .count();
             let nodes = self.commits.len();
             assert!(

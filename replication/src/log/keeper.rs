@@ -65,6 +65,7 @@ impl Keeper {
         );
         self.superblock.term = state.term;
         self.superblock.vote = state.vote;
+        self.superblock.unsure = state.unsure;
         self.waiting.get_or_insert_default().hard_state = Some(state.version);
         self.begin(log)
     }

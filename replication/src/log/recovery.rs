@@ -72,6 +72,7 @@ pub fn recover(
         terms,
         last: last.map_or(LogIndex(0), |last| last.index),
         commit,
+        unsure: superblock.unsure,
     };
     let cut = walked.cut;
     Ok(Recovery {

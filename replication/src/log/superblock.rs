@@ -28,6 +28,9 @@ pub const COPY_BYTES: usize = BLOCK_BYTES;
 /// Copies in the file.
 pub const COPIES: usize = 2;
 
+/// A flag: the node may have lost records that it acknowledged.
+const UNSURE: u32 = 1;
+
 /// Where the bytes that a block's checksum covers begin.
 pub(super) const CHECKED_FROM: usize = 8;
 
@@ -56,7 +59,7 @@ struct RawSuperblock {
     log_segment: U64,
     log_position: U64,
     member_count: U32,
-    reserved: U32,
+    flags: U32,
     members: [RawMember; NODES_MAX],
     unused: [u8; COPY_BYTES - 96 - 24 * NODES_MAX],
 }
@@ -108,6 +111,9 @@ pub struct Superblock {
     pub term: Term,
     /// Whom it voted for in that term.
     pub vote: Option<NodeId>,
+    /// The node may have lost records that it acknowledged, and has not caught up since: it does not vote. Set and durable
+    /// before anything is written behind a damaged end of the log, since that hides the damage.
+    pub unsure: bool,
     /// The group's voters and their disks; none while the node is forming.
     pub members: Vec<(NodeId, DiskId)>,
     /// Rises with each write: of two copies the higher one is the newer.
@@ -124,6 +130,7 @@ impl Superblock {
             identity,
             term: Term(0),
             vote: None,
+            unsure: false,
             members: Vec::new(),
             sequence: 1,
             log: Reached::NOTHING,
@@ -149,6 +156,7 @@ impl Superblock {
         raw.log_segment = U64::new(self.log.segment);
         raw.log_position = U64::new(self.log.position);
         raw.member_count = U32::new(u32::try_from(self.members.len()).expect("a few members"));
+        raw.flags = U32::new(if self.unsure { UNSURE } else { 0 });
         for (to, (node, disk)) in raw.members.iter_mut().zip(&self.members) {
             to.node = U32::new(node.0);
             to.disk = disk.0;
@@ -181,6 +189,10 @@ impl Superblock {
             .members
             .get(..count)
             .ok_or(FormatError::Field("members"))?;
+        let flags = raw.flags.get();
+        if flags & !UNSURE != 0 {
+            return Err(FormatError::Field("flags"));
+        }
         let cluster = ClusterName::from_bytes(raw.cluster).ok_or(FormatError::Field("cluster"))?;
         let voted = raw.vote.get();
         Ok(Self {
@@ -192,6 +204,7 @@ impl Superblock {
             },
             term: Term(raw.term.get()),
             vote: (voted != 0).then_some(NodeId(voted)),
+            unsure: flags & UNSURE != 0,
             members: members
                 .iter()
                 .map(|member| (NodeId(member.node.get()), DiskId(member.disk)))

@@ -78,15 +78,19 @@ impl Note {
             Self::Raft(note) => match note {
                 RaftNote::BecameLeader { .. }
                 | RaftNote::Follows { .. }
-                | RaftNote::Truncated { .. } => Weight::Event,
-                RaftNote::LostQuorum { .. } | RaftNote::WrongDisk { .. } => Weight::Trouble,
+                | RaftNote::Truncated { .. }
+                | RaftNote::Whole { .. } => Weight::Event,
+                RaftNote::LostQuorum { .. } | RaftNote::WrongDisk { .. } | RaftNote::Unsure => {
+                    Weight::Trouble
+                }
                 RaftNote::AsksPreVote { .. }
                 | RaftNote::Campaigns { .. }
                 | RaftNote::Voted { .. }
                 | RaftNote::IgnoredStranger { .. }
                 | RaftNote::IgnoredSession { .. }
                 | RaftNote::IgnoredTerm { .. }
-                | RaftNote::SticksToLeader { .. } => Weight::Detail,
+                | RaftNote::SticksToLeader { .. }
+                | RaftNote::UnsureRefuses { .. } => Weight::Detail,
             },
             Self::PeerUp { .. } | Self::PeerDown { .. } | Self::Formed | Self::RoomMade => {
                 Weight::Event
@@ -179,6 +183,19 @@ fn raft(note: RaftNote, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         RaftNote::SticksToLeader { candidate } => {
             write!(f, "refused node {candidate}: the leader lives")
+        }
+        RaftNote::Unsure => write!(
+            f,
+            "the log's end was damaged: does not vote until it has caught up with a leader"
+        ),
+        RaftNote::UnsureRefuses { candidate } => {
+            write!(
+                f,
+                "refused node {candidate}: may have lost acknowledged records"
+            )
+        }
+        RaftNote::Whole { upto } => {
+            write!(f, "has everything again up to index {upto}: votes again")
         }
     }
 }

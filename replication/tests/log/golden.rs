@@ -28,7 +28,7 @@ const SUPERBLOCK: &[Part] = &[
     Part::Count("log_segment", 8),
     Part::Count("log_position", 8),
     Part::Count("member_count", 4),
-    Part::Count("reserved", 4),
+    Part::Count("flags", 4),
     Part::Heading("members: seven places"),
     Part::Count("node", 4),
     Part::Count("reserved", 4),

@@ -102,6 +102,8 @@ pub(crate) struct Machine {
     /// Hard states: the last one reported durable, and those since.
     pub(crate) ballots: Vec<(u64, Ballot)>,
     version: u64,
+    /// Whether the ballots that are cast are those of a node that is unsure.
+    pub(crate) unsure: bool,
     truncations: u64,
     pub(crate) commit: LogIndex,
     pub(crate) events: Vec<LogEvent>,
@@ -139,6 +141,7 @@ impl Machine {
             writing: Vec::new(),
             ballots: vec![(0, (recovery.raft.term, recovery.raft.vote))],
             version: 0,
+            unsure: false,
             truncations: 0,
             commit: recovery.raft.commit,
             events: Vec::new(),
@@ -207,6 +210,7 @@ impl Machine {
             version: self.version,
             term,
             vote,
+            unsure: self.unsure,
         };
         self.log.store_hard_state(state, &mut self.disk);
     }

@@ -131,6 +131,46 @@ fn the_term_of_the_log_counts_and_its_vote_does_not() {
 }
 
 #[test]
+fn an_unsure_node_stays_so_until_the_core_says_otherwise() {
+    let mut machine = Machine::new(1);
+    machine.unsure = true;
+    machine.vote(3, None);
+    machine.settle();
+    let (recovery, _) = open(&machine.disk.crashed(&mut |_| false)).expect("it is sound");
+    assert!(recovery.superblock.unsure && recovery.raft.unsure);
+
+    machine.unsure = false;
+    machine.vote(3, Some(1));
+    machine.settle();
+    let (recovery, _) = open(&machine.disk.crashed(&mut |_| false)).expect("it is sound");
+    assert!(!recovery.superblock.unsure && !recovery.raft.unsure);
+}
+
+#[test]
+fn a_flag_that_is_not_known_is_refused() {
+    let mut disk = formatted();
+    for copy in disk
+        .bytes_mut(FileId::Superblock)
+        .chunks_exact_mut(COPY_BYTES)
+    {
+        copy[92] = 2;
+        let crc = quorate_wire::checksum::crc32(&[&copy[8..]]);
+        copy[4..8].copy_from_slice(&crc.to_le_bytes());
+    }
+    let error = read_superblock(&disk).expect_err("what it means is not known");
+    assert!(
+        matches!(
+            error,
+            RecoveryError::SuperblockDamaged {
+                a: FormatError::Field("flags"),
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_missing_or_foreign_superblock_is_refused() {
     let mut disk = Machine::new(1).disk;
     disk.remove(FileId::Superblock);
