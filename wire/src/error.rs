@@ -95,6 +95,8 @@ codes! {
     Forming = 307, retry true;
     /// The leader lost its term before the record was committed: it may or may not be in the log. Retry, and it is there once.
     LeadershipLost = 308, retry true;
+    /// The node's log is damaged, and it fetches what is missing from its peers.
+    Repairing = 309, retry true;
 
     /// The offset is past the end of the log.
     OffsetPastEnd = 401, retry false;

@@ -109,6 +109,10 @@ kinds! {
     Append = 0x26, peer::AppendMessage, SelfChecked;
     /// Peer: answer to it.
     AppendReply = 0x27, peer::AppendReplyMessage, None;
+    /// Peer: send these records, which are missing here.
+    Repair = 0x28, peer::RepairMessage, None;
+    /// Peer: answer to it; the tail is the records.
+    RepairReply = 0x29, peer::RepairReplyMessage, SelfChecked;
 
     /// Node to client: answer to `Hello`; the tail lists the nodes.
     HelloReply = 0x81, client::HelloReply, Checked;

@@ -27,7 +27,7 @@ pub const WINDOW_REQUESTS_MAX: usize = 1024;
 /// Longest topic of an event, in bytes.
 pub const TOPIC_BYTES_MAX: usize = 255;
 
-/// Most bytes of records in one append to a peer, or in one answer to a fetch.
+/// Most bytes of records in one append to a peer, or in one answer to a fetch or a repair.
 pub const RECORDS_BYTES_MAX: usize = 1 << 20;
 
 /// Longest text of an error, in bytes.

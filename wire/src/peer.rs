@@ -160,6 +160,36 @@ pub struct AppendReplyMessage {
     pub reserved: [u8; 7],
 }
 
+/// A request for records that are missing in the sender's log. Any node answers it, whatever its role, from what its disk has.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct RepairMessage {
+    /// Index of the first one.
+    pub first: U64,
+    /// Index of the last one.
+    pub last: U64,
+    /// Most bytes of records. One is sent even if it alone is larger.
+    pub bytes_max: U32,
+    /// Zero.
+    pub reserved: U32,
+}
+
+/// The answer. The tail is records from `first` on, in order; none if the sender cannot give the first one.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct RepairReplyMessage {
+    /// As in the request.
+    pub first: U64,
+    /// 1 if the sender's log is whole, so that it lacks nothing that it ever acknowledged; else 0.
+    pub whole: u8,
+    /// Zero.
+    pub reserved: [u8; 7],
+}
+
 #[cfg(test)]
 mod tests {
     use zerocopy::IntoBytes;

@@ -206,6 +206,10 @@ const SENTENCES: &[(ErrorCode, &str)] = &[
         ErrorCode::LeadershipLost,
         "the leader lost its term before the record was committed: it may be in the log or not",
     ),
+    (
+        ErrorCode::Repairing,
+        "the node's log is damaged, and it fetches what is missing from the other nodes",
+    ),
     (ErrorCode::OffsetPastEnd, "the offset is past the end: #"),
     (
         ErrorCode::RecordUnreadable,

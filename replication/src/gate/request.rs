@@ -224,6 +224,8 @@ impl Gate {
             | FrameKind::VoteReply
             | FrameKind::Append
             | FrameKind::AppendReply
+            | FrameKind::Repair
+            | FrameKind::RepairReply
             | FrameKind::HelloReply
             | FrameKind::ProduceReply
             | FrameKind::FetchReply
@@ -285,6 +287,8 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::VoteReply
         | FrameKind::Append
         | FrameKind::AppendReply
+        | FrameKind::Repair
+        | FrameKind::RepairReply
         | FrameKind::HelloReply
         | FrameKind::ProduceReply
         | FrameKind::FetchReply

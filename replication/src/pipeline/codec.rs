@@ -147,6 +147,8 @@ pub(super) fn decode(kind: FrameKind, message: &[u8]) -> Result<Message, FrameEr
         | FrameKind::Fetch
         | FrameKind::Status
         | FrameKind::PeerHello
+        | FrameKind::Repair
+        | FrameKind::RepairReply
         | FrameKind::HelloReply
         | FrameKind::ProduceReply
         | FrameKind::FetchReply

@@ -22,6 +22,8 @@ pub enum Role {
     Candidate,
     /// It leads.
     Leader,
+    /// Its log is damaged, and it fetches what is missing from its peers.
+    Repairing,
 }
 
 impl Role {
@@ -33,6 +35,7 @@ impl Role {
             Self::Follower => "follower",
             Self::Candidate => "candidate",
             Self::Leader => "leader",
+            Self::Repairing => "repairing",
         }
     }
 
@@ -42,6 +45,7 @@ impl Role {
             1 => Some(Self::Follower),
             2 => Some(Self::Candidate),
             3 => Some(Self::Leader),
+            4 => Some(Self::Repairing),
             _ => None,
         }
     }

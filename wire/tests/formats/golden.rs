@@ -11,7 +11,8 @@ use quorate_wire::client::{
     error_text,
 };
 use quorate_wire::peer::{
-    AppendMessage, AppendReplyMessage, Member, PeerHello, VoteMessage, VoteReplyMessage,
+    AppendMessage, AppendReplyMessage, Member, PeerHello, RepairMessage, RepairReplyMessage,
+    VoteMessage, VoteReplyMessage,
 };
 use quorate_wire::{
     Chunk, ErrorCode, Event, FRAME_HEADER_BYTES, Frame, FrameKind, Offset, Record, RecordKind,
@@ -173,6 +174,12 @@ fn read_message(frame: &Frame) {
             assert_eq!(events.header().previous, noop.header().header_crc);
         }
         FrameKind::AppendReply => assert_eq!(read::<AppendReplyMessage>(frame).index.get(), 42),
+        FrameKind::Repair => assert_eq!(read::<RepairMessage>(frame).last.get(), 57),
+        FrameKind::RepairReply => {
+            assert_eq!(read::<RepairReplyMessage>(frame).whole, 1);
+            let (noop, _) = Record::parse(frame.tail).expect("the first record");
+            assert_eq!(noop.header().index.0, 41);
+        }
         FrameKind::HelloReply => {
             let reply = read::<HelloReply>(frame);
             let nodes = NodeEntry::parse_all(frame.tail, reply.node_count);

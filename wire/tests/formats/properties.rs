@@ -11,7 +11,8 @@ use quorate_wire::client::{
 };
 use quorate_wire::limits::{ERROR_TEXT_BYTES_MAX, NODES_MAX, TOPIC_BYTES_MAX};
 use quorate_wire::peer::{
-    AppendMessage, AppendReplyMessage, Member, PeerHello, VoteMessage, VoteReplyMessage,
+    AppendMessage, AppendReplyMessage, Member, PeerHello, RepairMessage, RepairReplyMessage,
+    VoteMessage, VoteReplyMessage,
 };
 use quorate_wire::{
     Chunk, ChunkId, ClusterName, DiskId, Epoch, Event, FRAME_HEADER_BYTES, Frame, FrameHeader,
@@ -270,6 +271,8 @@ proptest! {
         whole::<VoteReplyMessage>(&bytes);
         whole::<AppendMessage>(&bytes);
         whole::<AppendReplyMessage>(&bytes);
+        whole::<RepairMessage>(&bytes);
+        whole::<RepairReplyMessage>(&bytes);
     }
 
     #[test]

@@ -172,6 +172,19 @@ const APPEND_REPLY: Table = &[
     ("reserved", Bytes(7)),
 ];
 
+const REPAIR: Table = &[
+    ("first", Count(8)),
+    ("last", Count(8)),
+    ("bytes_max", Count(4)),
+    ("reserved", Bits(4)),
+];
+
+const REPAIR_REPLY: Table = &[
+    ("first", Count(8)),
+    ("whole", Count(1)),
+    ("reserved", Bytes(7)),
+];
+
 /// The message of a kind; empty if it has none.
 pub(crate) fn message(kind: FrameKind) -> Table {
     match kind {
@@ -183,6 +196,8 @@ pub(crate) fn message(kind: FrameKind) -> Table {
         FrameKind::PreVoteReply | FrameKind::VoteReply => VOTE_REPLY,
         FrameKind::Append => APPEND,
         FrameKind::AppendReply => APPEND_REPLY,
+        FrameKind::Repair => REPAIR,
+        FrameKind::RepairReply => REPAIR_REPLY,
         FrameKind::HelloReply => HELLO_REPLY,
         FrameKind::ProduceReply => PRODUCE_REPLY,
         FrameKind::FetchReply => FETCH_REPLY,

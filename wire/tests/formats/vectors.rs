@@ -5,7 +5,8 @@ use quorate_wire::client::{
     ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, ProduceReply, StatusReply,
 };
 use quorate_wire::peer::{
-    AppendMessage, AppendReplyMessage, Member, PeerHello, VoteMessage, VoteReplyMessage,
+    AppendMessage, AppendReplyMessage, Member, PeerHello, RepairMessage, RepairReplyMessage,
+    VoteMessage, VoteReplyMessage,
 };
 use quorate_wire::{
     ClusterName, DiskId, ErrorCode, FRAME_HEADER_BYTES, FrameHeader, FrameKind, GroupId, NodeId,
@@ -207,7 +208,9 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
         | FrameKind::Vote
         | FrameKind::VoteReply
         | FrameKind::Append
-        | FrameKind::AppendReply => peer_body(kind),
+        | FrameKind::AppendReply
+        | FrameKind::Repair
+        | FrameKind::RepairReply => peer_body(kind),
     }
 }
 
@@ -308,6 +311,25 @@ fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
                 reserved: [0; 7],
             }),
             none(),
+        ),
+        FrameKind::Repair => (
+            "records 41 to 57 are missing here.",
+            bytes(&RepairMessage {
+                first: U64::new(41),
+                last: U64::new(57),
+                bytes_max: U32::new(1_048_576),
+                reserved: U32::new(0),
+            }),
+            none(),
+        ),
+        FrameKind::RepairReply => (
+            "here are the first two of them.",
+            bytes(&RepairReplyMessage {
+                first: U64::new(41),
+                whole: 1,
+                reserved: [0; 7],
+            }),
+            samples::noop().then(samples::events()),
         ),
         FrameKind::Hello
         | FrameKind::Produce

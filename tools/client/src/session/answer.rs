@@ -60,6 +60,8 @@ impl Session {
             | FrameKind::VoteReply
             | FrameKind::Append
             | FrameKind::AppendReply
+            | FrameKind::Repair
+            | FrameKind::RepairReply
             | FrameKind::FetchReply
             | FrameKind::StatusReply => Err(FrameError::Kind {
                 kind: frame.header.kind.to_byte(),
@@ -230,6 +232,7 @@ impl Session {
             ErrorCode::NotLeader,
             ErrorCode::ShuttingDown,
             ErrorCode::Forming,
+            ErrorCode::Repairing,
             ErrorCode::TooManyConnections,
         ];
         if refusal.code == ErrorCode::ShuttingDown {

@@ -292,7 +292,7 @@ def read_fetched(frame: Frame) -> Fetched:
     return Fetched(*_FETCH_REPLY.unpack(frame.message))
 
 
-ROLES = ("forming", "follower", "candidate", "leader")
+ROLES = ("forming", "follower", "candidate", "leader", "repairing")
 
 
 @dataclass(frozen=True, slots=True)
