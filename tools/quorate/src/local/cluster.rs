@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use quorate_client::{ClientError, ClusterName, NodeId, Role, Status};
 use quorate_engine::config::{Config, NodeConfig};
 
 use super::ports::wait_free;
-use super::{Bond, Ending, LocalError, NodePaths, Ports, Process, Spec};
+use super::{Bond, Ending, Hosts, LocalError, NodePaths, Ports, Process, Spec};
 use crate::interrupt::Interrupt;
 
 /// How long a node may take to say how it is.
@@ -24,7 +25,7 @@ const REST: Duration = Duration::from_millis(10);
 const LOG_LINES: usize = 8;
 
 /// What a local cluster should be.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct LocalOptions {
     /// The program that is the node.
     pub executable: PathBuf,
@@ -32,8 +33,10 @@ pub struct LocalOptions {
     pub cluster: ClusterName,
     /// How many nodes: 1, 3, 5 or 7.
     pub nodes: u16,
-    /// Where they listen.
+    /// Where they listen, if they have no hosts of their own.
     pub ports: Ports,
+    /// A host of its own for each.
+    pub hosts: Option<Hosts>,
     /// What holds the nodes and this process together.
     pub bond: Bond,
     /// How much the nodes log; their default, if it is not said.
@@ -51,6 +54,7 @@ impl LocalOptions {
             cluster: ClusterName::new("local").expect("it is a name"),
             nodes: 3,
             ports: Ports::Auto,
+            hosts: None,
             bond: Bond::Supervised,
             log_level: None,
             adjust: |_| {},
@@ -66,6 +70,8 @@ pub struct Local {
     bond: Bond,
     log_level: Option<String>,
     processes: BTreeMap<NodeId, Process>,
+    // Behind the processes: their namespaces go when they are gone.
+    hosts: Option<Hosts>,
     interrupt: Interrupt,
 }
 
@@ -83,7 +89,10 @@ impl Local {
                 what: "been made already".into(),
             });
         }
-        let nodes = options.ports.choose(options.nodes)?;
+        let nodes = match &options.hosts {
+            Some(hosts) => hosts.configs(),
+            None => options.ports.choose(options.nodes)?,
+        };
         let mut spec = Spec::new(&dir, options.cluster, &nodes);
         spec.configs.iter_mut().for_each(options.adjust);
         spec.write()?;
@@ -93,6 +102,7 @@ impl Local {
             bond: options.bond,
             log_level: options.log_level,
             processes: BTreeMap::new(),
+            hosts: options.hosts,
             interrupt: Interrupt::default(),
         })
     }
@@ -122,6 +132,7 @@ impl Local {
             bond: Bond::Detached,
             log_level,
             processes,
+            hosts: None,
             interrupt: Interrupt::default(),
         })
     }
@@ -170,7 +181,16 @@ impl Local {
         found.expect("callers take ids from this cluster").this()
     }
 
+    /// The nodes' hosts, if they have their own.
+    #[must_use]
+    pub const fn hosts(&self) -> Option<&Hosts> {
+        self.hosts.as_ref()
+    }
+
     fn wait_free(&self, node: NodeId) -> Result<(), LocalError> {
+        if self.hosts.is_some() {
+            return Ok(()); // Nobody else is there.
+        }
         let node = self.node(node);
         wait_free(&[&node.client, &node.peer])
     }
@@ -193,8 +213,12 @@ impl Local {
             return Ok(());
         }
         self.wait_free(node)?;
+        let command = match &self.hosts {
+            Some(hosts) => hosts.command(node, &self.executable),
+            None => Command::new(&self.executable),
+        };
         let process = Process::spawn(
-            &self.executable,
+            command,
             &self.paths(node),
             self.bond,
             self.log_level.as_deref(),
@@ -464,11 +488,11 @@ mod tests {
     fn a_directory_holds_one_cluster() {
         let dir = tempfile::tempdir().expect("there is a place for directories");
         let place = dir.path().join("new");
-        let options = LocalOptions::new("/bin/false");
-        let made = Local::create(&place, options.clone()).expect("the directory is empty");
+        let options = || LocalOptions::new("/bin/false");
+        let made = Local::create(&place, options()).expect("the directory is empty");
         assert_eq!(made.nodes(), [NodeId(1), NodeId(2), NodeId(3)]);
         assert!(matches!(
-            Local::create(&place, options),
+            Local::create(&place, options()),
             Err(LocalError::OtherCluster { .. })
         ));
         let found = Local::open(&place, "/bin/false", None).expect("it was just made");

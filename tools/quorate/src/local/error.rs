@@ -73,6 +73,14 @@ pub enum LocalError {
         /// How the nodes are, and their last log lines.
         log: String,
     },
+    /// The machine gives nodes no network namespaces of their own.
+    #[error("no network namespaces for nodes: `{command}` says: {why}")]
+    NoHosts {
+        /// What was tried.
+        command: String,
+        /// What came of it.
+        why: String,
+    },
     /// Somebody asked the command to stop.
     #[error("interrupted")]
     Interrupted,
@@ -112,6 +120,8 @@ impl From<LocalError> for Failure {
             LocalError::Late { .. } => {
                 Self::new(cause).cure("see the nodes' logs; --log-level debug makes them say more")
             }
+            LocalError::NoHosts { .. } => Self::new(cause)
+                .cure("run it as root on a host with iproute2, outside containers that forbid it"),
             LocalError::Io { .. } | LocalError::Interrupted => Self::new(cause),
         }
     }

@@ -9,12 +9,14 @@
 //! signals. A node process is bound to its maker in one of two ways, see [`Bond`].
 mod cluster;
 mod error;
+mod hosts;
 mod ports;
 mod process;
 mod spec;
 
 pub use cluster::{Local, LocalOptions};
 pub use error::LocalError;
+pub use hosts::Hosts;
 pub use ports::{Ports, free_addresses};
 pub use process::{Bond, Ending, Process};
 pub use spec::{NodePaths, Spec};

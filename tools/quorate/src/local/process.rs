@@ -5,7 +5,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -80,16 +80,17 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a node from its configuration file.
+    /// Starts a node from its configuration file. `program` is the command so far: the node's program, and what it runs in.
     ///
     /// # Errors
     /// The log file cannot be opened, or the process not started.
     pub fn spawn(
-        executable: &Path,
+        program: Command,
         paths: &NodePaths,
         bond: Bond,
         log_level: Option<&str>,
     ) -> Result<Self, LocalError> {
+        let executable = PathBuf::from(program.get_program());
         let log = OpenOptions::new()
             .create(true)
             .append(true)
@@ -98,16 +99,16 @@ impl Process {
         let output = log
             .try_clone()
             .map_err(LocalError::io("opening", &paths.log))?;
-        let child = command(executable, paths, bond, log_level)
+        let child = command(program, paths, bond, log_level)
             .stdout(output)
             .stderr(log)
             .spawn()
-            .map_err(LocalError::io("starting", executable))?;
+            .map_err(LocalError::io("starting", &executable))?;
         let pid = Pid::from_child(&child);
-        let held = hold(pid).map_err(LocalError::io("holding the process of", executable))?;
+        let held = hold(pid).map_err(LocalError::io("holding the process of", &executable))?;
         let (handle, start_time) = held.ok_or_else(|| LocalError::Io {
             doing: "holding the process of",
-            path: executable.to_owned(),
+            path: executable,
             error: Errno::SRCH.into(),
         })?;
         let process = Self {
@@ -205,10 +206,14 @@ impl Process {
     }
 }
 
-fn command(executable: &Path, paths: &NodePaths, bond: Bond, log_level: Option<&str>) -> Command {
+fn command(
+    mut command: Command,
+    paths: &NodePaths,
+    bond: Bond,
+    log_level: Option<&str>,
+) -> Command {
     use std::os::unix::process::CommandExt as _;
 
-    let mut command = Command::new(executable);
     // What the environment says is meant for the node that a person starts, not for each of these.
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"QUORATE_") {
@@ -264,6 +269,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
+    use std::process::Command;
     use std::time::Duration;
 
     use super::{Bond, Ending, Process, parse_pid, start_time};
@@ -287,7 +293,7 @@ mod tests {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).expect("the file is ours");
         // Another test's fork may still hold the file open for writing for an instant.
         for _ in 0..100 {
-            match Process::spawn(&program, &paths(dir), bond, Some("debug")) {
+            match Process::spawn(Command::new(&program), &paths(dir), bond, Some("debug")) {
                 Ok(process) => return process,
                 Err(error) if error.to_string().contains("busy") => {
                     std::thread::sleep(Duration::from_millis(10));

@@ -9,5 +9,6 @@ mod full_disk;
 mod load;
 mod logs;
 mod nonsense;
+mod partition;
 mod refusals;
 mod world;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use quorate_cli::local::{Local, LocalOptions};
+use quorate_cli::local::{Hosts, Local, LocalError, LocalOptions};
 use quorate_client::{NodeId, Role};
 use quorate_engine::config::Config;
 use tempfile::TempDir;
@@ -61,6 +61,32 @@ impl World {
             adjust,
             ..LocalOptions::new(QUORATE)
         };
+        Self::make(directory, turn, options)
+    }
+
+    /// Three nodes that serve, each on a host of its own; `None`, with the reason said, where the machine forbids that.
+    pub(crate) fn start_on_hosts() -> Option<Self> {
+        let turn = turn();
+        let hosts = match Hosts::create(3) {
+            Ok(hosts) => hosts,
+            Err(error @ LocalError::NoHosts { .. }) => {
+                skip(&error);
+                return None;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let options = LocalOptions {
+            adjust: small_segments,
+            hosts: Some(hosts),
+            ..LocalOptions::new(QUORATE)
+        };
+        let mut world = Self::make(directory(), turn, options);
+        world.local.start_all().expect("nobody else is there");
+        world.wait_complete();
+        Some(world)
+    }
+
+    fn make(directory: TempDir, turn: MutexGuard<'static, ()>, options: LocalOptions) -> Self {
         let local = Local::create(&directory.path().join("cluster"), options);
         Self {
             local: local.expect("the directory is empty"),
@@ -91,6 +117,11 @@ impl World {
     pub(crate) fn wait_complete(&mut self) -> NodeId {
         let leader = self.local.wait_complete(SOON);
         leader.unwrap_or_else(|error| panic!("{error}")).node
+    }
+
+    /// The links between the nodes' hosts.
+    pub(crate) fn hosts(&self) -> &Hosts {
+        self.local.hosts().expect("the nodes have hosts")
     }
 
     /// The node that leads now.
@@ -131,6 +162,13 @@ impl World {
             );
         }
     }
+}
+
+/// Says why a test proves nothing here.
+fn skip(why: &LocalError) {
+    use std::io::Write as _;
+    // A test's own output is shown only if it fails.
+    let _ = writeln!(std::io::stderr().lock(), "skipped: {why}");
 }
 
 /// Four megabytes: the smallest that a node takes.
