@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use quorate_client::session::{Session, SessionConfig};
+use quorate_client::session::{Endpoint, Session, SessionConfig};
 use quorate_client::{ClientError, Epoch, LinkCause, ProducerId, Time};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;

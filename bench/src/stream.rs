@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use quorate_client::session::{Failure, LinkNumber, Session};
+use quorate_client::session::{Endpoint, Failure, LinkNumber, Session};
 use quorate_client::{ClientError, InvalidEvent, LinkCause, Time};
 use quorate_wire::FrameError;
 

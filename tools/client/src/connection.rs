@@ -1,7 +1,7 @@
 //! One nonblocking TCP connection: dialling, reading, writing, and waiting for any of them.
 //!
-//! Owns: the socket and the bytes that were read and not yet taken. Never: knows what the bytes mean. Called by: the blocking
-//! producer, the consumer and the status question.
+//! Owns: the socket and the bytes that were read and not yet taken. Never: knows what the bytes mean. Called by: the
+//! transport and the status question.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};

@@ -1,4 +1,4 @@
-//! One question at a time over one connection, each with a deadline: what the consumer and the status question need.
+//! One question at a time over one connection, each with a deadline: what the status question needs.
 
 use std::time::{Duration, Instant};
 

@@ -29,7 +29,7 @@
 //! | [`Consumer`] | blocking: [`fetch`](Consumer::fetch) gives a [`Batch`] of verified records and events; follows to any node, or sticks to one |
 //! | [`status`] | one question to one node |
 //! | [`ClientError`] | what went wrong, with its stable code where there is one |
-//! | [`session`] | the producer's protocol without sockets, clocks or chance: what the blocking producer and the simulator both run |
+//! | [`session`], [`cursor`] | a producer's and a consumer's protocol without sockets, clocks or chance: what the blocking ones and the simulator both run |
 //!
 //! A producer is one stream of sequences: a chunk is sent again, after whatever failure, until a leader acknowledges it, and the
 //! cluster takes each sequence once. What a producer holds is bounded by its window; at the bound `send` waits.
@@ -39,6 +39,8 @@ mod batch;
 mod connection;
 mod consumer;
 mod conversation;
+pub mod cursor;
+pub mod endpoint;
 mod error;
 mod greeting;
 mod options;
@@ -46,6 +48,7 @@ mod producer;
 mod route;
 pub mod session;
 mod status;
+mod transport;
 
 pub use batch::Batch;
 pub use consumer::Consumer;

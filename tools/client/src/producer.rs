@@ -1,14 +1,14 @@
 //! The blocking producer: the session over one nonblocking socket, moved by the caller's own thread.
 //!
-//! Owns: the open chunk, the socket and the clock. Never: decides what to send when; that is the session's. Called by: programs.
+//! Owns: the open chunk, and how long it stays open. Never: decides what to send when; that is the session's. Called by: programs.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use quorate_wire::limits::{CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX};
 use quorate_wire::{CHUNK_HEADER_BYTES, Event, NodeId, ProducerId, Sequence, Time};
 
-use crate::connection::{Connection, sleep};
-use crate::session::{Failure, LinkNumber, Session, SessionConfig, nanoseconds};
+use crate::session::{Failure, Session, SessionConfig, nanoseconds};
+use crate::transport::Transport;
 use crate::{Ack, ClientError, InvalidEvent, LinkCause, ProducerOptions};
 
 /// Bytes that one read takes: thousands of acknowledgements.
@@ -60,9 +60,7 @@ struct Open {
 #[derive(Debug)]
 pub struct Producer {
     session: Session,
-    connection: Option<(LinkNumber, Connection)>,
-    /// The input buffer while there is no connection.
-    spare: Vec<u8>,
+    transport: Transport,
     open: Option<Open>,
     /// Bytes sealed since the last turn.
     unsent: usize,
@@ -71,7 +69,6 @@ pub struct Producer {
     batch_events: u32,
     batch_bytes: usize,
     linger: Duration,
-    start: Instant,
 }
 
 impl Producer {
@@ -105,8 +102,7 @@ impl Producer {
         };
         let mut producer = Self {
             session: Session::new(config, Time(0)),
-            connection: None,
-            spare: vec![0; INPUT_BYTES],
+            transport: Transport::new(INPUT_BYTES),
             open: None,
             unsent: 0,
             turned_at: Time(0),
@@ -114,7 +110,6 @@ impl Producer {
             batch_events: options.batch_events.clamp(1, CHUNK_EVENTS_MAX),
             batch_bytes: options.batch_bytes.min(CHUNK_BYTES_MAX),
             linger: options.linger,
-            start: Instant::now(),
         };
         producer.wait_ready(options.ready_timeout)?;
         Ok(producer)
@@ -122,7 +117,7 @@ impl Producer {
 
     fn wait_ready(&mut self, patience: Duration) -> Result<(), ClientError> {
         while self.session.node().is_none() {
-            let left = patience.saturating_sub(self.start.elapsed());
+            let left = Duration::from_nanos(nanoseconds(patience).saturating_sub(self.now().0));
             if left.is_zero() {
                 return Err(ClientError::Unreachable {
                     nodes: self.session.addresses(),
@@ -266,7 +261,7 @@ impl Producer {
     /// The producer's clock: nanoseconds since it was made. [`Ack`] speaks in it.
     #[must_use]
     pub fn now(&self) -> Time {
-        Time(nanoseconds(self.start.elapsed()))
+        self.transport.now()
     }
 
     /// Waits until everything is acknowledged, and closes the connection.
@@ -307,79 +302,14 @@ impl Producer {
 
     /// One round: write, sleep up to `timeout` if there is nothing to do, read.
     fn turn(&mut self, timeout: Duration) -> Result<(), ClientError> {
-        let now = self.now();
-        if self.session.deadline().is_some_and(|due| due <= now) {
-            // The answers may have come while the caller was elsewhere: they are read before the silence is judged.
-            self.exchange(now);
-        }
-        self.session.tick(now);
-        self.dial(now);
-        self.exchange_and_wait(timeout)?;
-        let now = self.now();
-        self.session.tick(now);
-        self.unsent = 0;
-        self.turned_at = now;
-        self.check()
-    }
-
-    fn exchange_and_wait(&mut self, timeout: Duration) -> Result<(), ClientError> {
-        let now = self.now();
-        let moved = self.exchange(now);
-        let timeout = match self.session.deadline() {
-            Some(due) => timeout.min(Duration::from_nanos(due.since(now))),
-            None => timeout,
-        };
-        if moved || timeout.is_zero() {
-            return Ok(());
-        }
-        let blocked = !self.session.output(now).is_empty();
-        let slept = match &self.connection {
-            Some((_, connection)) => connection.wait(blocked, timeout),
-            None => sleep(timeout),
-        };
-        slept.map_err(|error| ClientError::Io {
+        let turned = self.transport.turn(&mut self.session, timeout);
+        turned.map_err(|error| ClientError::Io {
             doing: "waiting for the node",
             error,
         })?;
-        self.exchange(self.now());
-        Ok(())
-    }
-
-    /// Makes the connection that the session wishes for.
-    fn dial(&mut self, now: Time) {
-        let wished = self.session.wish().map(|wish| wish.number);
-        if let Some((held, connection)) = self.connection.take() {
-            if wished == Some(held) {
-                self.connection = Some((held, connection));
-                return;
-            }
-            self.spare = connection.into_buffer();
-        }
-        let Some(wish) = self.session.wish() else {
-            return;
-        };
-        let number = wish.number;
-        match Connection::dial(wish.address, std::mem::take(&mut self.spare)) {
-            Ok(connection) => self.connection = Some((number, connection)),
-            Err(cause) => {
-                self.spare = vec![0; INPUT_BYTES];
-                self.session.lost(number, cause, now);
-            }
-        }
-    }
-
-    /// Moves bytes both ways without waiting, and returns whether anything came in.
-    fn exchange(&mut self, now: Time) -> bool {
-        let Some((number, connection)) = &mut self.connection else {
-            return false;
-        };
-        match exchange(&mut self.session, *number, connection, now) {
-            Ok(moved) => moved,
-            Err(cause) => {
-                self.session.lost(*number, cause, now);
-                true
-            }
-        }
+        self.unsent = 0;
+        self.turned_at = self.now();
+        self.check()
     }
 
     fn check(&self) -> Result<(), ClientError> {
@@ -404,50 +334,6 @@ impl Producer {
             },
         })
     }
-}
-
-fn exchange(
-    session: &mut Session,
-    number: LinkNumber,
-    connection: &mut Connection,
-    now: Time,
-) -> Result<bool, LinkCause> {
-    if session.wish().is_none_or(|wish| wish.number != number) {
-        // The session has moved on; the next turn drops this connection.
-        return Ok(true);
-    }
-    if !connection.established()? {
-        return Ok(false);
-    }
-    session.connected(number, now);
-    loop {
-        let bytes = session.output(now);
-        if bytes.is_empty() {
-            break;
-        }
-        let written = connection.write(bytes)?;
-        if written == 0 {
-            break;
-        }
-        session.wrote(written);
-    }
-    let mut moved = false;
-    while connection.read()? {
-        moved = true;
-        let full = connection.is_full();
-        let taken = session.received(number, connection.input(), now);
-        connection.take(taken);
-        if connection.is_full() {
-            // No answer to a producer is so long.
-            return Err(LinkCause::Frame(quorate_wire::FrameError::TooLarge {
-                bytes: INPUT_BYTES,
-            }));
-        }
-        if !full {
-            break;
-        }
-    }
-    Ok(moved)
 }
 
 /// Appends the event, or leaves the buffer as it was.

@@ -4,12 +4,7 @@
 //! Owns: the chunks until they are acknowledged, and the way to the leader. Never: opens a socket, reads a clock, draws chance,
 //! starts a thread: moments and received bytes come in as values. Called by: [`Producer`](crate::Producer), and by simulators.
 //!
-//! The caller's loop, in this order:
-//! 1. bytes that came in: [`Session::received`]; a connection that came about or ended: [`Session::connected`], [`Session::lost`];
-//! 2. the clock: [`Session::tick`], at the latest at [`Session::deadline`]; always after the bytes that were already there, so that
-//!    a caller that slept does not take its own silence for the node's;
-//! 3. the connection that should be: [`Session::wish`]; a changed number means: drop the old one, dial this one;
-//! 4. bytes to go out: [`Session::output`], then [`Session::wrote`].
+//! It is driven as any [`Endpoint`].
 //!
 //! Go-back-N: a node takes a producer's chunks in sequence only, so after a refusal it refuses those behind it too. The session
 //! goes back to the first chunk without an acknowledgement, waits until the node has answered what is still open, sends that one
@@ -28,6 +23,7 @@ use quorate_wire::{ChunkError, ClusterName, FRAME_HEADER_BYTES, FrameHeader, Fra
 use quorate_wire::{NodeId, Offset, Sequence, Time};
 
 use crate::LinkCause;
+pub use crate::endpoint::{Endpoint, LinkNumber, Wish};
 use crate::greeting::{GROUP, write_hello};
 use crate::route::{Loss, Route};
 pub use config::SessionConfig;
@@ -40,19 +36,6 @@ const STAGE_BYTES: usize = 256 << 10;
 
 /// A node that leaves one request open while it answers so many later ones will not answer it any more.
 const OPEN_SPAN_MAX: usize = 1 << 16;
-
-/// Names a connection, or an attempt at one: every new one has a higher number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LinkNumber(pub u64);
-
-/// The one connection that there should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wish<'a> {
-    /// Which one: if the caller holds another, that is to be dropped.
-    pub number: LinkNumber,
-    /// Where to.
-    pub address: &'a str,
-}
 
 #[derive(Debug)]
 enum Link {
@@ -175,105 +158,6 @@ impl Session {
     #[must_use]
     pub fn next_sequence(&self) -> Sequence {
         self.window.next_sequence()
-    }
-
-    /// The connection that there should be; none during a pause and after the end.
-    #[must_use]
-    pub fn wish(&self) -> Option<Wish<'_>> {
-        match self.link {
-            Link::Dialing { .. } | Link::Greeting { .. } | Link::Up(_) => Some(Wish {
-                number: self.number,
-                address: self.route.address(),
-            }),
-            Link::Waiting { .. } | Link::Ended(_) => None,
-        }
-    }
-
-    /// The wished connection has come about.
-    pub fn connected(&mut self, number: LinkNumber, now: Time) {
-        let Link::Dialing { since } = self.link else {
-            return;
-        };
-        if number != self.number {
-            return;
-        }
-        assert!(self.out.is_empty(), "nothing is staged before the greeting");
-        let correlation = self.correlation;
-        self.correlation += 1;
-        write_hello(&mut self.out, self.cluster, correlation);
-        self.heard_at = now;
-        self.link = Link::Greeting { since, correlation };
-    }
-
-    /// The connection, or the attempt, is over. One that is no longer wished for is ignored.
-    pub fn lost(&mut self, number: LinkNumber, cause: LinkCause, now: Time) {
-        let connection = match self.link {
-            Link::Dialing { .. } | Link::Greeting { .. } | Link::Up(_) => true,
-            Link::Waiting { .. } | Link::Ended(_) => false,
-        };
-        if connection && number == self.number {
-            self.lose(cause, now);
-        }
-    }
-
-    /// The bytes to write next; empty if there are none. Stages chunks as the window allows.
-    pub fn output(&mut self, now: Time) -> &[u8] {
-        if self.written == self.out.len() {
-            self.out.clear();
-            self.written = 0;
-            self.stage(now);
-        }
-        self.out.get(self.written..).unwrap_or_default()
-    }
-
-    /// So many of the bytes of [`Self::output`] have been written.
-    ///
-    /// # Panics
-    /// There were not so many.
-    pub fn wrote(&mut self, bytes: usize) {
-        self.written += bytes;
-        assert!(
-            self.written <= self.out.len(),
-            "only what was given out can be written"
-        );
-    }
-
-    /// Lets time pass: pauses and patience end here.
-    pub fn tick(&mut self, now: Time) {
-        if let Some(after) = self.config.give_up {
-            let too_old = |oldest: Time| now >= oldest.after(nanoseconds(after));
-            if self.window.oldest().is_some_and(too_old) {
-                self.end(Failure::GaveUp { after });
-            }
-        }
-        let Some(deadline) = self.link_deadline() else {
-            return;
-        };
-        if now < deadline {
-            return;
-        }
-        match &mut self.link {
-            Link::Waiting { .. } => self.dial(now),
-            Link::Dialing { .. } => self.lose(LinkCause::ConnectTimeout, now),
-            Link::Greeting { .. } => self.lose(LinkCause::Silent, now),
-            Link::Up(up) => match up.pace {
-                Pace::Paused { until } if until <= now => up.pace = Pace::Probing,
-                Pace::Paused { .. } | Pace::Probing | Pace::Full => {
-                    self.lose(LinkCause::Silent, now);
-                }
-            },
-            Link::Ended(_) => {}
-        }
-    }
-
-    /// When [`Self::tick`] is to be called at the latest.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Time> {
-        let give_up = self.config.give_up.filter(|_| self.failure().is_none());
-        let too_old = give_up
-            .zip(self.window.oldest())
-            .map(|(after, oldest)| oldest.after(nanoseconds(after)));
-        too_old.into_iter().chain(self.link_deadline()).min()
     }
 
     fn link_deadline(&self) -> Option<Time> {
@@ -448,6 +332,99 @@ impl Session {
         self.window.go_back();
         self.out.clear();
         self.written = 0;
+    }
+}
+
+impl Endpoint for Session {
+    fn wish(&self) -> Option<Wish<'_>> {
+        match self.link {
+            Link::Dialing { .. } | Link::Greeting { .. } | Link::Up(_) => Some(Wish {
+                number: self.number,
+                address: self.route.address(),
+            }),
+            Link::Waiting { .. } | Link::Ended(_) => None,
+        }
+    }
+
+    fn connected(&mut self, number: LinkNumber, now: Time) {
+        let Link::Dialing { since } = self.link else {
+            return;
+        };
+        if number != self.number {
+            return;
+        }
+        assert!(self.out.is_empty(), "nothing is staged before the greeting");
+        let correlation = self.correlation;
+        self.correlation += 1;
+        write_hello(&mut self.out, self.cluster, correlation);
+        self.heard_at = now;
+        self.link = Link::Greeting { since, correlation };
+    }
+
+    fn lost(&mut self, number: LinkNumber, cause: LinkCause, now: Time) {
+        let connection = match self.link {
+            Link::Dialing { .. } | Link::Greeting { .. } | Link::Up(_) => true,
+            Link::Waiting { .. } | Link::Ended(_) => false,
+        };
+        if connection && number == self.number {
+            self.lose(cause, now);
+        }
+    }
+
+    fn output(&mut self, now: Time) -> &[u8] {
+        if self.written == self.out.len() {
+            self.out.clear();
+            self.written = 0;
+            self.stage(now);
+        }
+        self.out.get(self.written..).unwrap_or_default()
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.written += bytes;
+        assert!(
+            self.written <= self.out.len(),
+            "only what was given out can be written"
+        );
+    }
+
+    fn received(&mut self, number: LinkNumber, bytes: &[u8], now: Time) -> usize {
+        self.take_frames(number, bytes, now)
+    }
+
+    fn tick(&mut self, now: Time) {
+        if let Some(after) = self.config.give_up {
+            let too_old = |oldest: Time| now >= oldest.after(nanoseconds(after));
+            if self.window.oldest().is_some_and(too_old) {
+                self.end(Failure::GaveUp { after });
+            }
+        }
+        let Some(deadline) = self.link_deadline() else {
+            return;
+        };
+        if now < deadline {
+            return;
+        }
+        match &mut self.link {
+            Link::Waiting { .. } => self.dial(now),
+            Link::Dialing { .. } => self.lose(LinkCause::ConnectTimeout, now),
+            Link::Greeting { .. } => self.lose(LinkCause::Silent, now),
+            Link::Up(up) => match up.pace {
+                Pace::Paused { until } if until <= now => up.pace = Pace::Probing,
+                Pace::Paused { .. } | Pace::Probing | Pace::Full => {
+                    self.lose(LinkCause::Silent, now);
+                }
+            },
+            Link::Ended(_) => {}
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let give_up = self.config.give_up.filter(|_| self.failure().is_none());
+        let too_old = give_up
+            .zip(self.window.oldest())
+            .map(|(after, oldest)| oldest.after(nanoseconds(after)));
+        too_old.into_iter().chain(self.link_deadline()).min()
     }
 }
 

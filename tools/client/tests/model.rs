@@ -7,7 +7,7 @@ mod support;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use quorate_client::session::{LinkNumber, Session, SessionConfig};
+use quorate_client::session::{Endpoint, LinkNumber, Session, SessionConfig};
 use quorate_client::{Chunk, Epoch, ErrorCode, LinkCause, ProducerId, Time};
 use quorate_wire::{Frame, FrameKind};
 use support::chance::Chance;

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use quorate_client::session::{Failure, LinkNumber, Session, SessionConfig};
+use quorate_client::session::{Endpoint, Failure, LinkNumber, Session, SessionConfig};
 use quorate_client::{
     Ack, ChunkId, ClusterName, Epoch, ErrorCode, Event, LinkCause, NodeId, Offset, ProducerId,
     Sequence, Time,

@@ -308,6 +308,21 @@ fn nobody_there_is_said_within_the_time_allowed() {
 }
 
 #[test]
+fn an_address_that_fails_at_once_costs_no_time_limit() {
+    let cluster = Cluster::start(1);
+    // Neither can be dialled, and that is known without waiting.
+    let nodes = ["no port here".to_owned(), "nor here".to_owned()];
+    let nodes = nodes.into_iter().chain([cluster.address(1)]);
+    let patient = Duration::from_secs(3600);
+    let mut options = producer(nodes.clone().collect());
+    options.connect_timeout = patient;
+    Producer::connect(options).expect("the third address is a node");
+    let mut options = ConsumerOptions::new(nodes);
+    options.connect_timeout = patient;
+    Consumer::connect(options).expect("the third address is a node");
+}
+
+#[test]
 fn a_consumer_starts_at_its_offset_and_gets_each_record_once() {
     let cluster = Cluster::start(3);
     let id = produce(&cluster, &["a", "b", "c", "d"]);

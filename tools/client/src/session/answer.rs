@@ -17,9 +17,7 @@ const UNASKED: FrameError = FrameError::Invalid {
 };
 
 impl Session {
-    /// Takes bytes that the node sent, as far as they are whole frames, and returns how many those are. The rest is to be handed
-    /// in again, with what comes after it.
-    pub fn received(&mut self, number: LinkNumber, bytes: &[u8], now: Time) -> usize {
+    pub(super) fn take_frames(&mut self, number: LinkNumber, bytes: &[u8], now: Time) -> usize {
         let mut rest = bytes;
         while self.listens(number) {
             match Frame::parse(rest) {

@@ -1,0 +1,351 @@
+//! The consumer's protocol without sockets, clocks or chance: which node to ask, when to turn to another one, and which of the
+//! records that come are taken.
+//!
+//! Owns: the offset that is wanted next, and the way to a node. Never: opens a socket, reads a clock, draws chance; gives out an
+//! event twice or leaves one out. Called by: [`Consumer`](crate::Consumer), and by simulators.
+//!
+//! It is driven as any [`Endpoint`]; a call ([`Cursor::greet`], [`Cursor::fetch`]) is open until [`Cursor::take`] has its end.
+//! Between two calls, bytes are left where they are.
+
+mod answer;
+mod config;
+
+use quorate_wire::client::Fetch;
+use quorate_wire::{ClusterName, FrameKind, LogIndex, NodeId, Offset, Time};
+
+use crate::endpoint::{Endpoint, LinkNumber, Wish};
+use crate::greeting::{write_frame, write_hello};
+use crate::route::{Loss, Route};
+use crate::session::nanoseconds;
+use crate::{Batch, ClientError, LinkCause};
+pub use config::CursorConfig;
+
+/// A longer wait is asked for in pieces, so that a node which froze is noticed.
+const WAIT_NS_MAX: u64 = 1_000_000_000;
+
+/// Between two questions to a node that answers "nothing yet" without having waited.
+const EMPTY_PAUSE_NS: u64 = 1_000_000;
+
+#[derive(Debug)]
+enum Link {
+    /// No connection until this moment.
+    Waiting { until: Time },
+    /// The caller is to connect.
+    Dialing { since: Time },
+    /// Connected; the greeting has no answer yet.
+    Greeting { since: Time, correlation: u64 },
+    /// Greeted.
+    Up {
+        node: NodeId,
+        /// The fetch that has been asked and not yet answered.
+        asked: Option<Asked>,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    correlation: u64,
+    offset: Offset,
+    /// When the answer is overdue.
+    due: Time,
+}
+
+/// What the caller waits for.
+#[derive(Debug)]
+struct Call {
+    /// What has come so far.
+    batch: Batch,
+    /// The last record that the batch, or one before it, has given out.
+    seen: LogIndex,
+    /// Until when an event is waited for; none if only a greeting is.
+    until: Option<Time>,
+    /// Since when no node has answered.
+    since: Time,
+    /// The node has nothing yet: it is asked again then.
+    again: Option<Time>,
+}
+
+/// A consumer's place in the log, and its way to the nodes. See the module's description.
+#[derive(Debug)]
+pub struct Cursor {
+    config: CursorConfig,
+    /// The cluster meant, or the one that answered first.
+    cluster: Option<ClusterName>,
+    route: Route,
+    link: Link,
+    number: LinkNumber,
+    /// The next request's correlation: never used twice, also not over several connections.
+    correlation: u64,
+    /// Bytes for the present connection. Invariant: `written <= out.len()`.
+    out: Vec<u8>,
+    written: usize,
+    call: Option<Call>,
+    done: Option<Result<Batch, ClientError>>,
+    offset: Offset,
+    /// The last record given out: one that holds the boundary of two batches, or no events, is not given out twice.
+    seen: LogIndex,
+    committed: Offset,
+    trouble: LinkCause,
+}
+
+impl Cursor {
+    /// A cursor that wishes for no connection until something is asked of it.
+    ///
+    /// # Panics
+    /// The configuration has no node.
+    #[must_use]
+    pub fn new(config: CursorConfig) -> Self {
+        Self {
+            cluster: config.cluster,
+            route: Route::new(&config.nodes, config.seed),
+            link: Link::Waiting { until: Time(0) },
+            number: LinkNumber(0),
+            correlation: 1,
+            out: Vec::new(),
+            written: 0,
+            call: None,
+            done: None,
+            offset: config.offset,
+            seen: LogIndex(0),
+            committed: Offset(0),
+            trouble: LinkCause::None,
+            config,
+        }
+    }
+
+    /// Begins to connect. The call ends, with an empty batch, when a node has answered the greeting.
+    pub fn greet(&mut self, now: Time) {
+        self.begin(None, now);
+        if self.node().is_some() {
+            self.finish_batch(now);
+        }
+    }
+
+    /// Begins to ask for the next batch, and to wait up to `wait` nanoseconds for an event to be committed; then the batch has no
+    /// events. Failures of a node are made good with another one, as long as patience lasts.
+    pub fn fetch(&mut self, wait: u64, now: Time) {
+        self.begin(Some(now.after(wait)), now);
+        let timeout = nanoseconds(self.config.request_timeout);
+        match &mut self.link {
+            // It was asked ahead, and the caller was away: the node may have answered long ago.
+            Link::Up { asked, .. } => match asked {
+                Some(asked) => asked.due = now.after(timeout),
+                None => self.ask(now),
+            },
+            Link::Waiting { .. } | Link::Dialing { .. } | Link::Greeting { .. } => {}
+        }
+    }
+
+    fn begin(&mut self, until: Option<Time>, now: Time) {
+        assert!(
+            self.call.is_none() && self.done.is_none(),
+            "one call at a time"
+        );
+        self.call = Some(Call {
+            batch: Batch::new(self.offset, self.committed),
+            seen: self.seen,
+            until,
+            since: now,
+            again: None,
+        });
+        // A pause was for the call before.
+        if let Link::Waiting { .. } = self.link {
+            self.dial(now);
+        }
+    }
+
+    /// The end of the call: the batch; or that no node answers within `patience`, the offset is past the end, or a node sent
+    /// damaged records. After damage, the next call asks another node.
+    pub fn take(&mut self) -> Option<Result<Batch, ClientError>> {
+        self.done.take()
+    }
+
+    /// Offset of the next event that [`Self::fetch`] gives.
+    #[must_use]
+    pub fn offset(&self) -> Offset {
+        self.offset
+    }
+
+    /// Offset after the last committed event, as far as the answers so far have said.
+    #[must_use]
+    pub fn committed(&self) -> Offset {
+        self.committed
+    }
+
+    /// The node that it reads from.
+    #[must_use]
+    pub fn node(&self) -> Option<NodeId> {
+        match &self.link {
+            Link::Up { node, .. } => Some(*node),
+            Link::Waiting { .. } | Link::Dialing { .. } | Link::Greeting { .. } => None,
+        }
+    }
+
+    /// Sends the question for the batch of the call; or, with no call, for the one after it.
+    fn ask(&mut self, now: Time) {
+        let Link::Up { asked, .. } = &mut self.link else {
+            return;
+        };
+        let wait = match &mut self.call {
+            Some(call) => {
+                call.again = None;
+                call.until.map_or(0, |until| until.since(now))
+            }
+            None => 0,
+        };
+        // A node is asked for whole milliseconds.
+        let wait_ms = wait.min(WAIT_NS_MAX) / 1_000_000;
+        let timeout = nanoseconds(self.config.request_timeout);
+        *asked = Some(Asked {
+            correlation: self.correlation,
+            offset: self.offset,
+            due: now.after(wait_ms * 1_000_000 + timeout),
+        });
+        let fetch = Fetch {
+            offset: self.offset.0.into(),
+            bytes_max: self.config.bytes_max.into(),
+            wait_ms: u32::try_from(wait_ms).expect("the wait is bounded").into(),
+        };
+        write_frame(&mut self.out, FrameKind::Fetch, self.correlation, &fetch);
+        self.correlation += 1;
+    }
+
+    /// The call has its batch.
+    fn finish_batch(&mut self, now: Time) {
+        let call = self.call.take().expect("a call is open");
+        self.seen = call.seen;
+        self.offset = call.batch.next_offset();
+        // While the caller looks at a batch, the next one is already on its way.
+        if call.until.is_some() && self.offset < call.batch.committed() {
+            self.ask(now);
+        }
+        self.done = Some(Ok(call.batch));
+    }
+
+    /// No node will do: the call ends, and the next one turns to another node.
+    fn fail(&mut self, error: ClientError, now: Time) {
+        let when = self.route.lost(Loss::Node, now);
+        self.disconnect(when);
+        self.call = None;
+        self.done = Some(Err(error));
+    }
+
+    /// The node failed: another one may do.
+    fn lose(&mut self, cause: LinkCause, now: Time) {
+        let when = self.route.lost(Loss::Node, now);
+        self.go_on(cause, when, now);
+    }
+
+    /// Turns to where the route now points at `when`, unless patience has ended.
+    fn go_on(&mut self, cause: LinkCause, when: Time, now: Time) {
+        self.disconnect(when);
+        self.trouble = cause;
+        let Some(call) = &mut self.call else {
+            return;
+        };
+        call.again = None;
+        if now.since(call.since) >= nanoseconds(self.config.patience) {
+            self.call = None;
+            self.done = Some(Err(ClientError::Unreachable {
+                nodes: self.route.addresses(),
+                last: self.trouble.clone(),
+            }));
+        } else if when <= now {
+            self.dial(now);
+        }
+    }
+
+    fn disconnect(&mut self, until: Time) {
+        self.out.clear();
+        self.written = 0;
+        self.link = Link::Waiting { until };
+    }
+
+    fn dial(&mut self, now: Time) {
+        self.number.0 += 1;
+        self.link = Link::Dialing { since: now };
+    }
+
+    fn link_deadline(&self) -> Option<Time> {
+        let patience = nanoseconds(self.config.connect_timeout);
+        match &self.link {
+            Link::Waiting { until } => Some(*until),
+            Link::Dialing { since } | Link::Greeting { since, .. } => Some(since.after(patience)),
+            Link::Up { asked, .. } => asked.map(|asked| asked.due),
+        }
+    }
+}
+
+impl Endpoint for Cursor {
+    fn wish(&self) -> Option<Wish<'_>> {
+        match self.link {
+            Link::Dialing { .. } | Link::Greeting { .. } | Link::Up { .. } => Some(Wish {
+                number: self.number,
+                address: self.route.address(),
+            }),
+            Link::Waiting { .. } => None,
+        }
+    }
+
+    fn connected(&mut self, number: LinkNumber, _now: Time) {
+        let Link::Dialing { since } = self.link else {
+            return;
+        };
+        if number != self.number {
+            return;
+        }
+        assert!(self.out.is_empty(), "nothing is staged before the greeting");
+        let correlation = self.correlation;
+        self.correlation += 1;
+        write_hello(&mut self.out, self.cluster, correlation);
+        self.link = Link::Greeting { since, correlation };
+    }
+
+    fn lost(&mut self, number: LinkNumber, cause: LinkCause, now: Time) {
+        if self.wish().is_some_and(|wish| wish.number == number) {
+            self.lose(cause, now);
+        }
+    }
+
+    fn received(&mut self, number: LinkNumber, bytes: &[u8], now: Time) -> usize {
+        self.take_frames(number, bytes, now)
+    }
+
+    fn tick(&mut self, now: Time) {
+        let Some(call) = &self.call else {
+            return;
+        };
+        if call.again.is_some_and(|again| again <= now) {
+            self.ask(now);
+        }
+        if self.link_deadline().is_none_or(|due| now < due) {
+            return;
+        }
+        match self.link {
+            Link::Waiting { .. } => self.dial(now),
+            Link::Dialing { .. } => self.lose(LinkCause::ConnectTimeout, now),
+            Link::Greeting { .. } | Link::Up { .. } => self.lose(LinkCause::Silent, now),
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let call = self.call.as_ref()?;
+        call.again.into_iter().chain(self.link_deadline()).min()
+    }
+
+    fn output(&mut self, _now: Time) -> &[u8] {
+        if self.written == self.out.len() {
+            self.out.clear();
+            self.written = 0;
+        }
+        self.out.get(self.written..).unwrap_or_default()
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.written += bytes;
+        assert!(
+            self.written <= self.out.len(),
+            "only what was given out can be written"
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! What a node's answers mean to a consumer.
+
+use quorate_wire::client::FetchReply;
+use quorate_wire::{ErrorCode, Frame, FrameError, FrameKind, Offset, Time};
+use zerocopy::FromBytes;
+
+use super::{Asked, Cursor, EMPTY_PAUSE_NS, Link};
+use crate::batch::{BatchError, Expect};
+use crate::endpoint::LinkNumber;
+use crate::greeting::{Refusal, Welcome};
+use crate::{ClientError, LinkCause};
+
+/// No answer of its own: the error is about the connection, and the node closes it.
+const CONNECTION: u64 = 0;
+
+const UNASKED: FrameError = FrameError::Invalid {
+    what: "an answer to no request",
+};
+
+impl Cursor {
+    pub(super) fn take_frames(&mut self, number: LinkNumber, bytes: &[u8], now: Time) -> usize {
+        let mut rest = bytes;
+        while self.listens(number) {
+            if self.call.is_none() {
+                return bytes.len() - rest.len();
+            }
+            match Frame::parse(rest) {
+                Ok(Some(frame)) => {
+                    rest = rest.get(frame.bytes()..).unwrap_or_default();
+                    if let Err(error) = self.frame(&frame, now) {
+                        self.lose(LinkCause::Frame(error), now);
+                    }
+                }
+                Ok(None) => return bytes.len() - rest.len(),
+                Err(error) => self.lose(LinkCause::Frame(error), now),
+            }
+        }
+        bytes.len()
+    }
+
+    fn listens(&self, number: LinkNumber) -> bool {
+        match self.link {
+            Link::Greeting { .. } | Link::Up { .. } => number == self.number,
+            Link::Waiting { .. } | Link::Dialing { .. } => false,
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, now: Time) -> Result<(), FrameError> {
+        let correlation = frame.header.correlation;
+        let error = frame.header.kind == FrameKind::Error;
+        match self.link {
+            Link::Up { .. } if error && correlation == CONNECTION => {
+                self.fetch_refused(Refusal::parse(frame)?, self.offset, now);
+                Ok(())
+            }
+            Link::Greeting { .. } if error && correlation == CONNECTION => {
+                self.greeting_refused(Refusal::parse(frame)?, now);
+                Ok(())
+            }
+            Link::Greeting {
+                correlation: asked, ..
+            } if asked == correlation => {
+                if error {
+                    self.greeting_refused(Refusal::parse(frame)?, now);
+                    return Ok(());
+                }
+                expect(frame, FrameKind::HelloReply)?;
+                self.greeted(&Welcome::parse(frame)?, now);
+                Ok(())
+            }
+            Link::Up {
+                asked: Some(asked), ..
+            } if asked.correlation == correlation => {
+                if error {
+                    self.fetch_refused(Refusal::parse(frame)?, asked.offset, now);
+                    return Ok(());
+                }
+                expect(frame, FrameKind::FetchReply)?;
+                self.fetched(frame, asked, now)
+            }
+            Link::Greeting { .. }
+            | Link::Up { .. }
+            | Link::Waiting { .. }
+            | Link::Dialing { .. } => Err(UNASKED),
+        }
+    }
+
+    fn greeted(&mut self, welcome: &Welcome, now: Time) {
+        if let Some(text) = welcome.mismatch(self.cluster) {
+            let error = ClientError::Refused {
+                code: ErrorCode::ClusterMismatch,
+                text,
+                expected: 0,
+            };
+            self.fail(error, now);
+            return;
+        }
+        self.cluster = Some(welcome.cluster);
+        if !self.config.stick {
+            self.route.learn(welcome.node, &welcome.nodes);
+        }
+        self.link = Link::Up {
+            node: welcome.node,
+            asked: None,
+        };
+        if self.call.as_ref().is_some_and(|call| call.until.is_none()) {
+            self.route.progress();
+            self.finish_batch(now);
+        } else {
+            self.ask(now);
+        }
+    }
+
+    fn fetched(&mut self, frame: &Frame<'_>, asked: Asked, now: Time) -> Result<(), FrameError> {
+        assert!(
+            asked.offset == self.offset,
+            "the offset only moves with the batch that is asked for next"
+        );
+        let reply = FetchReply::ref_from_bytes(frame.message).map_err(|_| FrameError::Invalid {
+            what: "the answer to a fetch is cut",
+        })?;
+        if let Link::Up { asked, .. } = &mut self.link {
+            *asked = None;
+        }
+        let call = self.call.as_mut().expect("answers wait for a call");
+        let expect = Expect {
+            check_chunks: self.config.check_chunks,
+            seen: call.seen,
+        };
+        match call.batch.extend(frame.tail, expect) {
+            Ok(seen) => call.seen = seen,
+            Err(error) => {
+                let error = match error {
+                    BatchError::Damaged(error) => ClientError::Damaged(error),
+                    BatchError::Misplaced(error) => ClientError::Protocol(error),
+                };
+                self.fail(error, now);
+                return Ok(());
+            }
+        }
+        let committed = Offset(reply.committed.get());
+        call.batch.set_committed(committed);
+        self.committed = self.committed.max(committed);
+        self.route.progress();
+        call.since = now;
+        let waits = call.until.is_some_and(|until| now < until);
+        if call.batch.is_empty() && waits {
+            let pause = now.after(EMPTY_PAUSE_NS);
+            call.again = call.until.map(|until| until.min(pause));
+        } else {
+            self.finish_batch(now);
+        }
+        Ok(())
+    }
+
+    fn fetch_refused(&mut self, refusal: Refusal, offset: Offset, now: Time) {
+        // Another node has already shown that the offset exists: this one is behind.
+        let behind = refusal.code == ErrorCode::OffsetPastEnd && offset <= self.committed;
+        if behind || refusal.ends_connection_only() {
+            let when = self.route.elsewhere(now);
+            self.go_on(refusal.into_cause(), when, now);
+        } else {
+            self.fail(refusal.into(), now);
+        }
+    }
+
+    /// The node will not talk on this connection.
+    fn greeting_refused(&mut self, refusal: Refusal, now: Time) {
+        if refusal.ends_connection_only() {
+            self.lose(refusal.into_cause(), now);
+        } else {
+            self.fail(refusal.into(), now);
+        }
+    }
+}
+
+fn expect(frame: &Frame<'_>, kind: FrameKind) -> Result<(), FrameError> {
+    if frame.header.kind == kind {
+        return Ok(());
+    }
+    Err(FrameError::Kind {
+        kind: frame.header.kind.to_byte(),
+        flags: 0,
+    })
+}
