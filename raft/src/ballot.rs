@@ -4,6 +4,7 @@
 //! roles as state, not as a queue: what is owed is worked out anew when the disk reports, so a promise of an earlier term is
 //! gone the moment the term is.
 
+use quorate_wire::canary::{self, Canary};
 use quorate_wire::{NodeId, Term};
 
 use crate::{HardState, Note, Output, Recovered};
@@ -25,7 +26,11 @@ impl Ballot {
     /// `seen` term. In that term this node has promised nothing, or its hard state would say so; but it has to be written
     /// before the first promise, since the records that show it may yet become void.
     pub(crate) fn new(recovered: &Recovered, seen: Term) -> Self {
-        let (term, vote, unsure) = (recovered.term, recovered.vote, recovered.unsure);
+        let (term, mut vote, mut unsure) = (recovered.term, recovered.vote, recovered.unsure);
+        if canary::on(Canary::VoteForgotten) {
+            vote = None;
+        }
+        unsure &= !canary::on(Canary::UnsureVotes);
         assert!(
             vote.is_none() || term > Term(0),
             "nobody votes in term zero"
@@ -116,7 +121,7 @@ impl Ballot {
 
     /// The candidate that waits, once it may be told.
     pub(crate) fn take_grant(&mut self) -> Option<NodeId> {
-        if self.is_durable() {
+        if self.is_durable() || canary::on(Canary::VoteBeforeDurable) {
             self.grant.take()
         } else {
             None

@@ -6,6 +6,7 @@
 //!   any --a later term, or an append of this term--> Follower
 //! ```
 
+use quorate_wire::canary::{self, Canary};
 use quorate_wire::{NodeId, Position, Term};
 
 use crate::quorum::Tally;
@@ -60,7 +61,7 @@ impl Raft {
         output: &mut Output,
     ) {
         let granted = term > self.term()
-            && last >= self.last()
+            && self.is_behind(last)
             && !self.sticks(from, output)
             && !self.is_unsure(from, output)
             && !self.goes_first(from, last);
@@ -127,7 +128,7 @@ impl Raft {
             output.notes.push(Note::Follows { term, leader: None });
         }
         let free = self.ballot.vote().is_none_or(|vote| vote == from);
-        if !free || last < self.last() || self.is_unsure(from, output) {
+        if !free || !self.is_behind(last) || self.is_unsure(from, output) {
             return self.refuse_vote(from, output);
         }
         if self.ballot.vote().is_none() {
@@ -216,6 +217,11 @@ impl Raft {
             output.notes.push(Note::SticksToLeader { candidate });
         }
         sticks
+    }
+
+    /// Whether a log that ends at `last` has at least what ours has (Raft §5.4.1).
+    fn is_behind(&self, last: Position) -> bool {
+        last >= self.last() || canary::on(Canary::VoteWithoutLogCheck)
     }
 
     /// Two followers that lost the same leader may ask each other in the same moment; if both agreed, both would campaign and

@@ -1,5 +1,6 @@
 //! What a follower does with a leader's appends, and what it answers.
 
+use quorate_wire::canary::{self, Canary};
 use quorate_wire::{LogIndex, NodeId};
 
 use crate::role::{Followed, Role};
@@ -45,7 +46,13 @@ impl Raft {
         if !self.ballot.is_durable() {
             return; // Also an acknowledgement promises to stay in the term that it names.
         }
-        let durable = leader.verified.min(self.durable);
+        let durable = if canary::on(Canary::AckBeforeDurable) {
+            leader.verified
+        } else if canary::on(Canary::AckPastVerified) {
+            self.durable
+        } else {
+            leader.verified.min(self.durable)
+        };
         if !leader.owed && durable <= leader.replied {
             return;
         }
@@ -116,6 +123,7 @@ impl Raft {
         // What is here with the same term is the same record. An append that was overtaken by later ones is all here, and
         // takes nothing away from what came after it (TRAPS 10).
         let here = match self.terms.term_at(previous.index.next()) {
+            Some(_) if canary::on(Canary::TruncateWithoutConflict) => previous.index,
             Some(term) if term == entries.term => {
                 self.terms.run_end(previous.index.next()).min(end)
             }
@@ -159,7 +167,11 @@ impl Raft {
         // Records are acknowledged when they are durable; a heartbeat or a probe wants to know now what is.
         leader.owed |= append.entries.count == 0;
         leader.goal.get_or_insert(append.commit);
-        let commit = append.commit.min(leader.verified);
+        let commit = if canary::on(Canary::CommitPastVerified) {
+            append.commit.min(self.terms.last().index)
+        } else {
+            append.commit.min(leader.verified)
+        };
         self.raise_commit(commit, output);
         self.become_whole(output);
     }

@@ -1,5 +1,6 @@
 //! What a leader does: append, send, count copies, and notice that it no longer has a majority.
 
+use quorate_wire::canary::{self, Canary};
 use quorate_wire::{LogIndex, NodeId, Position, SessionId};
 
 use crate::progress::{Progress, Ready, View};
@@ -118,7 +119,9 @@ impl Raft {
             .chain([self.durable]);
         let reached = reached_by_majority(copies);
         // Copies of an earlier term's record prove nothing: a later leader may still overwrite them (Raft figure 8).
-        if reached >= leader.noop {
+        if canary::on(Canary::PriorTermCounted) {
+            self.raise_commit(reached, output);
+        } else if reached >= leader.noop {
             assert_eq!(
                 self.terms.term_at(reached),
                 Some(self.term()),

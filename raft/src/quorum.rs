@@ -1,5 +1,7 @@
 //! Majorities.
 
+use quorate_wire::canary::{self, Canary};
+
 use crate::VOTERS_MAX;
 
 /// The highest value that a majority has reached: at least `count / 2 + 1` of the `count` values are not below it.
@@ -14,6 +16,9 @@ pub(crate) fn reached_by_majority<T: Copy + Default + Ord>(values: impl Iterator
     assert!(count > 0, "a group has at least one voter");
     let sorted = &mut sorted[..count];
     sorted.sort_unstable();
+    if canary::on(Canary::QuorumOffByOne) {
+        return sorted[count.div_ceil(2).min(count - 1)];
+    }
     sorted[(count - 1) / 2]
 }
 

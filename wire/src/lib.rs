@@ -16,6 +16,7 @@ pub use ids::{
     SessionId, Term, Time,
 };
 
+pub mod canary;
 pub mod checksum;
 mod chunk;
 pub mod client;

@@ -30,8 +30,8 @@ pub(crate) struct Disk {
     pub(crate) log: Vec<Record>,
     /// The log before its latest truncation: what shows again if the records that were written after it are lost.
     pub(crate) before: Vec<Record>,
-    /// What was lost: it was once here, and was counted.
-    pub(crate) lost: Vec<Record>,
+    /// The log before each loss: what was there may have been counted.
+    pub(crate) lost: Vec<Vec<Record>>,
 }
 
 impl Disk {
@@ -49,7 +49,7 @@ impl Disk {
     /// The end of the log rots, and recovery sees that. What is left is a first part of the log, or of what it was before
     /// its latest truncation.
     pub(crate) fn lose_end(&mut self, older: bool, kept: usize) {
-        self.lost.clone_from(&self.log);
+        self.lost.push(self.log.clone());
         if older {
             self.log.clone_from(&self.before);
         }
@@ -317,9 +317,11 @@ impl Node {
             self.log.get(..durable),
             "what is called durable is on the disk"
         );
+        let committed = self.raft.term_at(self.raft.commit());
+        let own = self.raft.leads() && committed == Some(self.raft.term());
         assert!(
-            !self.raft.serves() || self.raft.leads(),
-            "only a leader serves"
+            !self.raft.serves() || own,
+            "only a leader serves that has committed in its term"
         );
         assert_eq!(
             self.raft.leads(),

@@ -127,7 +127,7 @@ impl Oracle {
             let here = |log: &[Record]| log.get(at) == Some(&node.log[at]);
             let copies = disks
                 .clone()
-                .filter(|disk| here(&disk.log) || here(&disk.lost))
+                .filter(|disk| here(&disk.log) || disk.lost.iter().any(|log| here(log)))
                 .count();
             let nodes = self.commits.len();
             assert!(

@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use quorate_raft::HardState;
+use quorate_wire::canary::{self, Canary};
 use quorate_wire::{DiskId, LogIndex, NodeId, Offset, Time};
 
 use super::ahead::Ahead;
@@ -70,7 +71,7 @@ impl Log {
             index,
             keeper: Keeper::new(found),
             ahead: Ahead::new(config, current, prepared),
-            cut: cut.is_some(),
+            cut: cut.is_some() && !canary::on(Canary::TornTailReused),
             group: None,
             parts: Vec::new(),
             reached: Reached::NOTHING,
@@ -341,6 +342,7 @@ fn written(what: FileId, result: Result<StorageOutcome, StorageError>) -> Result
         Ok(StorageOutcome::Read(_) | StorageOutcome::Prepared) => {
             unreachable!("a write ends as one")
         }
+        Err(_) if canary::on(Canary::WriteErrorIgnored) => Ok(()),
         Err(error) => Err(Fatal::WriteFailed { what, error }),
     }
 }

@@ -5,6 +5,7 @@
 //! a record's header on a block shows that everything before it was durable; and what a crash left unfinished shows sectors
 //! that are still zero, since the file was, and since a disk writes a sector whole or not at all.
 
+use quorate_wire::canary::{self, Canary};
 use quorate_wire::checksum::crc32;
 use quorate_wire::{RECORD_HEADER_BYTES, RECORD_MAGIC, RecordError, RecordHeader};
 
@@ -46,7 +47,7 @@ pub(super) fn judge(bytes: &[u8], stop: Stop, index: &Index) -> End {
             .into_iter()
             .flatten()
             .any(|start| written - start <= WRITE_BYTES_MAX && unfinished(bytes, start, index));
-    if torn {
+    if torn || canary::on(Canary::DamageIsTorn) {
         End::Torn((written - stop.end) as u64)
     } else {
         End::Damaged(damage(bytes, stop))

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use quorate_raft::Want;
+use quorate_wire::canary::{self, Canary};
 use quorate_wire::limits::RECORDS_BYTES_MAX;
 use quorate_wire::{ErrorCode, Offset, Term, Time};
 
@@ -161,7 +162,7 @@ impl Pipeline {
     fn cached(&self, fetch: Fetch) -> Option<Bytes> {
         let mut index = self.tail.find(fetch.offset)?;
         let mut records = Vec::new();
-        while index <= self.state.applied()
+        while (index <= self.state.applied() || canary::on(Canary::UncommittedShown))
             && let Some(record) = self.tail.record(index)
         {
             if !records.is_empty() && records.len() + record.len() > fetch.bytes_max {

@@ -4,6 +4,7 @@
 
 use alloc::vec::Vec;
 
+use quorate_wire::canary::{self, Canary};
 use quorate_wire::peer::{Member, PeerHello};
 use quorate_wire::{ClusterName, DiskId, ErrorCode, NodeId, PROTOCOL_VERSION, checksum};
 use zerocopy::IntoBytes;
@@ -125,7 +126,12 @@ impl Membership {
         if hello.nodes_crc.get() != self.nodes_crc {
             return refuse(ErrorCode::MembersMismatch);
         }
-        let disk = DiskId(hello.disk);
+        let mut disk = DiskId(hello.disk);
+        if canary::on(Canary::WipedDiskVotes)
+            && let Some(&(_, known)) = self.members.iter().find(|&&(node, _)| node == peer)
+        {
+            disk = known;
+        }
         let theirs: Vec<(NodeId, DiskId)> = members
             .iter()
             .map(|member| (NodeId(member.node.get()), DiskId(member.disk)))
@@ -147,7 +153,10 @@ impl Membership {
             (false, _) if !formed(&self.members, (peer, disk)) => Err(ErrorCode::DiskMismatch),
             (false, false) if theirs != self.members => Err(ErrorCode::MembersMismatch),
             (false, _) => Ok(None),
-            (true, false) if !formed(&theirs, (self.node, self.disk)) => {
+            (true, false)
+                if !formed(&theirs, (self.node, self.disk))
+                    && !canary::on(Canary::WipedDiskVotes) =>
+            {
                 Err(ErrorCode::DiskMismatch)
             }
             (true, false) if !formed(&theirs, (peer, disk)) => Err(ErrorCode::DiskMismatch),
