@@ -1,273 +1,300 @@
-//! What goes wrong, and when: drawn from the seed.
+//! How a fault strikes a world: it looks at who leads and who runs, draws the rest from its own seed, and undoes itself later.
+//!
+//! Owns: the strikes and what follows them. Never: draws from another entry's seed. Called by: runs and tests.
 
-use quorate_wire::NodeId;
+use quorate_wire::{NodeId, Time};
 
+use crate::plan::{Entry, Fault, Plan};
 use crate::random::Random;
+use crate::schedule::Schedule;
 use crate::slow_disk::DiskWeather;
 use crate::world::World;
 
 const MS: u64 = 1_000_000;
 
-/// What may go wrong in a world, each with its weight; which of them do is drawn.
+/// A plan that strikes.
 #[derive(Debug)]
 pub struct Faults {
-    random: Random,
-    weights: Vec<(Fault, u64)>,
-    /// Nanoseconds between two, at most.
-    pause: u64,
-    /// Whether a majority may be down at a time.
-    all_down: bool,
-    full: Option<NodeId>,
+    plan: Plan,
+    after: Schedule<After>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    Crash,
-    CrashAll,
-    Depose,
-    Restart,
-    Reset,
-    CutOneWay,
-    CutBothWays,
-    Isolate,
-    Heal,
-    SlowDisk,
-    QuickDisk,
-    DiskFull,
-    RoomMade,
-    ClockJump,
-    WriteFails,
-    Garble,
-    ShakeClients,
+/// What undoes a fault, or goes on with it.
+#[derive(Debug)]
+enum After {
+    Start(NodeId),
+    /// Its disk does not fail any more; it starts, if it has stopped.
+    Mend(NodeId),
+    Heal(Vec<(NodeId, NodeId)>),
+    Quick(NodeId),
+    Room(NodeId),
+    Garble(Random, u64),
 }
 
 impl Faults {
-    /// What goes wrong in the world of this seed.
+    /// What strikes by this plan.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
-        let mut random = Random::new(seed, "faults");
-        let mut weights = Vec::new();
-        for (fault, most) in [
-            (Fault::Crash, 6),
-            (Fault::CrashAll, 1),
-            (Fault::Depose, 6),
-            (Fault::Reset, 4),
-            (Fault::CutOneWay, 4),
-            (Fault::CutBothWays, 4),
-            (Fault::Isolate, 4),
-            (Fault::SlowDisk, 3),
-            (Fault::DiskFull, 1),
-            (Fault::ClockJump, 2),
-            (Fault::WriteFails, 2),
-            (Fault::Garble, 2),
-            (Fault::ShakeClients, 6),
-        ] {
-            let weight = if random.one_in(2) {
-                random.between(1, most)
-            } else {
-                0
-            };
-            weights.push((fault, weight));
-        }
-        for (fault, weight) in [
-            (Fault::Restart, 6),
-            (Fault::Heal, 6),
-            (Fault::QuickDisk, 3),
-            (Fault::RoomMade, 2),
-        ] {
-            weights.push((fault, weight));
-        }
+    pub fn new(plan: Plan) -> Self {
         Self {
-            pause: random.of(&[20, 100, 400]) * MS,
-            all_down: random.one_in(2),
-            random,
-            weights,
-            full: None,
+            plan,
+            after: Schedule::default(),
         }
     }
 
-    /// Lets the world run with faults for so many nanoseconds.
-    pub fn rage(&mut self, world: &mut World, nanoseconds: u64) {
-        let end = world.now().after(nanoseconds);
-        // Also while the group forms.
-        world.run_for(self.random.scaled(1000, 500 * MS));
-        while world.now() < end {
-            let fault = self.pick();
-            self.inflict(fault, world);
-            let pause = self.random.between(0, self.pause);
-            world.run_for(pause.min(end.since(world.now())));
+    /// Lets the world run until the plan's end, and all of it strike.
+    pub fn rage(&mut self, world: &mut World) {
+        let start = world.now();
+        let end = start.after(self.plan.length);
+        for entry in self.plan.entries.clone() {
+            self.follow(world, start.after(entry.at));
+            self.strike(entry, world);
         }
+        self.follow(world, end);
     }
 
-    /// Undoes all faults: from here on the world must recover by itself.
-    pub fn heal(&mut self, world: &mut World) {
-        world.say("all is healed");
-        world.network().heal_all();
-        let weather = world.options().disk;
-        for id in world.names() {
-            let disk = &mut world.node(id).disk;
-            disk.set_weather(weather);
-            disk.disk_mut().set_room(u64::MAX);
-            world.mend(id);
-        }
-        world.start_all();
-    }
-
-    fn pick(&mut self) -> Fault {
-        let sum: u64 = self.weights.iter().map(|(_, weight)| weight).sum();
-        let mut drawn = self.random.between(0, sum - 1);
-        for &(fault, weight) in &self.weights {
-            if drawn < weight {
-                return fault;
+    /// Runs the world until then, with what follows what has struck.
+    fn follow(&mut self, world: &mut World, until: Time) {
+        while let Some(at) = self.after.next().filter(|&at| at <= until) {
+            run_until(world, at);
+            if let Some(after) = self.after.due(at) {
+                self.undo(after, world);
             }
-            drawn -= weight;
         }
-        unreachable!("what was drawn is below the sum")
+        run_until(world, until);
     }
 
-    fn any(&mut self, of: &[NodeId]) -> Option<NodeId> {
-        (!of.is_empty()).then(|| self.random.of(of))
+    fn undo(&mut self, after: After, world: &mut World) {
+        match after {
+            After::Start(id) => world.start(id),
+            After::Mend(id) => {
+                world.mend(id);
+                world.start(id);
+            }
+            After::Heal(cuts) => {
+                for (a, b) in cuts {
+                    for group in world.groups_mut() {
+                        group.network().heal(a, b);
+                    }
+                }
+            }
+            After::Quick(id) => set_weather(world, id, world.options().disk),
+            After::Room(id) => {
+                world.say(format_args!("the disk of node {id} has room"));
+                set_room(world, id, u64::MAX);
+            }
+            After::Garble(mut random, left) => {
+                let names = world.names();
+                let (one, other) = (random.of(&names), random.of(&names));
+                if one != other {
+                    for group in world.groups_mut() {
+                        group.network().garble(one, other);
+                    }
+                }
+                if left > 0 {
+                    let at = world.now().after(random.between(0, MS));
+                    self.after.push(at, After::Garble(random, left - 1));
+                }
+            }
+        }
     }
 
-    fn inflict(&mut self, fault: Fault, world: &mut World) {
+    fn strike(&mut self, entry: Entry, world: &mut World) {
+        let mut random = Random::new(entry.seed, "fault");
         let names = world.names();
-        let one = self.random.of(&names);
-        let other = self.random.of(&names);
-        match fault {
-            Fault::Crash => self.crash(world),
+        let one = random.of(&names);
+        let other = random.of(&names);
+        let lasts = random.scaled(MS, 3000 * MS);
+        let end = world.now().after(lasts);
+        match entry.fault {
+            Fault::Crash | Fault::CrashOnCompletion => {
+                self.crash(entry.fault, &mut random, world);
+            }
             Fault::CrashAll => {
-                let hard = self.random.one_in(2);
+                let hard = random.one_in(2);
                 for id in world.running(true) {
                     world.crash(id, hard);
+                    let back = random.scaled(MS, 2000 * MS);
+                    self.after.push(world.now().after(back), After::Start(id));
                 }
             }
-            Fault::Depose => self.depose(world),
-            Fault::Restart => {
-                if let Some(id) = self.any(&world.running(false)) {
-                    world.start(id);
-                }
+            Fault::Pause => {
+                let leader = world.leader().filter(|_| random.one_in(2));
+                world.pause(leader.unwrap_or(one), random.scaled(50 * MS, 3000 * MS));
             }
+            Fault::Depose => self.depose(&mut random, world),
             Fault::Reset => {
                 if one != other {
-                    world.say(&format!("links between {one} and {other} break"));
-                    world.network().reset(one, other);
+                    world.say(format_args!("links between {one} and {other} break"));
+                    for group in world.groups_mut() {
+                        group.network().reset(one, other);
+                    }
                 }
             }
             Fault::CutOneWay | Fault::CutBothWays => {
                 if one != other {
-                    let both = matches!(fault, Fault::CutBothWays);
-                    cut(world, one, other, both);
+                    let both = matches!(entry.fault, Fault::CutBothWays);
+                    self.cut(world, &[(one, other)], both, end);
                 }
             }
             Fault::Isolate => {
-                let both = self.random.one_in(2);
-                for other in names.into_iter().filter(|&other| other != one) {
-                    cut(world, one, other, both);
-                }
-            }
-            Fault::Heal => {
-                world.say("cuts heal");
-                world.network().heal_all();
+                let both = random.one_in(2);
+                let pairs = apart(&names, one, random.one_in(2));
+                self.cut(world, &pairs, both, end);
             }
             Fault::SlowDisk => {
-                let least = self.random.scaled(MS, 200 * MS);
-                world.say(&format!("disk of {one} takes {} ms and more", least / MS));
+                let least = random.scaled(MS, 200 * MS);
+                world.say(format_args!(
+                    "the disk of node {one} takes {} ms and more",
+                    least / MS
+                ));
                 let weather = DiskWeather {
                     latency: (least, least * 2),
                     ..world.options().disk
                 };
-                world.node(one).disk.set_weather(weather);
+                set_weather(world, one, weather);
+                self.after.push(end, After::Quick(one));
             }
-            Fault::QuickDisk => {
-                let weather = world.options().disk;
-                for id in names {
-                    world.node(id).disk.set_weather(weather);
-                }
+            Fault::DiskFull => {
+                world.say(format_args!("the disk of node {one} is full"));
+                set_room(world, one, 0);
+                self.after.push(end, After::Room(one));
             }
-            Fault::DiskFull => self.fill(world, one),
-            Fault::RoomMade => {
-                if let Some(id) = self.full.take() {
-                    world.say(&format!("disk of {id} has room"));
-                    world.node(id).disk.disk_mut().set_room(u64::MAX);
+            Fault::WriteFails | Fault::ReadFails => {
+                if world.running(true).len() == names.len() && names.len() > 1 {
+                    if matches!(entry.fault, Fault::WriteFails) {
+                        world.fail_write(one);
+                    } else {
+                        world.fail_read(one);
+                    }
+                    self.after.push(end, After::Mend(one));
                 }
             }
             Fault::ClockJump => {
-                let by = self.random.between(0, 4000) * MS;
-                let by = i64::try_from(by).expect("a few seconds") - 2_000_000_000;
-                world.node(one).skew += by;
-            }
-            Fault::Garble => self.garble(world),
-            Fault::ShakeClients => world.shake_clients(),
-            Fault::WriteFails => {
-                if world.running(true).len() == names.len() && names.len() > 1 {
-                    world.fail_write(one);
+                let by = i64::try_from(random.between(0, 4000) * MS).expect("a few seconds");
+                let by = by - 2_000_000_000;
+                world.say(format_args!(
+                    "the clock of node {one} jumps by {} ms",
+                    by / 1_000_000
+                ));
+                for group in world.groups_mut() {
+                    group.node(one).clock.jump(by);
                 }
             }
+            Fault::Garble => {
+                world.say(format_args!("bits change between nodes"));
+                for group in world.groups_mut() {
+                    group.oracle().expect_garbled();
+                }
+                let count = random.between(1, 100);
+                self.after.push(world.now(), After::Garble(random, count));
+            }
+            Fault::ShakeClients => world.shake_clients(),
+            Fault::Wipe => wipe(one, world),
         }
     }
 
-    fn crash(&mut self, world: &mut World) {
+    fn crash(&mut self, fault: Fault, random: &mut Random, world: &mut World) {
         let running = world.running(true);
         let enough = running.len() > world.names().len() / 2 + 1;
-        if !enough && !self.all_down {
+        if running.is_empty() || !enough && random.one_in(2) {
             return;
         }
-        let hard = self.random.one_in(3);
-        let leader = world.leader().filter(|_| self.random.one_in(2));
-        if let Some(id) = leader.or_else(|| self.any(&running)) {
+        let hard = random.one_in(3);
+        let leader = world.leader().filter(|_| random.one_in(2));
+        let id = leader.unwrap_or_else(|| random.of(&running));
+        let back = if random.one_in(3) {
+            0
+        } else {
+            random.scaled(MS, 3000 * MS)
+        };
+        if fault == Fault::Crash {
             world.crash(id, hard);
-            if self.random.one_in(3) {
-                world.start(id);
-            }
-        }
-    }
-
-    /// The leader goes on alone for a while, or stops, and comes back when another one leads.
-    fn depose(&mut self, world: &mut World) {
-        let Some(leader) = world.leader() else { return };
-        let apart = self.random.between(200, 1500) * MS;
-        if self.random.one_in(3) {
-            world.crash(leader, self.random.one_in(2));
-            world.run_for(apart);
-            world.start(leader);
+            self.after.push(world.now().after(back), After::Start(id));
             return;
         }
-        let both = self.random.one_in(3);
-        for other in world.names().into_iter().filter(|&other| other != leader) {
-            cut(world, leader, other, both);
+        world.say(format_args!("node {id} will crash on a completion"));
+        let nth = random.scaled(1, 16);
+        for group in world.groups_mut() {
+            group.node(id).crash_on_completion(nth, hard);
         }
-        world.run_for(apart);
-        world.network().heal_all();
+        self.after
+            .push(world.now().after(back + 50 * MS), After::Start(id));
     }
 
-    /// For a moment, bits change between peers.
-    fn garble(&mut self, world: &mut World) {
-        world.say("bits change");
-        world.oracle().expect_garbled();
-        let names = world.names();
-        for _ in 0..self.random.below(100) {
-            let (one, other) = (self.random.of(&names), self.random.of(&names));
-            world.run_for(self.random.between(0, MS));
-            if one != other {
-                world.network().garble(one, other);
-            }
+    fn depose(&mut self, random: &mut Random, world: &mut World) {
+        let Some(leader) = world.leader() else { return };
+        let until = world.now().after(random.between(200, 1500) * MS);
+        if random.one_in(3) {
+            world.crash(leader, random.one_in(2));
+            self.after.push(until, After::Start(leader));
+            return;
         }
+        let both = random.one_in(3);
+        let pairs = apart(&world.names(), leader, true);
+        self.cut(world, &pairs, both, until);
     }
 
-    fn fill(&mut self, world: &mut World, id: NodeId) {
-        if self.full.is_none() {
-            world.say(&format!("disk of {id} is full"));
-            world.node(id).disk.disk_mut().set_room(0);
-            self.full = Some(id);
+    fn cut(&mut self, world: &mut World, pairs: &[(NodeId, NodeId)], both: bool, end: Time) {
+        for &(from, to) in pairs {
+            world.cut(from, to, both);
         }
+        self.after.push(end, After::Heal(pairs.to_vec()));
     }
 }
 
-fn cut(world: &mut World, from: NodeId, to: NodeId, both: bool) {
-    let way = if both { "between" } else { "one way from" };
-    world.say(&format!("cut {way} {from} and {to}"));
-    world.network().cut(from, to);
-    if both {
-        world.network().cut(to, from);
+/// Undoes all faults: from here on the world must recover by itself.
+pub fn heal(world: &mut World) {
+    world.say(format_args!("all is healed"));
+    for group in world.groups_mut() {
+        group.network().heal_all();
+    }
+    for id in world.names() {
+        for group in world.groups_mut() {
+            group.node(id).spare();
+        }
+        set_weather(world, id, world.options().disk);
+        set_room(world, id, u64::MAX);
+        world.mend(id);
+    }
+    world.start_all();
+}
+
+/// A node of a minority comes back with an empty disk. The others have all that was acknowledged.
+fn wipe(id: NodeId, world: &mut World) {
+    let out = world.out().len() + usize::from(!world.out().contains(&id));
+    if out > (world.names().len() - 1) / 2 {
+        return;
+    }
+    if world.running(true).contains(&id) {
+        world.crash(id, false);
+    }
+    world.wipe(id);
+    world.start(id);
+}
+
+/// Pairs of one node and each other one, from it or to it.
+fn apart(names: &[NodeId], one: NodeId, from: bool) -> Vec<(NodeId, NodeId)> {
+    let others = names.iter().filter(|&&other| other != one);
+    others
+        .map(|&other| if from { (one, other) } else { (other, one) })
+        .collect()
+}
+
+fn set_weather(world: &mut World, id: NodeId, weather: DiskWeather) {
+    for group in world.groups_mut() {
+        group.node(id).disk.set_weather(weather);
+    }
+}
+
+fn set_room(world: &mut World, id: NodeId, bytes: u64) {
+    for group in world.groups_mut() {
+        group.node(id).disk.disk_mut().set_room(bytes);
+    }
+}
+
+fn run_until(world: &mut World, at: Time) {
+    let now = world.now();
+    if at > now {
+        world.run_for(at.since(now));
     }
 }

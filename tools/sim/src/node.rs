@@ -1,30 +1,34 @@
-//! A node: a disk that stays, and a process that comes and goes.
+//! A node's part in a group: a disk that stays, and a pipeline that comes and goes.
 
 use quorate_replication::pipeline::{Note, Pipeline, PipelineConfig, StartError, Started, Turn};
 use quorate_wire::{ClusterName, DiskId, GroupId, NodeId, Time};
 
-use crate::clock::Clocks;
+use crate::clock::NodeClock;
 use crate::lanes::MemoryLanes;
 use crate::network::Network;
 use crate::options::Options;
 use crate::random::Random;
 use crate::seam::MemorySeam;
 use crate::slow_disk::SlowDisk;
+use crate::trace::Trace;
 
 /// Turns in a row that only the clock asked for, and that ask for a further one at once: more than that, and it spins.
 const IDLE_TURNS_MAX: u32 = 50;
 
-/// A node.
+/// A node's part in a group.
 #[derive(Debug)]
 pub struct Node {
     id: NodeId,
+    group: GroupId,
     random: Random,
     /// Its disk.
     pub disk: SlowDisk,
     /// Its lanes.
     pub lanes: MemoryLanes,
-    /// How far its wall clock is off, in nanoseconds.
-    pub skew: i64,
+    /// Its clock.
+    pub clock: NodeClock,
+    /// It crashes on the completion of so many further operations; hard, or not.
+    doom: Option<(u64, bool)>,
     process: Option<Process>,
     processes: u32,
 }
@@ -43,14 +47,16 @@ struct Process {
 impl Node {
     /// A node with an empty disk that does not run.
     #[must_use]
-    pub fn new(id: NodeId, options: &Options) -> Self {
+    pub fn new(id: NodeId, group: GroupId, options: &Options) -> Self {
         let random = |what: &str| Random::new(options.seed, &format!("{what} of node {id}"));
         Self {
             id,
+            group,
             random: random("turns"),
             disk: SlowDisk::new(random("disk"), options.disk),
             lanes: MemoryLanes::default(),
-            skew: 0,
+            clock: NodeClock::default(),
+            doom: None,
             process: None,
             processes: 0,
         }
@@ -82,7 +88,7 @@ impl Node {
         let config = PipelineConfig {
             cluster: ClusterName::new("sim").expect("a name"),
             node: self.id,
-            group: GroupId(0),
+            group: self.group,
             nodes: (1..=options.nodes).map(NodeId).collect(),
             fresh_disk: DiskId(fresh),
             seed: self.random.any(),
@@ -93,7 +99,8 @@ impl Node {
             election_max: 300_000_000,
             buffers: options.buffers,
         };
-        let (pipeline, started) = Pipeline::start(self.disk.disk_mut(), config, now)?;
+        let (pipeline, started) =
+            Pipeline::start(self.disk.disk_mut(), config, self.clock.local(now))?;
         self.lanes = MemoryLanes::default();
         self.process = Some(Process {
             pipeline,
@@ -115,6 +122,33 @@ impl Node {
         assert!(self.process.take().is_some(), "only what runs crashes");
         self.disk.crash();
         self.lanes = MemoryLanes::default();
+        self.doom = None;
+    }
+
+    /// The process crashes as soon as so many further operations of its disk are done, before it hears of the last one.
+    pub fn crash_on_completion(&mut self, nth: u64, hard: bool) {
+        if self.runs() {
+            self.doom = Some((self.disk.performed() + nth, hard));
+        }
+    }
+
+    /// It will not crash on a completion.
+    pub fn spare(&mut self) {
+        self.doom = None;
+    }
+
+    /// Whether it must crash now, and how.
+    #[must_use]
+    pub fn is_doomed(&self) -> Option<bool> {
+        let (at, hard) = self.doom?;
+        (self.disk.performed() >= at).then_some(hard)
+    }
+
+    /// The process gets no turn before `until`.
+    pub fn pause(&mut self, until: Time) {
+        if let Some(process) = &mut self.process {
+            process.busy = process.busy.max(until);
+        }
     }
 
     /// When it does something next, by itself.
@@ -140,6 +174,7 @@ impl Node {
         network: &mut Network,
         now: Time,
         notes: &mut Vec<Note>,
+        trace: &Trace,
     ) -> Option<Turn> {
         if self.next(network, now).is_none_or(|next| next > now) {
             return None;
@@ -147,7 +182,9 @@ impl Node {
         let asked = self.is_asked(network);
         let process = self.process.as_mut()?;
         let mut seam = MemorySeam {
-            clocks: Clocks::new(now, self.skew),
+            node: self.id,
+            trace,
+            clocks: self.clock.read(now),
             disk: &mut self.disk,
             port: network.port(self.id),
             lanes: &mut self.lanes,
@@ -156,7 +193,7 @@ impl Node {
         process.pipeline.take_notes(notes);
         process.wakes = match &turn {
             Turn::Again => now,
-            Turn::IdleUntil(at) => *at,
+            Turn::IdleUntil(at) => self.clock.world(*at),
             Turn::Stop(_) => Time(u64::MAX),
         };
         let spins = !asked && process.wakes <= now;

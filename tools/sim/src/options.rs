@@ -10,9 +10,6 @@ use crate::slow_disk::DiskWeather;
 const US: u64 = 1_000;
 const MS: u64 = 1_000_000;
 
-/// About as many bytes of records has the log of a drawn world.
-const LOG_BYTES: u64 = 32 << 20;
-
 /// What a world is like.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -20,6 +17,10 @@ pub struct Options {
     pub seed: u64,
     /// How many nodes.
     pub nodes: u32,
+    /// How many groups.
+    pub groups: u32,
+    /// By how much a node's monotonic clock may be too fast or too slow, in parts of a million.
+    pub drift: u64,
     /// How many producers.
     pub producers: u64,
     /// Chunks of each producer.
@@ -57,6 +58,8 @@ impl Options {
         Self {
             seed,
             nodes,
+            groups: 1,
+            drift: 0,
             producers: 3,
             chunks: 700,
             window: 16,
@@ -95,6 +98,31 @@ impl Options {
         }
     }
 
+    /// A healthy world of three nodes with a light load: what the simulator's speed is told of.
+    #[must_use]
+    pub fn light(seed: u64) -> Self {
+        let calm = Self::calm(seed, 3);
+        Self {
+            producers: 2,
+            chunks: u64::MAX,
+            window: 4,
+            pause: 40 * MS,
+            chunk: ChunkWeather {
+                events: 8,
+                payload: 64,
+                large_one_in: u64::MAX,
+                large: 1,
+            },
+            consumers: 1,
+            log: LogConfig {
+                segment_bytes: 2 << 20,
+                segments_ahead: 1,
+            },
+            buffers: 4,
+            ..calm
+        }
+    }
+
     /// A world whose every dial is drawn: few things go wrong together when all of them go wrong all the time.
     #[must_use]
     pub fn drawn(seed: u64) -> Self {
@@ -113,8 +141,12 @@ impl Options {
         };
         let producers = random.between(1, 4);
         let bytes = chunk.events * (chunk.payload + 100) / 8 + chunk.large / chunk.large_one_in;
-        let chunks = (LOG_BYTES / bytes / producers).clamp(100, 4000);
+        // About as many bytes of records has the log. Few of them find most of what many find, and in a tenth of the time.
+        let log_bytes: u64 = random.of(&[1 << 18, 1 << 20, 1 << 20, 4 << 20, 16 << 20]);
+        let chunks = (log_bytes / bytes / producers).clamp(50, 2000);
         Self {
+            groups: random.of(&[1, 1, 1, 1, 2, 3]),
+            drift: random.of(&[0, 0, 1000, 30_000]),
             producers,
             chunks,
             window: random.of(&[1, 4, 16, 64]),

@@ -33,6 +33,7 @@ pub struct SlowDisk {
     /// When each waiting operation is done, in the order of the disk's own queue.
     due: VecDeque<Time>,
     done: Vec<StorageDone>,
+    performed: u64,
 }
 
 impl SlowDisk {
@@ -46,7 +47,14 @@ impl SlowDisk {
             now: Time(0),
             due: VecDeque::new(),
             done: Vec::new(),
+            performed: 0,
         }
+    }
+
+    /// How many operations it has done.
+    #[must_use]
+    pub fn performed(&self) -> u64 {
+        self.performed
     }
 
     /// From now on, new operations take so long.
@@ -71,6 +79,7 @@ impl SlowDisk {
         while let Some(nth) = self.due.iter().position(|&at| at <= now) {
             self.due.remove(nth);
             assert!(self.disk.perform(nth), "the queues have the same length");
+            self.performed += 1;
             self.disk.completed(&mut self.done);
         }
     }

@@ -20,6 +20,13 @@ impl<'a> Port<'a> {
         Self { network, node }
     }
 
+    /// Whom a link leads to, if it is still there.
+    pub(crate) fn peer(&self, link: LinkId) -> Option<NodeId> {
+        let (number, side) = place(link);
+        let connection = self.network.connections.get(&number)?;
+        connection.ends.get(1 - side).map(|side| side.node)
+    }
+
     /// The side that a link names; `None` if its end was told in this turn, and the pipeline may not have seen it yet.
     fn side(&mut self, link: LinkId) -> Option<&mut Side> {
         let node = self.node;

@@ -1,11 +1,8 @@
 //! Which seeds to run, and what to say of the one that fails.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 
 use quorate_sim::Trace;
 
@@ -24,7 +21,7 @@ pub(crate) fn each_seed(test: &str, seeds: Range<u64>, run: impl Fn(u64, &Trace)
     };
     let mut failed = Vec::new();
     for seed in seeds {
-        let trace: Trace = Rc::new(RefCell::new(VecDeque::new()));
+        let trace = Trace::default();
         let result = catch_unwind(AssertUnwindSafe(|| run(seed, &trace)));
         let Err(panic) = result else { continue };
         let why = panic
@@ -34,7 +31,7 @@ pub(crate) fn each_seed(test: &str, seeds: Range<u64>, run: impl Fn(u64, &Trace)
             .unwrap_or_default();
         let mut said = format!("seed {seed}: {why}");
         if one.is_some() {
-            for line in trace.borrow().iter() {
+            for line in trace.lines() {
                 let _ = write!(said, "\n{line}");
             }
         }

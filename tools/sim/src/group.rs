@@ -1,0 +1,456 @@
+//! A group of a world: on each node its own disk, links and pipeline, and its own producers and consumers.
+//!
+//! Owns: the order in which things happen in a group. Never: decides what goes wrong; see `faults`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quorate_replication::lane::{Answer, Ask, Refusal, Reply, Request, Ticket};
+use quorate_replication::pipeline::{Note, StartError, Started, Turn};
+use quorate_replication::seam::StorageError;
+use quorate_wire::client::StatusReply;
+use quorate_wire::{ErrorCode, GroupId, NodeId, ProducerId, Time};
+
+use crate::consumer::Consumer;
+use crate::network::Network;
+use crate::node::Node;
+use crate::options::Options;
+use crate::oracle::Oracle;
+use crate::post::{ClientId, Letter, Post};
+use crate::producer::{Producer, ProducerPlan};
+use crate::random::Random;
+use crate::trace::{Column, Trace};
+
+const MS: u64 = 1_000_000;
+
+/// How often each node is asked how it is, in nanoseconds.
+const STATUS_EVERY: u64 = 20 * MS;
+
+/// The connection on which nodes are asked how they are.
+const STATUS: u64 = 0;
+
+/// A group. See the module's description.
+#[derive(Debug)]
+pub struct Group {
+    id: GroupId,
+    options: Options,
+    now: Time,
+    nodes: Vec<Node>,
+    network: Network,
+    post: Post,
+    producers: Vec<Producer>,
+    consumers: Vec<Consumer>,
+    oracle: Oracle,
+    /// How each node was when it was last asked, and when it was asked.
+    statuses: BTreeMap<NodeId, (Time, StatusReply)>,
+    status_due: Time,
+    trace: Trace,
+    notes: Vec<Note>,
+    refused: Vec<(NodeId, ErrorCode)>,
+    /// Nodes whose disk has been told to fail, so that they must stop.
+    failing: BTreeSet<NodeId>,
+    /// Nodes that have stopped or crashed by themselves, until somebody asks.
+    fallen: Vec<NodeId>,
+}
+
+impl Group {
+    /// A group of which no node runs yet.
+    #[must_use]
+    pub fn new(id: GroupId, mut options: Options, trace: Trace) -> Self {
+        if id != GroupId(0) {
+            options.seed = Random::new(options.seed, &format!("group {id}")).any();
+        }
+        let names: Vec<NodeId> = (1..=options.nodes).map(NodeId).collect();
+        let producer = |at: u64| {
+            let plan = ProducerPlan {
+                seed: options.seed,
+                id: ProducerId(at + 1),
+                nodes: names.clone(),
+                window: options.window,
+                chunks: options.chunks,
+                weather: options.chunk,
+                patience: 1000 * MS,
+                pause: options.pause,
+                restart_one_in: options.restart_one_in,
+            };
+            Producer::new(plan, ClientId(usize::try_from(at).expect("a few")))
+        };
+        let producers: Vec<Producer> = (0..options.producers).map(producer).collect();
+        let first = producers.len();
+        let consumer = |at: usize| Consumer::new(options.seed, names.clone(), ClientId(first + at));
+        Self {
+            id,
+            now: Time(MS),
+            nodes: names
+                .iter()
+                .map(|&name| Node::new(name, id, &options))
+                .collect(),
+            network: Network::new(options.seed, options.network, &names),
+            post: Post::new(options.seed, (10_000, 100_000)),
+            consumers: (0..options.consumers).map(consumer).collect(),
+            producers,
+            oracle: Oracle::default(),
+            statuses: BTreeMap::new(),
+            status_due: Time(0),
+            trace,
+            notes: Vec::new(),
+            refused: Vec::new(),
+            failing: BTreeSet::new(),
+            fallen: Vec::new(),
+            options,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> GroupId {
+        self.id
+    }
+
+    /// The links between nodes.
+    pub fn network(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
+    /// The links between nodes.
+    #[must_use]
+    pub fn links(&self) -> &Network {
+        &self.network
+    }
+
+    /// A node.
+    pub fn node(&mut self, id: NodeId) -> &mut Node {
+        let node = self.nodes.iter_mut().find(|node| node.id() == id);
+        node.expect("a node of this group")
+    }
+
+    /// All nodes' names.
+    #[must_use]
+    pub fn names(&self) -> Vec<NodeId> {
+        self.nodes.iter().map(Node::id).collect()
+    }
+
+    /// Whether a node runs.
+    #[must_use]
+    pub fn runs(&self, id: NodeId) -> bool {
+        self.nodes.iter().any(|node| node.id() == id && node.runs())
+    }
+
+    /// The nodes that run, or those that do not.
+    #[must_use]
+    pub fn running(&self, runs: bool) -> Vec<NodeId> {
+        let nodes = self.nodes.iter().filter(|node| node.runs() == runs);
+        nodes.map(Node::id).collect()
+    }
+
+    /// The producers.
+    #[must_use]
+    pub fn producers(&self) -> &[Producer] {
+        &self.producers
+    }
+
+    /// The producers.
+    pub fn producers_mut(&mut self) -> &mut [Producer] {
+        &mut self.producers
+    }
+
+    /// The consumers.
+    #[must_use]
+    pub fn consumers(&self) -> &[Consumer] {
+        &self.consumers
+    }
+
+    /// What has been seen.
+    #[must_use]
+    pub fn seen(&self) -> &Oracle {
+        &self.oracle
+    }
+
+    /// What has been seen.
+    pub fn oracle(&mut self) -> &mut Oracle {
+        &mut self.oracle
+    }
+
+    /// Who has refused, or was refused by, a peer, and why.
+    #[must_use]
+    pub fn refused(&self) -> &[(NodeId, ErrorCode)] {
+        &self.refused
+    }
+
+    /// How a node was when it was last asked since `since`.
+    #[must_use]
+    pub fn status(&self, node: NodeId, since: Time) -> Option<&StatusReply> {
+        let (at, status) = self.statuses.get(&node)?;
+        (*at >= since).then_some(status)
+    }
+
+    /// The node that serves, as far as the statuses tell.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        let recent = self.now.0.saturating_sub(3 * STATUS_EVERY);
+        let serves = |id: &NodeId| {
+            self.status(*id, Time(recent))
+                .is_some_and(|status| status.serves == 1)
+        };
+        self.running(true).into_iter().find(serves)
+    }
+
+    /// Adds a line to the trace.
+    fn say(&self, node: NodeId, what: std::fmt::Arguments<'_>) {
+        if self.id == GroupId(0) {
+            self.trace.say(Column::Node(node), what);
+        } else {
+            self.trace
+                .say(Column::Node(node), format_args!("({}) {what}", self.id));
+        }
+    }
+
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// Its pipeline does not start.
+    pub fn start(&mut self, id: NodeId) -> Result<(), StartError> {
+        let (options, now) = (self.options, self.now);
+        let started = self.node(id).start(&options, now)?;
+        self.network.start(id);
+        let Started {
+            formatted,
+            last,
+            cut,
+            ..
+        } = started;
+        let how = if formatted { "fresh" } else { "again" };
+        match cut {
+            Some(cut) => self.say(id, format_args!("starts {how}: last {last}, cut {cut:?}")),
+            None => self.say(id, format_args!("starts {how}: last {last}")),
+        }
+        Ok(())
+    }
+
+    /// The next write of a node's disk fails: the node must stop.
+    pub fn fail_write(&mut self, id: NodeId) {
+        let error = StorageError::Os { errno: 5 };
+        self.node(id).disk.disk_mut().fail_write(error);
+        self.failing.insert(id);
+    }
+
+    /// The next read of a node's disk fails: the node may stop.
+    pub fn fail_read(&mut self, id: NodeId) {
+        let error = StorageError::Os { errno: 5 };
+        self.node(id).disk.disk_mut().fail_read(error);
+        self.failing.insert(id);
+    }
+
+    /// A node's disk does not fail any more.
+    pub fn mend(&mut self, id: NodeId) {
+        self.node(id).disk.disk_mut().mend();
+        self.failing.remove(&id);
+    }
+
+    /// A node gets an empty disk under its old name.
+    pub fn wipe(&mut self, id: NodeId) {
+        let options = self.options;
+        let node = self.node(id);
+        assert!(!node.runs(), "a running node keeps its disk");
+        node.wipe(&options);
+        self.oracle.expect_wiped();
+    }
+
+    /// Kills a node's process, or its host.
+    pub fn crash(&mut self, id: NodeId, hard: bool) {
+        self.node(id).crash();
+        self.network.crash(id, hard);
+        self.post.crash(id, self.now);
+        self.statuses.remove(&id);
+    }
+
+    /// Breaks some of the clients' connections.
+    pub fn shake_clients(&mut self) {
+        self.post.shake(self.now);
+    }
+
+    /// The nodes that have stopped or crashed by themselves since this was last asked.
+    pub fn take_fallen(&mut self) -> Vec<NodeId> {
+        std::mem::take(&mut self.fallen)
+    }
+
+    /// Whether these nodes run and have the same log, all of it committed, durable and asked for since `since`.
+    #[must_use]
+    pub fn converged(&self, sound: &BTreeSet<NodeId>, since: Time) -> bool {
+        let nodes = self.nodes.iter().filter(|node| sound.contains(&node.id()));
+        let all = nodes.map(|node| {
+            let status = self.status(node.id(), since)?;
+            let settled = status.last_index == status.commit_index
+                && status.durable_index == status.commit_index
+                && status.role != 0;
+            settled.then_some((
+                status.commit_index.get(),
+                status.committed.get(),
+                status.digest.get(),
+            ))
+        });
+        let all: Option<Vec<_>> = all.collect();
+        all.is_some_and(|all| all.windows(2).all(|pair| pair.first() == pair.last()))
+            && self.leader().is_some()
+    }
+
+    /// Holds the logs of these nodes, which do not run, against everything that was promised.
+    pub fn check_logs(&mut self, sound: &BTreeSet<NodeId>) {
+        let nodes = self.nodes.iter().filter(|node| sound.contains(&node.id()));
+        let disks: Vec<_> = nodes.map(|node| (node.id(), node.disk.disk())).collect();
+        self.oracle.check_logs(&disks, &self.producers);
+    }
+
+    /// When something happens next.
+    #[must_use]
+    pub fn next(&self) -> Time {
+        let nodes = self
+            .nodes
+            .iter()
+            .flat_map(|node| [node.next(&self.network, self.now), node.disk.next()])
+            .flatten();
+        let producers = self.producers.iter().filter_map(Producer::deadline);
+        let consumers = self.consumers.iter().filter_map(Consumer::deadline);
+        let next = nodes
+            .chain(producers)
+            .chain(consumers)
+            .chain(self.network.next())
+            .chain(self.post.next())
+            .min();
+        next.unwrap_or(self.status_due).min(self.status_due)
+    }
+
+    /// Lets everything happen that is due.
+    pub fn step(&mut self, now: Time) {
+        self.now = now;
+        self.network.advance(now);
+        self.disks();
+        if now >= self.status_due {
+            self.status_due = now.after(STATUS_EVERY);
+            self.ask_statuses();
+        }
+        while let Some(letter) = self.post.letter(now) {
+            self.deliver(letter);
+        }
+        self.clients();
+        for at in 0..self.nodes.len() {
+            self.turn(at);
+        }
+        self.network.advance(now);
+    }
+
+    fn disks(&mut self) {
+        for at in 0..self.nodes.len() {
+            let Some(node) = self.nodes.get_mut(at) else {
+                return;
+            };
+            node.disk.advance(self.now);
+            if let Some(hard) = node.is_doomed() {
+                let id = node.id();
+                self.say(id, format_args!("crashes on a completion"));
+                self.crash(id, hard);
+                self.fallen.push(id);
+            }
+        }
+    }
+
+    fn ask_statuses(&mut self) {
+        let ticket = Ticket {
+            connection: STATUS,
+            correlation: self.now.0,
+        };
+        for node in self.nodes.iter_mut().filter(|node| node.runs()) {
+            let ask = Ask::Status;
+            let full = node.lanes.ask(Request { ticket, ask });
+            assert!(full.is_ok(), "the lane has room");
+        }
+    }
+
+    fn deliver(&mut self, letter: Letter) {
+        let (now, connection) = (self.now, letter.connection);
+        let ticket = letter.request.ticket;
+        if !self.node(letter.node).runs() {
+            return self.post.nobody(connection, now);
+        }
+        if !self.post.arrived(connection) {
+            return;
+        }
+        if self.node(letter.node).lanes.ask(letter.request).is_err() {
+            let answer = Answer::Refused(Refusal::new(ErrorCode::Overloaded));
+            self.post.reply(Reply { ticket, answer }, now);
+        }
+    }
+
+    fn clients(&mut self) {
+        let now = self.now;
+        let producers = self.producers.len();
+        while let Some((client, connection, news)) = self.post.news(now) {
+            match self.producers.get_mut(client.0) {
+                Some(producer) => producer.hear(connection, news, now, &mut self.post),
+                None => {
+                    if let Some(consumer) = self.consumers.get_mut(client.0 - producers) {
+                        consumer.hear(connection, news, now, &mut self.post, &mut self.oracle);
+                    }
+                }
+            }
+        }
+        for producer in &mut self.producers {
+            producer.act(now, &mut self.post);
+        }
+        for consumer in &mut self.consumers {
+            consumer.act(now, &mut self.post);
+        }
+    }
+
+    fn turn(&mut self, at: usize) {
+        let Some(node) = self.nodes.get_mut(at) else {
+            return;
+        };
+        let id = node.id();
+        let Self {
+            options,
+            network,
+            notes,
+            trace,
+            ..
+        } = self;
+        let Some(turn) = node.turn(options, network, self.now, notes, trace) else {
+            return;
+        };
+        let replies = node.lanes.take_replies();
+        for note in std::mem::take(&mut self.notes) {
+            self.say(id, format_args!("{note}"));
+            if let Note::Refused { code, .. }
+            | Note::RefusedBy {
+                code: Some(code), ..
+            } = note
+            {
+                self.refused.push((id, code));
+            }
+            self.oracle.note(id, &note);
+        }
+        for reply in replies {
+            self.reply(id, reply);
+        }
+        if let Turn::Stop(fatal) = turn {
+            assert!(self.failing.remove(&id), "node {id} stops: {fatal}");
+            self.say(id, format_args!("stops: {fatal}"));
+            self.crash(id, false);
+            self.fallen.push(id);
+        }
+    }
+
+    fn reply(&mut self, node: NodeId, reply: Reply) {
+        if reply.ticket.connection != STATUS {
+            return self.post.reply(reply, self.now);
+        }
+        let Answer::Status(status) = reply.answer else {
+            panic!(
+                "a question for the status is answered by {:?}",
+                reply.answer
+            );
+        };
+        self.oracle.status(&status);
+        self.statuses
+            .insert(node, (Time(reply.ticket.correlation), *status));
+    }
+}
