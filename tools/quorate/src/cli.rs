@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bench, cluster, consume, demo, log, node, produce, status};
+use crate::commands::{bench, cluster, consume, demo, log, node, produce, status, verify};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Produce(produce::Args),
     /// Print committed events.
     Consume(consume::Args),
+    /// Read the log back, and hold it against the lines that were produced.
+    Verify(verify::Args),
     /// Show how the nodes are; fails if no leader takes events.
     Status(status::Args),
     /// Check or print the log of a node that does not run.

@@ -141,28 +141,44 @@ struct Bounded {
     left: Option<u64>,
 }
 
-fn connect(args: &Args, interrupt: &Interrupt) -> Result<Option<Bounded>, Failure> {
-    let mut nodes = match &args.node {
-        Some(node) => vec![node.clone()],
-        None => args.nodes.nodes.clone(),
-    };
-    let patience = Duration::from_secs(args.patience);
+/// Puts the node that knows of the most events first, and returns where the log ends there. `None`: the process was asked to stop
+/// before any node answered.
+pub(super) fn ahead(
+    nodes: &mut [String],
+    patience: Duration,
+    interrupt: &Interrupt,
+) -> Result<Option<Offset>, Failure> {
     let until = Instant::now() + patience;
-    let end = loop {
-        if let Some(Best { place, end }) = best(&survey(&nodes, STATUS_WITHIN)) {
+    loop {
+        if let Some(Best { place, end }) = best(&survey(nodes, STATUS_WITHIN)) {
             nodes.swap(0, place);
-            break end;
+            return Ok(Some(end));
         }
         if interrupt.is_asked() {
             return Ok(None);
         }
         if Instant::now() >= until {
             // Says what the trouble is; unless the nodes have come up this very moment.
-            Consumer::connect(options(args, &nodes, Duration::ZERO))?;
+            let mut options = ConsumerOptions::new(nodes.iter());
+            options.patience = Duration::ZERO;
+            Consumer::connect(options)?;
         }
         thread::sleep(REST);
+    }
+}
+
+fn connect(args: &Args, interrupt: &Interrupt) -> Result<Option<Bounded>, Failure> {
+    let mut nodes = match &args.node {
+        Some(node) => vec![node.clone()],
+        None => args.nodes.nodes.clone(),
     };
-    let mut options = options(args, &nodes, patience);
+    let patience = Duration::from_secs(args.patience);
+    let Some(end) = ahead(&mut nodes, patience, interrupt)? else {
+        return Ok(None);
+    };
+    let mut options = ConsumerOptions::new(&nodes);
+    options.stick = args.node.is_some();
+    options.patience = patience;
     options.offset = match args.from {
         Begin::Start => Offset(0),
         Begin::End => end,
@@ -173,13 +189,6 @@ fn connect(args: &Args, interrupt: &Interrupt) -> Result<Option<Bounded>, Failur
         end: (!args.follow).then_some(end),
         left: args.count,
     }))
-}
-
-fn options(args: &Args, nodes: &[String], patience: Duration) -> ConsumerOptions {
-    let mut options = ConsumerOptions::new(nodes);
-    options.stick = args.node.is_some();
-    options.patience = patience;
-    options
 }
 
 impl Bounded {

@@ -4,11 +4,13 @@ pub(crate) mod bench;
 pub(crate) mod cluster;
 pub(crate) mod consume;
 pub(crate) mod demo;
+mod keys;
 pub(crate) mod log;
 pub(crate) mod node;
 mod nodes;
 pub(crate) mod produce;
 pub(crate) mod status;
+pub(crate) mod verify;
 
 use crate::Failure;
 use crate::cli::{Cli, Command};
@@ -22,6 +24,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         | Command::Demo(_)
         | Command::Produce(_)
         | Command::Consume(_)
+        | Command::Verify(_)
         | Command::Status(_)
         | Command::Log(_)
         | Command::Bench(_) => "warn",
@@ -33,6 +36,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(args, cli.log_level.as_deref()),
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Status(args) => status::run(args),
         Command::Log(args) => log::run(args),
         Command::Bench(args) => bench::run(args, cli.log_level.as_deref()),

@@ -1,20 +1,20 @@
 //! `quorate produce`: events from a file or a pipe, one a line, each in the log exactly once.
 
 use std::io::{self, BufRead};
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use quorate_client::{ClientError, Event, Offset, Producer, ProducerOptions};
 use quorate_wire::limits::{CHUNK_EVENTS_MAX, TOPIC_BYTES_MAX, WINDOW_REQUESTS_MAX};
-use regex::bytes::Regex;
 use serde::Serialize;
 
+use super::keys::Keys;
 use super::nodes::Nodes;
 use crate::figures::{Latencies, Percentiles, rate};
 use crate::interrupt::Interrupt;
-use crate::lines::{self, KeyRule, LineError, Lines};
+use crate::lines::{self, LineError, Lines};
 use crate::source::{self, Waiter};
 use crate::table::{Table, thousands};
 use crate::{Failure, terminal};
@@ -55,12 +55,8 @@ pub(crate) struct Args {
     /// What the events are about.
     #[arg(long, value_name = "TEXT", default_value = "", value_parser = topic)]
     topic: String,
-    /// The column that is the key, counted from 1: columns end at commas, except between double quotes.
-    #[arg(long, value_name = "N", conflicts_with = "key_regex")]
-    key_column: Option<NonZeroUsize>,
-    /// What the key is made of: the first group of the first match, or all of the match.
-    #[arg(long, value_name = "EXPRESSION")]
-    key_regex: Option<Regex>,
+    #[command(flatten)]
+    keys: Keys,
     /// The first line is a header, and no event.
     #[arg(long)]
     skip_header: bool,
@@ -115,13 +111,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let failed = |error| Failure::new(format!("{}: {error}", args.file.display()));
     let opened = source::open(&args.file, &interrupt).map_err(failed)?;
     let opened = opened.ok_or_else(Failure::interrupted)?;
-    let rule = match (args.key_column, &args.key_regex) {
-        (Some(column), _) => KeyRule::Column(column),
-        (None, Some(regex)) => KeyRule::Match(regex.clone()),
-        (None, None) => KeyRule::None,
-    };
     let bytes_max = lines::payload_bytes_max(args.topic.as_bytes());
-    let mut lines = Lines::new(opened.bytes, rule, bytes_max);
+    let mut lines = Lines::new(opened.bytes, args.keys.rule(), bytes_max);
     let mut sending = Sending::connect(args)?;
     let sent = sending.all(&mut lines, &opened.waiter, &interrupt);
     let flushed = sending.flush(&interrupt);

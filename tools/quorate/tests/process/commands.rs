@@ -116,3 +116,45 @@ fn a_taken_port_is_named_before_anything_is_started() {
     assert!(said.contains("cure: "), "{said}");
     assert!(statuses(home).iter().all(|node| node["process"].is_null()));
 }
+
+#[test]
+fn what_was_produced_is_verified_and_what_was_not_is_named() {
+    let _turn = turn();
+    let home = directory();
+    let home = home.path();
+    let _down = Down(home);
+    succeed(home, &["up", "--nodes", "1", "--ports", "auto"]);
+    let address = statuses(home)[0]["address"].clone();
+    let address = address.as_str().expect("it is text").to_owned();
+    let file = home.join("lines.csv");
+    let run = |command: &str| {
+        let mut verify = Command::new(QUORATE);
+        verify.args([command, "--nodes", &address, "--key-column", "1", "--json"]);
+        let output = verify.arg(&file).output().expect("the program is built");
+        let summary: Value = serde_json::from_slice(&output.stdout).expect("it is one object");
+        (output.status.code(), summary)
+    };
+    std::fs::write(&file, "a,1\nb,1\na,2\n").expect("the directory is ours");
+    assert_eq!(run("produce").0, Some(0));
+    let (code, summary) = run("verify");
+    assert_eq!((code, &summary["found"]), (Some(0), &3.into()), "{summary}");
+
+    std::fs::write(&file, "a,2\na,1\na,3\n").expect("the directory is ours");
+    let (code, summary) = run("verify");
+    assert_eq!(code, Some(1), "{summary}");
+    for (what, count) in [
+        ("found", 2),
+        ("lost", 1),
+        ("out_of_order", 1),
+        ("foreign", 1),
+    ] {
+        assert_eq!(summary[what], count, "{what} of {summary}");
+    }
+    assert_eq!(run("produce").0, Some(0));
+    let (_, summary) = run("verify");
+    assert_eq!(
+        (&summary["lost"], &summary["doubled"]),
+        (&0.into(), &2.into()),
+        "{summary}"
+    );
+}
