@@ -4,6 +4,7 @@
 
 use quorate_wire::{NodeId, Time};
 
+use crate::group::Group;
 use crate::plan::{Entry, Fault, Plan};
 use crate::random::Random;
 use crate::schedule::Schedule;
@@ -259,10 +260,12 @@ pub fn heal(world: &mut World) {
     world.start_all();
 }
 
-/// A node of a minority comes back with an empty disk. The others have all that was acknowledged.
+/// A node of a minority comes back with an empty disk. The others have all that was acknowledged. Not before all of them know who
+/// the members are: until then a node with an empty disk is a new one, for those who have not met the old one.
 fn wipe(id: NodeId, world: &mut World) {
     let out = world.out().len() + usize::from(!world.out().contains(&id));
-    if out > (world.names().len() - 1) / 2 {
+    let formed = world.groups().iter().all(Group::is_formed);
+    if out > (world.names().len() - 1) / 2 || !formed {
         return;
     }
     if world.running(true).contains(&id) {

@@ -50,6 +50,8 @@ pub struct Group {
     failing: BTreeSet<NodeId>,
     /// Nodes that have stopped or crashed by themselves, until somebody asks.
     fallen: Vec<NodeId>,
+    /// Nodes whose disks know who the members are.
+    formed: BTreeSet<NodeId>,
 }
 
 impl Group {
@@ -96,6 +98,7 @@ impl Group {
             refused: Vec::new(),
             failing: BTreeSet::new(),
             fallen: Vec::new(),
+            formed: BTreeSet::new(),
             options,
         }
     }
@@ -268,6 +271,12 @@ impl Group {
         self.post.shake(self.now);
     }
 
+    /// Whether all nodes know who the members are.
+    #[must_use]
+    pub fn is_formed(&self) -> bool {
+        self.formed.len() == self.nodes.len()
+    }
+
     /// The nodes that have stopped or crashed by themselves since this was last asked.
     pub fn take_fallen(&mut self) -> Vec<NodeId> {
         std::mem::take(&mut self.fallen)
@@ -425,6 +434,9 @@ impl Group {
             } = note
             {
                 self.refused.push((id, code));
+            }
+            if note == Note::Formed {
+                self.formed.insert(id);
             }
             self.oracle.note(id, &note);
         }

@@ -7,7 +7,7 @@ mod dial;
 mod port;
 mod trouble;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use quorate_replication::seam::{LinkId, NetworkEvent, Receive, Send};
 use quorate_wire::{NodeId, Time};
@@ -20,6 +20,9 @@ use dial::Dial;
 pub use port::Port;
 
 const MS: u64 = 1_000_000;
+
+/// Later than everything.
+const NEVER: Time = Time(u64::MAX);
 
 /// How the network behaves.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +39,8 @@ pub struct NetworkWeather {
     pub capacity: usize,
     /// Largest piece: what one receive gets at most from one.
     pub piece: usize,
+    /// Whether sends and receives are cut into pieces at any byte, and not only where the buffers end.
+    pub chops: bool,
 }
 
 /// Links between nodes. See the module's description.
@@ -44,10 +49,12 @@ pub struct Network {
     random: Random,
     weather: NetworkWeather,
     now: Time,
-    connections: BTreeMap<u64, Connection>,
+    /// By rising number.
+    connections: Vec<Connection>,
     next_connection: u64,
     dials: Schedule<Dial>,
-    hosts: BTreeMap<NodeId, Host>,
+    /// By rising id, from 1.
+    hosts: Vec<Host>,
     /// From, to.
     cuts: BTreeSet<(NodeId, NodeId)>,
     /// Most links that one node had at a time.
@@ -69,6 +76,9 @@ struct Host {
 
 #[derive(Debug)]
 struct Connection {
+    number: u64,
+    /// When something happens on it by itself; touched from outside, it has to be looked at at once.
+    next: Time,
     /// The one that dialled is first.
     ends: [Side; 2],
     /// From the side with the same place.
@@ -103,10 +113,10 @@ impl Network {
             random: Random::new(seed, "network"),
             weather,
             now: Time(0),
-            connections: BTreeMap::new(),
+            connections: Vec::new(),
             next_connection: 1,
             dials: Schedule::default(),
-            hosts: nodes.iter().map(|&node| (node, Host::default())).collect(),
+            hosts: nodes.iter().map(|_| Host::default()).collect(),
             cuts: BTreeSet::new(),
             links_most: 0,
             head_most: 0,
@@ -139,7 +149,7 @@ impl Network {
     #[must_use]
     pub fn has_events(&self, node: NodeId) -> bool {
         self.hosts
-            .get(&node)
+            .get(host_at(node))
             .is_some_and(|host| !host.events.is_empty())
     }
 
@@ -161,29 +171,30 @@ impl Network {
         while let Some(dial) = self.dials.due(now) {
             self.step_dial(dial);
         }
-        let numbers: Vec<u64> = self.connections.keys().copied().collect();
-        for number in numbers {
-            let mut connection = self
-                .connections
-                .remove(&number)
-                .expect("it was just listed");
-            for side in 0..2 {
-                self.accept(&mut connection, number, side);
-                self.deliver(&mut connection, number, side);
-            }
-            self.connections.insert(number, connection);
+        if self
+            .connections
+            .iter()
+            .all(|connection| connection.next > now)
+        {
+            return;
         }
+        let mut connections = std::mem::take(&mut self.connections);
+        for connection in connections.iter_mut().filter(|it| it.next <= now) {
+            for side in 0..2 {
+                self.accept(connection, side);
+                self.deliver(connection, side);
+            }
+            connection.next = self.next_of(connection).unwrap_or(NEVER);
+        }
+        self.connections = connections;
         self.sweep();
     }
 
     /// When something happens next.
     #[must_use]
     pub fn next(&self) -> Option<Time> {
-        let links = self
-            .connections
-            .values()
-            .filter_map(|connection| self.next_of(connection))
-            .min();
+        let links = self.connections.iter().map(|connection| connection.next);
+        let links = links.min().filter(|&at| at != NEVER);
         self.dials.next().into_iter().chain(links).min()
     }
 
@@ -191,16 +202,20 @@ impl Network {
         let mut next: Option<Time> = None;
         let mut consider = |at: Option<Time>| next = next.into_iter().chain(at).min();
         for (to, side) in connection.ends.iter().enumerate() {
-            if side.gone || !side.known || !side.busy() {
-                continue;
-            }
-            consider(side.broken);
             let from = 1 - to;
             let (Some(sender), Some(stream)) =
                 (connection.ends.get(from), connection.streams.get(from))
             else {
                 continue;
             };
+            if sender.sending.is_some() && (side.gone || stream.frees()) {
+                // What was read makes room.
+                consider((!self.cuts.contains(&(side.node, sender.node))).then_some(self.now));
+            }
+            if side.gone || !side.known || !side.busy() {
+                continue;
+            }
+            consider(side.broken);
             if self.cuts.contains(&(sender.node, side.node)) {
                 continue;
             }
@@ -213,9 +228,10 @@ impl Network {
     }
 
     /// Takes from a side's open send what the buffers hold.
-    fn accept(&mut self, connection: &mut Connection, number: u64, from: usize) {
+    fn accept(&mut self, connection: &mut Connection, from: usize) {
+        let number = connection.number;
         let (peer_gone, to) = (connection.end(1 - from).gone, connection.end(1 - from).node);
-        let Connection { ends, streams } = connection;
+        let Connection { ends, streams, .. } = connection;
         let (Some(side), Some(stream)) = (ends.get_mut(from), streams.get_mut(from)) else {
             return;
         };
@@ -232,7 +248,12 @@ impl Network {
                 return;
             }
             let left = sending.bytes.get(sending.sent..).unwrap_or_default();
-            let count = left.len().min(1 + self.random.below(most));
+            let most = if self.weather.chops {
+                1 + self.random.below(most)
+            } else {
+                most
+            };
+            let count = left.len().min(most);
             let arrives = self.now.after(self.latency(count));
             if !peer_gone {
                 stream.push(left.get(..count).unwrap_or_default(), arrives);
@@ -254,10 +275,11 @@ impl Network {
     }
 
     /// Gives a side what has arrived for it.
-    fn deliver(&mut self, connection: &mut Connection, number: u64, to: usize) {
+    fn deliver(&mut self, connection: &mut Connection, to: usize) {
+        let number = connection.number;
         let from = 1 - to;
         let (sender, now) = (connection.end(from).node, self.now);
-        let Connection { ends, streams } = connection;
+        let Connection { ends, streams, .. } = connection;
         let (Some(side), Some(stream)) = (ends.get_mut(to), streams.get_mut(from)) else {
             return;
         };
@@ -270,7 +292,7 @@ impl Network {
                 .ended(now)
                 .is_some_and(|end| end.reset || side.receiving.is_some());
         if ended || side.broken.is_some_and(|at| at <= now) {
-            self.closed(connection, number, to);
+            self.closed(connection, to);
             return;
         }
         let arrived = if cut { 0 } else { stream.arrived(now) };
@@ -284,7 +306,7 @@ impl Network {
             side.receiving = Some(receive);
             return;
         }
-        let bytes = if self.random.one_in(2) {
+        let bytes = if !self.weather.chops || self.random.one_in(2) {
             most
         } else {
             1 + self.random.below(most)
@@ -300,7 +322,8 @@ impl Network {
     }
 
     /// A side has done with its link, or the link with it.
-    fn closed(&mut self, connection: &mut Connection, number: u64, side: usize) {
+    fn closed(&mut self, connection: &mut Connection, side: usize) {
+        let number = connection.number;
         let node = connection.end(side).node;
         connection.end(side).give_up();
         let arrives = self.now.after(self.latency(0));
@@ -313,7 +336,7 @@ impl Network {
 
     fn sweep(&mut self) {
         self.connections
-            .retain(|_, connection| connection.ends.iter().any(|side| !side.gone));
+            .retain(|connection| connection.ends.iter().any(|side| !side.gone));
     }
 
     fn latency(&mut self, bytes: usize) -> u64 {
@@ -338,19 +361,36 @@ impl Network {
             connection.ends.iter().any(|side| side.node == a)
                 && connection.ends.iter().any(|side| side.node == b)
         };
-        let found = self.connections.iter().filter(|(_, link)| pair(link));
-        found.map(|(&number, _)| number).collect()
+        let found = self.connections.iter().filter(|link| pair(link));
+        found.map(|link| link.number).collect()
     }
 
     fn host(&mut self, node: NodeId) -> &mut Host {
-        self.hosts.get_mut(&node).expect("a host of this network")
+        self.hosts
+            .get_mut(host_at(node))
+            .expect("a host of this network")
+    }
+
+    fn place_of(&self, number: u64) -> Option<usize> {
+        let place = |link: &Connection| link.number;
+        self.connections.binary_search_by_key(&number, place).ok()
+    }
+
+    /// A connection, about to be changed: it is looked at again.
+    fn touch(&mut self, number: u64) -> Option<&mut Connection> {
+        let place = self.place_of(number)?;
+        let connection = self.connections.get_mut(place)?;
+        connection.next = self.now;
+        Some(connection)
     }
 
     fn connection(&mut self, number: u64) -> &mut Connection {
-        self.connections
-            .get_mut(&number)
-            .expect("a connection that is there")
+        self.touch(number).expect("a connection that is there")
     }
+}
+
+fn host_at(node: NodeId) -> usize {
+    usize::try_from(node.0).map_or(usize::MAX, |node| node - 1)
 }
 
 impl Connection {

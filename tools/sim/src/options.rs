@@ -10,6 +10,9 @@ use crate::slow_disk::DiskWeather;
 const US: u64 = 1_000;
 const MS: u64 = 1_000_000;
 
+/// A segment that takes the largest write, and little more: filling a large one with zeros is the dearest thing in a small world.
+const SMALL_SEGMENT: u64 = (1 << 20) + (64 << 10);
+
 /// What a world is like.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -79,6 +82,7 @@ impl Options {
                 kib: 300,
                 capacity: 1 << 20,
                 piece: 64 << 10,
+                chops: true,
             },
             disk: DiskWeather {
                 latency: (100 * US, 300 * US),
@@ -106,7 +110,7 @@ impl Options {
             producers: 2,
             chunks: u64::MAX,
             window: 4,
-            pause: 40 * MS,
+            pause: 60 * MS,
             chunk: ChunkWeather {
                 events: 8,
                 payload: 64,
@@ -114,8 +118,12 @@ impl Options {
                 large: 1,
             },
             consumers: 1,
+            network: NetworkWeather {
+                chops: false,
+                ..calm.network
+            },
             log: LogConfig {
-                segment_bytes: 2 << 20,
+                segment_bytes: SMALL_SEGMENT,
                 segments_ahead: 1,
             },
             buffers: 4,
@@ -161,6 +169,7 @@ impl Options {
                 kib: random.of(&[100, 300, 3000]),
                 capacity: usize::try_from(capacity).expect("it fits"),
                 piece: usize::try_from(piece).expect("it fits"),
+                chops: random.of(&[true, true, false]),
             },
             disk: DiskWeather {
                 latency: (quick, quick + random.scaled(1, 4 * quick)),
@@ -170,7 +179,7 @@ impl Options {
                 prepare: random.scaled(MS, 300 * MS),
             },
             log: LogConfig {
-                segment_bytes: random.of(&[2 << 20, 4 << 20, 8 << 20]),
+                segment_bytes: random.of(&[SMALL_SEGMENT, SMALL_SEGMENT, 2 << 20, 4 << 20]),
                 segments_ahead: random.of(&[1, 2]),
             },
             buffers: random.of(&[4, 5, 8]),

@@ -66,6 +66,7 @@ impl Oracle {
         self.full += u64::from(matches!(note, Note::DiskFull));
         let trouble = match note {
             Note::Raft(RaftNote::LostQuorum { .. }) | Note::DiskFull => false,
+            Note::Raft(RaftNote::WrongDisk { .. }) => !self.wiped,
             Note::Refused { .. } | Note::RefusedBy { .. } => !self.wiped && !self.garbled,
             Note::BadFrame { .. } | Note::BadRecords { .. } => !self.garbled,
             Note::Raft(_)

@@ -90,6 +90,11 @@ impl Stream {
         }
     }
 
+    /// Whether the sender has something to learn of.
+    pub(crate) fn frees(&self) -> bool {
+        self.unacknowledged > 0
+    }
+
     /// The sender learns what was read.
     pub(crate) fn acknowledge(&mut self) {
         self.held -= std::mem::take(&mut self.unacknowledged);

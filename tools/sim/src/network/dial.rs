@@ -94,10 +94,12 @@ impl Network {
         };
         let capacity = self.weather.capacity;
         let connection = Connection {
+            number,
+            next: self.now,
             ends: [side(from, false), side(to, true)],
             streams: [Stream::new(capacity), Stream::new(capacity)],
         };
-        self.connections.insert(number, connection);
+        self.connections.push(connection);
         let accepted = NetworkEvent::Accepted {
             link: link(number, 1),
         };
@@ -109,7 +111,7 @@ impl Network {
                     .iter()
                     .any(|side| side.node == node && !side.gone)
             };
-            let links = self.connections.values().filter(of_node).count();
+            let links = self.connections.iter().filter(of_node).count();
             self.links_most = self.links_most.max(links);
         }
         number

@@ -1,7 +1,5 @@
 //! One host's side of the network.
 
-use std::collections::BTreeSet;
-
 use quorate_replication::seam::{self, LinkId, NetworkEvent, Part, Receive, Send};
 use quorate_wire::NodeId;
 
@@ -23,7 +21,10 @@ impl<'a> Port<'a> {
     /// Whom a link leads to, if it is still there.
     pub(crate) fn peer(&self, link: LinkId) -> Option<NodeId> {
         let (number, side) = place(link);
-        let connection = self.network.connections.get(&number)?;
+        let connection = self
+            .network
+            .connections
+            .get(self.network.place_of(number)?)?;
         connection.ends.get(1 - side).map(|side| side.node)
     }
 
@@ -34,7 +35,7 @@ impl<'a> Port<'a> {
             return None;
         }
         let (number, side) = place(link);
-        let connection = self.network.connections.get_mut(&number);
+        let connection = self.network.touch(number);
         let side = connection.map(|connection| connection.end(side));
         let Some(side) = side.filter(|side| side.node == node && side.known) else {
             panic!("node {node} uses {link:?}, which it has been told is closed")
@@ -102,17 +103,18 @@ impl seam::Network for Port<'_> {
             return;
         }
         let (number, side) = place(link);
-        let mut connection = self
-            .network
-            .connections
-            .remove(&number)
-            .expect("its side was just found");
-        self.network.closed(&mut connection, number, side);
-        self.network.connections.insert(number, connection);
+        let place = self.network.place_of(number);
+        let place = place.expect("its side was just found");
+        let mut connection = self.network.connections.remove(place);
+        self.network.closed(&mut connection, side);
+        self.network.connections.insert(place, connection);
     }
 
     fn happened(&mut self, events: &mut Vec<NetworkEvent>) {
         let host = self.network.host(self.node);
+        if host.events.is_empty() {
+            return;
+        }
         let told = host.events.iter().filter_map(|event| match event {
             NetworkEvent::Closed { link } => Some(*link),
             NetworkEvent::Accepted { .. }
@@ -121,7 +123,6 @@ impl seam::Network for Port<'_> {
             | NetworkEvent::Received { .. }
             | NetworkEvent::Sent { .. } => None,
         });
-        let told: BTreeSet<LinkId> = told.collect();
         host.told.extend(told);
         events.append(&mut host.events);
     }

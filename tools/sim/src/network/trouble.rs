@@ -14,7 +14,7 @@ impl Network {
         host.up = false;
         host.events.clear();
         host.dialling.clear();
-        let numbers: Vec<u64> = self.connections.keys().copied().collect();
+        let numbers: Vec<u64> = self.connections.iter().map(|link| link.number).collect();
         for number in numbers {
             let after = if hard {
                 self.random.between(100, 3000) * MS
@@ -74,6 +74,7 @@ impl Network {
     /// From now on nothing goes from one host to another. The links may outlive it, or not.
     pub fn cut(&mut self, from: NodeId, to: NodeId) {
         self.cuts.insert((from, to));
+        self.look_at_all();
         for number in self.between(from, to) {
             if self.random.one_in(2) {
                 let side = self.random.below(2);
@@ -89,12 +90,19 @@ impl Network {
             if !self.cuts.remove(&(from, to)) {
                 continue;
             }
+            self.look_at_all();
             for number in self.between(a, b) {
                 let until = self.now.after(self.latency(0));
                 let connection = self.connection(number);
                 let side = connection.side(from);
                 connection.stream(side).delay(until);
             }
+        }
+    }
+
+    fn look_at_all(&mut self) {
+        for connection in &mut self.connections {
+            connection.next = self.now;
         }
     }
 
