@@ -243,10 +243,9 @@ impl Group {
         self.failing.insert(id);
     }
 
-    /// A node's disk does not fail any more.
+    /// A node's disk does not fail any more. The node may not have heard yet that it did.
     pub fn mend(&mut self, id: NodeId) {
         self.node(id).disk.disk_mut().mend();
-        self.failing.remove(&id);
     }
 
     /// A node gets an empty disk under its old name.
