@@ -10,7 +10,7 @@ use quorate_wire::{NodeId, Term};
 use crate::{HardState, Note, Output, Recovered};
 
 /// The hard state, and how much of it is durable.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ballot {
     state: HardState,
     /// Highest version that is durable. Invariant: `durable <= state.version`.

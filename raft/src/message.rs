@@ -3,7 +3,7 @@
 use quorate_wire::{LogIndex, NodeId, Position, SessionId, Term};
 
 /// A message with its addressee.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Envelope {
     /// Who shall get it.
     pub to: NodeId,
@@ -12,7 +12,7 @@ pub struct Envelope {
 }
 
 /// A message from one core to another. Every message carries a term (Raft §5.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// "Would you vote for me in `term`?" (thesis §9.6). Changes nothing at either end.
     PreVote {
@@ -49,7 +49,7 @@ pub enum Message {
 }
 
 /// AppendEntries without the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Append {
     /// The leader's term.
     pub term: Term,
@@ -66,7 +66,7 @@ pub struct Append {
 }
 
 /// Consecutive records of one term.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Run {
     /// Term of every record in the run; meaningless if `count` is zero.
     pub term: Term,
@@ -75,7 +75,7 @@ pub struct Run {
 }
 
 /// Answer to `Append`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AppendReply {
     /// The sender's term.
     pub term: Term,
@@ -88,7 +88,7 @@ pub struct AppendReply {
 }
 
 /// What became of an `Append`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// The sender's log agrees with the leader's up to here, and is durable up to here.
     Durable(LogIndex),

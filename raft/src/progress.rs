@@ -12,7 +12,7 @@ use crate::window::Window;
 use crate::{Append, Config, Envelope, Message, Output, Run, Want};
 
 /// One peer, for as long as this node leads.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Progress {
     /// The peer's log agrees with ours up to here, and is durable up to here. Never falls in a session (TRAPS 12). Each session
     /// starts from nothing: the peer may come back without what it has acknowledged (`unsure.rs`).
@@ -37,7 +37,7 @@ pub(crate) struct View<'a> {
 }
 
 /// One unbroken conversation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Talk {
     session: SessionId,
     /// Number of the latest append.
@@ -49,7 +49,7 @@ struct Talk {
     flow: Flow,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Flow {
     /// Looks for the place where the logs agree, one empty append at a time.
     Probe {

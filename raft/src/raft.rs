@@ -23,7 +23,7 @@ use crate::{Config, Input, Mark, Message, Note, Output, Recovered, VOTERS_MAX};
 /// ```
 /// `commit` and `durable` may stand in any order; both are at most `last`. `verified` is a follower's, and bounds its commit
 /// index and its acknowledgements.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Raft {
     pub(crate) config: Config,
     /// The driver's clock at the last tick.
@@ -45,7 +45,7 @@ pub struct Raft {
 }
 
 /// Another voter.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) id: NodeId,
     /// The disk that counts. The same node on another disk has forgotten its votes and records (TRAPS 26).

@@ -3,7 +3,7 @@
 use quorate_wire::NodeId;
 
 /// The splitmix64 sequence (Steele, Lea, Flood 2014). It spreads election timeouts; it guards no secret.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {

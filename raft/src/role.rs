@@ -6,7 +6,7 @@ use crate::progress::Progress;
 use crate::quorum::{Tally, reached_by_majority};
 
 /// The role of this node in its current term.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Role {
     /// Follows a leader, or waits for one.
     Follower {
@@ -26,7 +26,7 @@ pub(crate) enum Role {
 }
 
 /// The leader of the current term, as a follower sees it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Followed {
     pub(crate) id: NodeId,
     /// The latest session in which it spoke.
@@ -77,7 +77,7 @@ impl Followed {
 }
 
 /// State that a leader has.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Leader {
     /// Its no-op: the first record of its term. Only records from here on are committed by counting (TRAPS 9).
     pub(crate) noop: LogIndex,

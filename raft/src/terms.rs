@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use quorate_wire::{LogIndex, Position, Term};
 
 /// Runs of records of one term. Terms never fall along a log, so a run is told by its first index.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Terms {
     /// Rising in both; the first run starts at 1.
     runs: Vec<(Term, LogIndex)>,

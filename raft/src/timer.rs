@@ -15,7 +15,7 @@ const HINT_RETRY_MIN: u64 = 10_000_000;
 const HINT_RETRY_MAX: u64 = 20_000_000;
 
 /// The election deadline: drawn once for each reset, never moved by a look at it. While a node leads it means nothing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ElectionTimer {
     random: Random,
     election_min: u64,

@@ -7,7 +7,7 @@ use quorate_wire::LogIndex;
 use crate::Config;
 
 /// Appends that are sent and not yet acknowledged, oldest first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Window {
     /// Last index and size of each. Invariant: indexes rise.
     appends: VecDeque<(LogIndex, u32)>,

@@ -3,6 +3,9 @@
 //! `cargo test -p quorate-raft --features canaries --test canaries -- --nocapture` prints how soon, and what gave the bug away.
 
 #[allow(dead_code, reason = "each test uses its part of the model")]
+#[path = "model/group.rs"]
+mod group;
+#[allow(dead_code, reason = "each test uses its part of the model")]
 mod node;
 #[allow(dead_code, reason = "each test uses its part of the model")]
 mod world;
@@ -10,7 +13,9 @@ mod world;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Mutex;
 
+use group::{Bounds, Group};
 use quorate_wire::canary::{self, Canary};
+use stateright::{Checker as _, HasDiscoveries, Model as _};
 use world::World;
 
 /// The bugs that are the core's.
@@ -33,6 +38,9 @@ const OF_THE_CORE: [Canary; 13] = [
 /// Each is found within so many worlds.
 const SEEDS: u64 = 5_000;
 const STEPS: u32 = 1_200;
+
+/// One bug at a time: it is on for the whole process.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// What the last panic said.
 static SAID: Mutex<String> = Mutex::new(String::new());
@@ -58,6 +66,7 @@ fn first_broken() -> Option<u64> {
 #[test]
 #[expect(clippy::print_stdout, reason = "the table is for whoever asks for it")]
 fn every_bug_of_the_core_is_found() {
+    let _turn = TURN.lock();
     panic::set_hook(Box::new(listen));
     let found = OF_THE_CORE.map(|bug| {
         canary::set(Some(bug));
@@ -73,4 +82,29 @@ fn every_bug_of_the_core_is_found() {
     }
     let missed: Vec<_> = found.iter().filter(|found| found.1.is_none()).collect();
     assert!(missed.is_empty(), "not found in {SEEDS} worlds: {missed:?}");
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the table is for whoever asks for it")]
+fn the_model_checker_finds_bugs() {
+    let _turn = TURN.lock();
+    for (bug, bounds) in [
+        (Canary::QuorumOffByOne, Bounds::ELECTIONS),
+        (Canary::VoteWithoutLogCheck, Bounds::CUT),
+        (Canary::UnsureVotes, Bounds::ROT),
+    ] {
+        canary::set(Some(bug));
+        let checker = Group { bounds }
+            .checker()
+            .threads(2)
+            .finish_when(HasDiscoveries::AnyFailures)
+            .spawn_bfs()
+            .join();
+        let steps = checker.discovery("Raft figure 3");
+        let steps = steps.map(|path| path.into_actions().len());
+        let states = checker.unique_state_count();
+        canary::set(None); // Not before: the path to a state is found by going there again.
+        println!("{bug:?}: after {states} states, in {steps:?} steps");
+        assert!(steps.is_some(), "{bug:?} is found");
+    }
 }

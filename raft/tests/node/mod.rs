@@ -15,7 +15,7 @@ pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const RECORD_BYTES: u32 = 100;
 
 /// A record: two are the same if and only if term and value are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
     pub(crate) term: Term,
     pub(crate) value: u64,
@@ -60,14 +60,14 @@ impl Disk {
 }
 
 /// A write of the log that is on its way: what the log will be.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LogWrite {
     pub(crate) mark: Mark,
     pub(crate) log: Vec<Record>,
 }
 
 /// Records that the driver was asked for. They are read when asked, and may be handed over much later.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Read {
     pub(crate) want: Want,
     pub(crate) records: Vec<Record>,
@@ -76,7 +76,7 @@ pub(crate) struct Read {
 /// A message with the records that travel beside it.
 pub(crate) type Parcel = (Envelope, Vec<Record>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) config: Config,
     pub(crate) raft: Raft,
