@@ -1,30 +1,27 @@
 //! The loop: waits for answers, counts them, and fills the windows again.
 
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use quorate_client::session::{Endpoint, Session, SessionConfig};
-use quorate_client::{ClientError, Epoch, LinkCause, ProducerId, Time};
+use quorate_client::{ClientError, Epoch, LinkCause, NodeId, ProducerId, Time};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::load::Load;
+use crate::load::{Load, Pace};
 use crate::measured::Measured;
-use crate::stream::{Request, Stream};
+use crate::schedule::{Schedule, Turns};
+use crate::stream::{Requests, Stream};
 
 /// The longest sleep: so often the caller is asked whether to stop.
 const SLEEP_MAX: Duration = Duration::from_millis(50);
-
-/// How long requests may stay without any answer before the connection counts as dead.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long one attempt to connect, greeting included, may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connected producers of a load. Each call continues where the last one stopped: with full windows.
 #[derive(Debug)]
 pub struct Generator {
     streams: Vec<Stream>,
-    request: Request,
+    requests: Requests,
+    pace: Pace,
     /// Which streams are to read, as the last wait has said.
     readable: Vec<bool>,
     start: Instant,
@@ -39,7 +36,7 @@ impl Generator {
         if load.nodes.is_empty() {
             return Err(unreachable(Vec::new(), LinkCause::Unresolved));
         }
-        let request = Request {
+        let requests = Requests {
             events: load.batch,
             bytes: load.encode()?,
         };
@@ -52,10 +49,9 @@ impl Generator {
                 producer: ProducerId(random()?),
                 epoch: Epoch(0),
                 window_requests: load.in_flight.max(1),
-                // The load is told in requests: their bytes bound nothing.
                 window_bytes: usize::MAX,
-                connect_timeout: CONNECT_TIMEOUT,
-                request_timeout: REQUEST_TIMEOUT,
+                connect_timeout: load.connect_timeout,
+                request_timeout: load.request_timeout,
                 give_up: None,
                 acks_max: usize::MAX,
                 seed: random()?,
@@ -65,7 +61,8 @@ impl Generator {
         let mut generator = Self {
             readable: vec![false; streams.len()],
             streams,
-            request,
+            requests,
+            pace: load.pace,
             start: Instant::now(),
         };
         generator.wait_ready(load.ready_timeout)?;
@@ -73,7 +70,7 @@ impl Generator {
     }
 
     fn wait_ready(&mut self, patience: Duration) -> Result<(), ClientError> {
-        let mut none = Measured::new();
+        let mut none = self.stretch(Duration::ZERO);
         loop {
             let waiting = self
                 .streams
@@ -86,30 +83,39 @@ impl Generator {
                 let session = waiting.session();
                 return Err(unreachable(session.addresses(), session.trouble().clone()));
             }
-            self.turn(Pace::Rest, SLEEP_MAX, &mut none)?;
+            self.turn(&mut Intake::Shut, SLEEP_MAX, &mut none)?;
         }
     }
 
-    /// Keeps the windows full for so long, or until `stop` says so, and returns what was acknowledged meanwhile.
+    fn stretch(&self, planned: Duration) -> Measured {
+        Measured::new(self.pace, self.start, self.now(), planned)
+    }
+
+    /// Sends for so long, or until `stop` says so, and returns what was acknowledged meanwhile. An open loop has a new schedule
+    /// each time: what was due between two calls never was.
     ///
     /// # Errors
     /// A producer has ended: a node refused for good.
     pub fn run(
         &mut self,
         duration: Duration,
-        stop: &dyn Fn() -> bool,
+        stop: &mut dyn FnMut(&Measured) -> bool,
     ) -> Result<Measured, ClientError> {
-        let mut measured = Measured::new();
+        be_punctual();
+        let mut measured = self.stretch(duration);
+        let mut intake = self.intake(duration);
         let before = self.counters();
         let begun = Instant::now();
         loop {
-            measured.elapsed = begun.elapsed();
-            let left = duration.saturating_sub(measured.elapsed);
-            if left.is_zero() || stop() {
+            let left = duration.saturating_sub(begun.elapsed());
+            if left.is_zero() || stop(&measured) {
                 break;
             }
-            self.turn(Pace::Full, left.min(SLEEP_MAX), &mut measured)?;
+            self.turn(&mut intake, left.min(SLEEP_MAX), &mut measured)?;
         }
+        let now = self.now();
+        measured.end(now);
+        intake.shut(now, &mut measured);
         let after = self.counters();
         measured.reconnects = after.reconnects - before.reconnects;
         measured.resends = after.resends - before.resends;
@@ -117,20 +123,48 @@ impl Generator {
         Ok(measured)
     }
 
-    /// Sends nothing new, and waits until everything is acknowledged, or until the time is over. Returns whether it is.
+    fn intake(&self, duration: Duration) -> Intake {
+        let events_per_s = match self.pace {
+            Pace::Closed => return Intake::Full,
+            Pace::Open { events_per_s } => events_per_s,
+        };
+        let now = self.now();
+        let end = now.after(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+        Intake::Due(self.turns(now, events_per_s, end))
+    }
+
+    fn turns(&self, start: Time, events_per_s: NonZeroU64, end: Time) -> Vec<Turns> {
+        let schedule = Schedule::new(start, events_per_s, self.requests.events);
+        let producers = u64::try_from(self.streams.len()).expect("a size fits into 64 bits");
+        (0..producers)
+            .map(|producer| Turns::new(schedule, producer, producers, end))
+            .collect()
+    }
+
+    /// Sends nothing new, and waits until everything is acknowledged, or until the time is over. Returns whether it is. In an open
+    /// loop the latencies of what was still in flight at the end of `measured` come into it here.
     ///
     /// # Errors
     /// A producer has ended: a node refused for good.
-    pub fn drain(&mut self, within: Duration) -> Result<bool, ClientError> {
-        let mut rest = Measured::new();
+    pub fn drain(
+        &mut self,
+        measured: &mut Measured,
+        within: Duration,
+    ) -> Result<bool, ClientError> {
         let begun = Instant::now();
         while self.streams.iter().any(pending) {
             if begun.elapsed() >= within {
                 return Ok(false);
             }
-            self.turn(Pace::Rest, SLEEP_MAX, &mut rest)?;
+            self.turn(&mut Intake::Shut, SLEEP_MAX, measured)?;
         }
         Ok(true)
+    }
+
+    /// The node that the first producer is connected with. One that acknowledges leads.
+    #[must_use]
+    pub fn node(&self) -> Option<NodeId> {
+        self.streams.first()?.session().node()
     }
 
     /// Events acknowledged since the beginning, whoever was looking.
@@ -160,22 +194,30 @@ impl Generator {
     /// One round over all streams: answers first, then the windows, then the waiting.
     fn turn(
         &mut self,
-        pace: Pace,
+        intake: &mut Intake,
         timeout: Duration,
         measured: &mut Measured,
     ) -> Result<(), ClientError> {
         let now = self.now();
-        for (stream, readable) in self.streams.iter_mut().zip(&mut self.readable) {
-            if std::mem::take(readable) {
+        for (at, stream) in self.streams.iter_mut().enumerate() {
+            if let Some(readable) = self.readable.get_mut(at)
+                && std::mem::take(readable)
+            {
                 stream.receive(now, measured);
             }
-            match pace {
-                Pace::Full => stream.fill(&self.request, now)?,
-                Pace::Rest => {}
+            match intake {
+                Intake::Full => stream.fill(&self.requests, now)?,
+                Intake::Due(turns) => {
+                    let turns = turns.get_mut(at).expect("each stream has its turns");
+                    stream.catch_up(&self.requests, turns, now, measured)?;
+                }
+                Intake::Shut => {}
             }
             stream.send(now)?;
         }
-        self.wait(timeout)
+        let due = intake.next_due(&self.streams);
+        let until_due = due.map(|due| Duration::from_nanos(due.since(self.now())));
+        self.wait(until_due.map_or(timeout, |until| until.min(timeout)))
     }
 
     /// Sleeps until a stream has news, or the time is over.
@@ -220,11 +262,46 @@ impl Generator {
     }
 }
 
-/// Whether new requests are sent.
-#[derive(Clone, Copy, Debug)]
-enum Pace {
+/// Which new requests are sent.
+#[derive(Debug)]
+enum Intake {
+    /// As many as the windows take.
     Full,
-    Rest,
+    /// Those that are due, by stream.
+    Due(Vec<Turns>),
+    /// None.
+    Shut,
+}
+
+impl Intake {
+    /// When the next request is due that its stream has room for; the others wait for an answer.
+    fn next_due(&self, streams: &[Stream]) -> Option<Time> {
+        match self {
+            Self::Full | Self::Shut => None,
+            Self::Due(turns) => {
+                let free = turns.iter().zip(streams);
+                let free = free.filter(|(_, stream)| stream.has_room());
+                free.filter_map(|(turns, _)| turns.next_due()).min()
+            }
+        }
+    }
+
+    fn shut(&mut self, now: Time, measured: &mut Measured) {
+        match std::mem::replace(self, Self::Shut) {
+            Self::Full | Self::Shut => {}
+            Self::Due(turns) => {
+                for due in turns.into_iter().flat_map(|mut turns| turns.cut(now)) {
+                    measured.never_sent(due, now);
+                }
+            }
+        }
+    }
+}
+
+/// By default the kernel may let a thread oversleep by 50 us, to wake fewer processors; a schedule wants its own moments. Refused,
+/// it shows in the lateness.
+fn be_punctual() {
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
 
 #[derive(Debug, Default)]

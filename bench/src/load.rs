@@ -1,8 +1,21 @@
 //! The shape of a load.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use quorate_client::{ClientError, Event, InvalidEvent};
+
+/// What decides when a request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// An acknowledgement: each producer keeps its window full. Shows what is possible.
+    Closed,
+    /// A fixed schedule, whatever the nodes do. Shows what a caller with events of its own would see.
+    Open {
+        /// Events a second, over all producers.
+        events_per_s: NonZeroU64,
+    },
+}
 
 /// What is sent, and how much of it at a time. [`Load::new`] has the defaults; set the fields that should differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,41 +26,67 @@ pub struct Load {
     pub event_size: usize,
     /// Events in a request: each is one chunk.
     pub batch: u32,
-    /// Requests that each producer keeps in flight.
+    /// When requests are sent.
+    pub pace: Pace,
+    /// Requests that each producer keeps in flight; in an open loop, has in flight at most.
     pub in_flight: usize,
     /// Producers, each with a connection of its own.
     pub producers: usize,
+    /// How many different keys the events have, one after the other; by default as many as a request has events.
+    pub keys: Option<usize>,
+    /// How long one attempt to connect, greeting included, may take.
+    pub connect_timeout: Duration,
+    /// How long requests may stay without any answer before the connection counts as dead.
+    pub request_timeout: Duration,
     /// How long it may take until all producers are connected.
     pub ready_timeout: Duration,
 }
 
 impl Load {
-    /// One producer, 64 requests in flight, 64 events a request, 64 bytes an event.
+    /// A closed loop: one producer, 64 requests in flight, 64 events a request, 64 bytes an event.
     #[must_use]
     pub fn new<T: Into<String>>(nodes: impl IntoIterator<Item = T>) -> Self {
         Self {
             nodes: nodes.into_iter().map(Into::into).collect(),
             event_size: 64,
             batch: 64,
+            pace: Pace::Closed,
             in_flight: 64,
             producers: 1,
+            keys: None,
+            connect_timeout: Duration::from_secs(2),
+            request_timeout: Duration::from_secs(2),
             ready_timeout: Duration::from_secs(10),
         }
     }
 
-    /// A request's events, one behind the other, as a chunk carries them. Keys and payloads differ from event to event.
-    pub(crate) fn encode(&self) -> Result<Vec<u8>, ClientError> {
+    /// Requests that have all keys between them: the events of each, one behind the other, as a chunk carries them. Payloads
+    /// differ from event to event.
+    pub(crate) fn encode(&self) -> Result<Vec<Vec<u8>>, ClientError> {
+        let batch = usize::try_from(self.batch.max(1)).expect("32 bits fit into a size");
+        let keys = self.keys.unwrap_or(batch).max(1);
+        let drawn: Vec<u64> = (0..keys).map(key_of).collect();
+        let mut drawn = drawn.iter().copied().cycle();
+        let mut chance = 0;
+        (0..keys.div_ceil(batch))
+            .map(|_| self.encode_one(&mut drawn, &mut chance))
+            .collect()
+    }
+
+    fn encode_one(
+        &self,
+        keys: &mut impl Iterator<Item = u64>,
+        chance: &mut u64,
+    ) -> Result<Vec<u8>, ClientError> {
         let mut bytes = Vec::new();
         let mut payload = vec![0; self.event_size];
-        let mut state = 0;
         for _ in 0..self.batch {
-            let key = draw(&mut state);
             for to in payload.chunks_mut(8) {
-                let drawn = draw(&mut state).to_le_bytes();
+                let drawn = draw(chance).to_le_bytes();
                 to.copy_from_slice(drawn.get(..to.len()).unwrap_or_default());
             }
             let event = Event {
-                key,
+                key: keys.next().expect("keys go round and round"),
                 time: 0,
                 topic: b"",
                 payload: &payload,
@@ -63,6 +102,12 @@ impl Load {
         }
         Ok(bytes)
     }
+}
+
+/// Keys spread over all of theirs.
+fn key_of(number: usize) -> u64 {
+    let mut state = u64::try_from(number).expect("a size fits into 64 bits");
+    draw(&mut state)
 }
 
 /// SplitMix64: payloads that no compression shrinks, the same in each run.
@@ -81,6 +126,23 @@ mod tests {
 
     use super::Load;
 
+    /// The keys of requests, in order.
+    fn keys(load: &Load) -> Vec<Vec<u64>> {
+        let requests = load.encode().expect("these are small");
+        let of = |bytes: &Vec<u8>| {
+            let mut rest = bytes.as_slice();
+            let mut keys = Vec::new();
+            while !rest.is_empty() {
+                let (event, behind) = Event::parse(rest).expect("it was just written");
+                assert_eq!(event.payload.len(), load.event_size);
+                keys.push(event.key);
+                rest = behind;
+            }
+            keys
+        };
+        requests.iter().map(of).collect()
+    }
+
     #[test]
     fn a_request_holds_the_events_that_were_asked_for() {
         let load = Load {
@@ -88,17 +150,24 @@ mod tests {
             batch: 5,
             ..Load::new(["a:1"])
         };
-        let bytes = load.encode().expect("these are small");
-        let mut rest = bytes.as_slice();
-        let mut keys = BTreeSet::new();
-        while !rest.is_empty() {
-            let (event, behind) = Event::parse(rest).expect("it was just written");
-            assert_eq!(event.payload.len(), 13);
-            keys.insert(event.key);
-            rest = behind;
+        let one = keys(&load);
+        assert_eq!(one.len(), 1);
+        assert_eq!(one[0].iter().collect::<BTreeSet<_>>().len(), 5);
+        assert_eq!(load.encode().ok(), load.encode().ok(), "the same each time");
+    }
+
+    #[test]
+    fn there_are_as_many_keys_as_were_asked_for() {
+        let load = |keys, batch| Load {
+            keys: Some(keys),
+            batch,
+            ..Load::new(["a:1"])
+        };
+        for (count, batch) in [(1, 4), (3, 4), (4, 4), (10, 4), (7, 1)] {
+            let keys = keys(&load(count, batch)).concat();
+            let different: BTreeSet<_> = keys.iter().collect();
+            assert_eq!(different.len(), count, "{count} keys, {batch} a request");
         }
-        assert_eq!(keys.len(), 5);
-        assert_eq!(load.encode().expect("these are small"), bytes);
     }
 
     #[test]

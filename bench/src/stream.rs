@@ -1,5 +1,6 @@
 //! One producer: its session, and the socket that the session wishes for.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use quorate_client::{ClientError, InvalidEvent, LinkCause, Time};
 use quorate_wire::FrameError;
 
 use crate::measured::Measured;
+use crate::schedule::Turns;
 
 /// Bytes that one read takes: thousands of acknowledgements.
 const INPUT_BYTES: usize = 256 << 10;
@@ -16,11 +18,20 @@ const INPUT_BYTES: usize = 256 << 10;
 /// How long an attempt to connect may block the loop.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// The events of every request.
+/// What is sent, one request after the other, and again.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(crate) struct Requests {
+    /// Events in each.
     pub(crate) events: u32,
-    pub(crate) bytes: Vec<u8>,
+    /// The events of each.
+    pub(crate) bytes: Vec<Vec<u8>>,
+}
+
+impl Requests {
+    fn nth(&self, number: usize) -> &[u8] {
+        let place = number % self.bytes.len().max(1);
+        self.bytes.get(place).map_or(&[], Vec::as_slice)
+    }
 }
 
 #[derive(Debug)]
@@ -32,6 +43,11 @@ pub(crate) struct Stream {
     filled: usize,
     /// The socket took less than there was to write.
     blocked: bool,
+    /// Requests made so far: they say which one is next.
+    made: usize,
+    /// When each request that is not yet acknowledged was due, in order: acknowledgements come in that order too. Empty in a
+    /// closed loop.
+    dues: VecDeque<Time>,
 }
 
 impl Stream {
@@ -42,6 +58,8 @@ impl Stream {
             input: vec![0; INPUT_BYTES],
             filled: 0,
             blocked: false,
+            made: 0,
+            dues: VecDeque::new(),
         }
     }
 
@@ -86,20 +104,51 @@ impl Stream {
 
     fn count(&mut self, measured: &mut Measured) {
         while let Some(ack) = self.session.take_ack() {
-            measured.acked(ack.events, ack.latency());
+            let began = self.dues.pop_front().unwrap_or(ack.sent_at);
+            measured.acked(ack.events, began, ack.acked_at);
         }
     }
 
     /// Fills the window.
-    pub(crate) fn fill(&mut self, request: &Request, now: Time) -> Result<(), ClientError> {
-        // The session's window has room for so many requests in flight, however large they are.
-        while self.session.has_room(request.bytes.len()) {
-            let mut buffer = self.session.buffer();
-            buffer.extend_from_slice(&request.bytes);
-            self.session
-                .push(request.events, buffer, now)
-                .map_err(|error| ClientError::InvalidEvent(InvalidEvent::Chunk(error)))?;
+    pub(crate) fn fill(&mut self, requests: &Requests, now: Time) -> Result<(), ClientError> {
+        while self.has_room() {
+            self.push(requests, now)?;
         }
+        Ok(())
+    }
+
+    /// Sends what is due, and what is overdue, as far as the window allows.
+    pub(crate) fn catch_up(
+        &mut self,
+        requests: &Requests,
+        turns: &mut Turns,
+        now: Time,
+        measured: &mut Measured,
+    ) -> Result<(), ClientError> {
+        while let Some(due) = turns.next_due().filter(|&due| due <= now)
+            && self.has_room()
+        {
+            self.push(requests, now)?;
+            turns.take();
+            self.dues.push_back(due);
+            measured.sent(due, now);
+        }
+        Ok(())
+    }
+
+    /// Whether the window has room for a request: it is told in requests, their bytes bound nothing.
+    pub(crate) fn has_room(&self) -> bool {
+        self.session.has_room(0)
+    }
+
+    fn push(&mut self, requests: &Requests, now: Time) -> Result<(), ClientError> {
+        let bytes = requests.nth(self.made);
+        let mut buffer = self.session.buffer();
+        buffer.extend_from_slice(bytes);
+        self.session
+            .push(requests.events, buffer, now)
+            .map_err(|error| ClientError::InvalidEvent(InvalidEvent::Chunk(error)))?;
+        self.made += 1;
         Ok(())
     }
 

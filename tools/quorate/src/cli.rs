@@ -50,7 +50,7 @@ pub(crate) enum Command {
     /// Check or print the log of a node that does not run.
     Log(log::Args),
     /// Measure how many events a second are acknowledged, and what they take and cost.
-    Bench(bench::Args),
+    Bench(Box<bench::Args>),
 }
 
 #[cfg(test)]

@@ -48,6 +48,13 @@ impl Phases {
         }
     }
 
+    /// Nothing goes on any more: a result may be printed.
+    pub(crate) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
     /// So many events have passed.
     pub(crate) fn passed(&self, events: u64) {
         if let Some(bar) = &self.bar {
@@ -58,8 +65,6 @@ impl Phases {
 
 impl Drop for Phases {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.end();
     }
 }

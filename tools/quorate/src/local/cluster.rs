@@ -204,6 +204,12 @@ impl Local {
             .map(Process::id)
     }
 
+    /// A node's process, if it was started and not waited for since.
+    #[must_use]
+    pub fn process(&self, node: NodeId) -> Option<&Process> {
+        self.processes.get(&node)
+    }
+
     /// Starts a node that does not run; does nothing for one that does.
     ///
     /// # Errors

@@ -177,6 +177,23 @@ impl Process {
         self.signal(Signal::KILL);
     }
 
+    /// Stops it where it stands: SIGSTOP. Its sockets stay open, and say nothing.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on: SIGCONT.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Whether it stands still.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id()));
+        stat.is_ok_and(|stat| state(&stat) == Some('T'))
+    }
+
     fn signal(&self, signal: Signal) {
         // A process that has ended needs no signal; any other refusal shows when it is waited for.
         let _ = pidfd_send_signal(&self.handle, signal);
@@ -253,6 +270,12 @@ fn hold(pid: Pid) -> std::io::Result<Option<(OwnedFd, u64)>> {
     Ok(start_time(&stat).map(|start_time| (handle, start_time)))
 }
 
+/// Field 3 of `/proc/PID/stat`.
+fn state(stat: &str) -> Option<char> {
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    behind_name.trim_start().chars().next()
+}
+
 /// Field 22 of `/proc/PID/stat` (proc(5)). Field 2 is the program's name in parentheses, and may hold anything.
 fn start_time(stat: &str) -> Option<u64> {
     let (_, behind_name) = stat.rsplit_once(')')?;
@@ -272,7 +295,7 @@ mod tests {
     use std::process::Command;
     use std::time::Duration;
 
-    use super::{Bond, Ending, Process, parse_pid, start_time};
+    use super::{Bond, Ending, Process, parse_pid, start_time, state};
     use crate::local::NodePaths;
 
     const SOON: Duration = Duration::from_secs(20);
@@ -371,9 +394,31 @@ mod tests {
     }
 
     #[test]
+    fn a_frozen_process_stands_still_until_it_is_thawed() {
+        let dir = tempfile::tempdir().expect("there is a place for directories");
+        let mut process = start(dir.path(), "exec sleep 60", Bond::Supervised);
+        assert!(!process.is_frozen());
+        process.freeze();
+        while !process.is_frozen() {
+            std::thread::yield_now();
+        }
+        process.thaw();
+        while process.is_frozen() {
+            std::thread::yield_now();
+        }
+        process.freeze();
+        process.kill();
+        assert!(
+            process.wait(SOON).is_some(),
+            "a frozen process can be killed"
+        );
+    }
+
+    #[test]
     fn a_program_name_may_hold_anything() {
         let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 100 0 0 0 1 2 3 4 20 0 1 0 8765 1000 1";
         assert_eq!(start_time(stat), Some(8765));
+        assert_eq!(state(stat), Some('S'));
         assert_eq!(start_time("42 (cut) S 1"), None);
         assert_eq!(parse_pid("0 7\n"), None);
         assert_eq!(parse_pid("7\n"), None);

@@ -384,10 +384,99 @@ fn a_measurement_measures_and_leaves_nothing() {
         "nothing is left"
     );
 
+    assert!(report["host"]["naps"].as_u64() > Some(0), "{report}");
+    assert_eq!(report["loop"], "closed", "{report}");
+    let leader = report["costs"]
+        .as_array()
+        .and_then(|costs| costs.iter().find(|cost| cost["role"] == "leader").cloned());
+    let leader = leader.expect("one of the three leads");
+    for name in ["voluntary_switches_per_s", "rss_mib"] {
+        assert!(leader[name].as_u64() > Some(0), "{name} is not in {leader}");
+    }
+
     let kept = home.path().join("kept");
     measure(&["--local", "1", "--dir", path(&kept)]);
     let verified = succeed("a:1", &["log", "verify", path(&kept.join("node-1"))]);
     assert!(verified.contains("damage    : none"), "{verified}");
+}
+
+#[test]
+fn an_open_loop_is_measured_drawn_and_compared() {
+    let _turn = turn();
+    let home = directory();
+    let file = |name: &str| home.path().join(name);
+    let measured = succeed(
+        "a:1",
+        &[
+            "bench",
+            "--rate",
+            "1k",
+            "--batch",
+            "1",
+            "--producers",
+            "2",
+            "--consumers",
+            "1",
+            "--keys",
+            "10",
+            "--duration",
+            "0.3",
+            "--warm-up",
+            "0.1",
+            "--runs",
+            "3",
+            "--json",
+            "--hgrm",
+            path(&file("a.hgrm")),
+            "--report",
+            path(&file("a.html")),
+        ],
+    );
+    let report = json(&measured);
+    assert_eq!(report["rate"], 1_000, "{report}");
+    assert_eq!(
+        report["samples"], 900,
+        "each request that was due has a latency: {report}"
+    );
+    assert!(
+        report["consumed_events_per_s"].as_u64() > Some(0),
+        "{report}"
+    );
+    assert_eq!(report["runs"].as_array().map(Vec::len), Some(3), "{report}");
+    let hgrm = std::fs::read_to_string(file("a.hgrm")).expect("it was written");
+    assert!(hgrm.contains("Total count    =          900]"), "{hgrm}");
+    let page = std::fs::read_to_string(file("a.html")).expect("it was written");
+    assert_eq!(page.matches("<svg ").count(), 3, "{page}");
+
+    std::fs::write(file("a.json"), measured).expect("the directory is ours");
+    let (a, empty) = (file("a.json"), file("a.hgrm"));
+    let said = succeed(
+        "a:1",
+        &["bench", "compare", path(&a), path(&a), "--gate", "10%"],
+    );
+    assert!(
+        said.contains("no difference that these runs can show"),
+        "{said}"
+    );
+    let said = fail("a:1", &["bench", "compare", path(&a), path(&empty)], 1);
+    assert!(said.contains("a.hgrm"), "{said}");
+}
+
+#[test]
+fn an_outage_is_measured_and_loses_nothing() {
+    let _turn = turn();
+    for mode in ["kill", "freeze"] {
+        let arguments = ["bench", "failover", "--mode", mode, "--runs", "1", "--json"];
+        let report = json(&succeed("a:1", &arguments));
+        assert_eq!(
+            (&report["mode"], &report["runs"]),
+            (&mode.into(), &1.into())
+        );
+        assert!(report["worst_ms"].as_f64() > Some(0.0), "{report}");
+        assert_eq!(report["histogram"][0]["count"], 1, "{report}");
+        let outage = &report["outages"][0];
+        assert_ne!(outage["from"], outage["to"], "{report}");
+    }
 }
 
 #[test]
@@ -430,6 +519,13 @@ fn nonsense_is_refused_before_anything_is_done() {
         &["bench", "--local", "2"],
         &["bench", "--local", "3", "--nodes", "a:1"],
         &["bench", "--event-size", "1048576"],
+        &["bench", "--rate", "0"],
+        &["bench", "--keys", "100000", "--event-size", "1000000"],
+        &["bench", "sweep"],
+        &["bench", "sweep", "--rates", "1k", "--in-flights", "4"],
+        &["bench", "compare", "only-one.json"],
+        &["bench", "failover", "--mode", "shout"],
+        &["bench", "failover", "--runs", "0"],
     ] {
         fail("a:1", arguments, 2);
     }

@@ -2,12 +2,13 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use quorate_bench::{Generator, Load};
+use quorate_bench::{Generator, Load, Measured, Pace};
 use quorate_client::{ClientError, ClusterName, ErrorCode};
 use quorate_wire::client::{ErrorMessage, HelloReply, ProduceReply};
 use quorate_wire::{Chunk, Frame, FrameHeader, FrameKind, GroupId, PROTOCOL_VERSION};
@@ -32,6 +33,8 @@ struct Trouble {
     drops_at: Option<u64>,
     /// Refuses for good after so many chunks.
     refuses_at: Option<u64>,
+    /// Reads and answers nothing for so long, once, after so many chunks.
+    stalls_at: Option<(u64, Duration)>,
 }
 
 /// Starts a node that answers only when `window` requests are open, or when no more come.
@@ -86,6 +89,11 @@ fn serve(mut stream: TcpStream, window: usize, trouble: Trouble, seen: &Seen) {
                 if trouble.refuses_at.is_some_and(|at| chunks >= at) {
                     stream.write_all(&refusal(correlation)).expect("it listens");
                     return;
+                }
+                if let Some((at, pause)) = trouble.stalls_at
+                    && chunks == at
+                {
+                    thread::sleep(pause);
                 }
                 open.push((correlation, chunk.id().first.0));
             }
@@ -152,11 +160,11 @@ fn load(address: &str) -> Load {
 fn the_window_is_kept_full_and_never_exceeded() {
     let (address, seen) = node(8, Trouble::default());
     let mut generator = Generator::connect(&load(&address)).expect("the node answers");
-    let go_on = || false;
-    let warm_up = generator.run(Duration::from_millis(50), &go_on);
+    let mut go_on = |_: &Measured| false;
+    let warm_up = generator.run(Duration::from_millis(50), &mut go_on);
     let warm_up = warm_up.expect("the node acknowledges");
-    let measured = generator.run(Duration::from_millis(200), &go_on);
-    let measured = measured.expect("the node acknowledges");
+    let measured = generator.run(Duration::from_millis(200), &mut go_on);
+    let mut measured = measured.expect("the node acknowledges");
     assert_eq!(seen.open_max.load(Ordering::SeqCst), 8);
     assert!(measured.requests >= 8, "{measured:?}");
     assert_eq!(measured.events, 4 * measured.requests);
@@ -164,7 +172,13 @@ fn the_window_is_kept_full_and_never_exceeded() {
     assert!(measured.elapsed >= Duration::from_millis(200));
     assert_eq!((measured.reconnects, measured.resends), (0, 0));
 
-    assert!(generator.drain(SOON).expect("the node acknowledges"));
+    let counted = measured.latency_us.len();
+    assert!(
+        generator
+            .drain(&mut measured, SOON)
+            .expect("the node acknowledges")
+    );
+    assert_eq!(measured.latency_us.len(), counted);
     let all = seen.events.load(Ordering::SeqCst);
     assert_eq!(generator.acked_events(), all, "every event, once");
     assert!(
@@ -181,9 +195,14 @@ fn several_producers_share_the_loop() {
         ..load(&address)
     };
     let mut generator = Generator::connect(&load).expect("the node answers");
-    let measured = generator.run(Duration::from_millis(100), &|| false);
-    assert!(measured.expect("the node acknowledges").events > 0);
-    assert!(generator.drain(SOON).expect("the node acknowledges"));
+    let measured = generator.run(Duration::from_millis(100), &mut |_| false);
+    let mut measured = measured.expect("the node acknowledges");
+    assert!(measured.events > 0);
+    assert!(
+        generator
+            .drain(&mut measured, SOON)
+            .expect("the node acknowledges")
+    );
     assert_eq!(seen.connections.load(Ordering::SeqCst), 3);
     assert_eq!(generator.acked_events(), seen.events.load(Ordering::SeqCst));
 }
@@ -197,11 +216,11 @@ fn a_dropped_connection_is_made_again_and_its_requests_sent_again() {
     let (address, seen) = node(8, trouble);
     let mut generator = Generator::connect(&load(&address)).expect("the node answers");
     let recovered = std::cell::Cell::new(0);
-    let stop = || {
+    let mut stop = |_: &Measured| {
         recovered.set(seen.chunks.load(Ordering::SeqCst));
         recovered.get() > 100
     };
-    let measured = generator.run(SOON, &stop).expect("the node comes back");
+    let measured = generator.run(SOON, &mut stop).expect("the node comes back");
     assert!(recovered.get() > 100, "{measured:?}");
     assert_eq!(measured.reconnects, 1);
     assert!((1..=8).contains(&measured.resends), "{measured:?}");
@@ -215,7 +234,7 @@ fn a_refusal_for_good_ends_the_run_with_its_code() {
     };
     let (address, _) = node(8, trouble);
     let mut generator = Generator::connect(&load(&address)).expect("the node answers");
-    let refused = generator.run(SOON, &|| false);
+    let refused = generator.run(SOON, &mut |_| false);
     let code = refused.expect_err("the node refuses").code();
     assert_eq!(code, Some(ErrorCode::EpochFenced));
 }
@@ -233,4 +252,86 @@ fn nobody_there_is_said_with_the_addresses() {
         Err(ClientError::Unreachable { nodes, .. }) => assert_eq!(nodes, [address]),
         other => panic!("{other:?}"),
     }
+}
+
+/// A thousand events a second, one a request.
+fn open_loop(address: &str) -> Load {
+    Load {
+        pace: Pace::Open {
+            events_per_s: NonZeroU64::new(1_000).expect("it is not 0"),
+        },
+        batch: 1,
+        in_flight: 1_024,
+        ..load(address)
+    }
+}
+
+#[test]
+fn an_open_loop_sends_what_is_due_and_no_more() {
+    let (address, seen) = node(1, Trouble::default());
+    let load = Load {
+        producers: 2,
+        ..open_loop(&address)
+    };
+    let mut generator = Generator::connect(&load).expect("the node answers");
+    let measured = generator.run(Duration::from_millis(300), &mut |_| false);
+    let mut measured = measured.expect("the node acknowledges");
+    assert!(
+        generator
+            .drain(&mut measured, SOON)
+            .expect("the node acknowledges")
+    );
+    assert_eq!(measured.latency_us.len(), 300, "one a millisecond");
+    assert_eq!(seen.events.load(Ordering::SeqCst) + measured.unsent, 300);
+}
+
+#[test]
+fn whoever_waits_for_a_stalled_node_is_counted_as_waiting() {
+    let stall = Duration::from_millis(200);
+    let trouble = Trouble {
+        stalls_at: Some((50, stall)),
+        ..Trouble::default()
+    };
+    let (address, _) = node(1, trouble);
+    let load = Load {
+        in_flight: 4,
+        ..open_loop(&address)
+    };
+    let mut generator = Generator::connect(&load).expect("the node answers");
+    let measured = generator.run(Duration::from_millis(500), &mut |_| false);
+    let mut measured = measured.expect("the node acknowledges");
+    assert!(
+        generator
+            .drain(&mut measured, SOON)
+            .expect("the node acknowledges")
+    );
+    // A closed loop of four would have four slow requests: some 200 were due meanwhile, and half of them waited for more than 100 ms.
+    let slow = measured.latency_us.count_between(100_000, 3_600_000_000);
+    assert!(slow >= 90, "{slow} of {}", measured.latency_us.len());
+    assert!(measured.lateness_us.max() >= 150_000, "the window was full");
+}
+
+#[test]
+fn what_an_overload_leaves_unsent_is_not_left_out() {
+    let trouble = Trouble {
+        stalls_at: Some((1, Duration::from_secs(1))),
+        ..Trouble::default()
+    };
+    let (address, _) = node(1, trouble);
+    let load = Load {
+        in_flight: 1,
+        ..open_loop(&address)
+    };
+    let mut generator = Generator::connect(&load).expect("the node answers");
+    let measured = generator.run(Duration::from_millis(200), &mut |_| false);
+    let mut measured = measured.expect("the node is only slow");
+    assert_eq!((measured.events, measured.unsent), (0, 199), "{measured:?}");
+    assert!(
+        generator
+            .drain(&mut measured, SOON)
+            .expect("the node is only slow")
+    );
+    assert_eq!(measured.latency_us.len(), 200);
+    assert!(measured.latency_us.max() >= 990_000, "the first one waited");
+    assert_eq!(measured.events, 0, "it came after the end");
 }
