@@ -150,8 +150,8 @@ impl Options {
         let producers = random.between(1, 4);
         let bytes = chunk.events * (chunk.payload + 100) / 8 + chunk.large / chunk.large_one_in;
         // About as many bytes of records has the log. Few of them find most of what many find, and in a tenth of the time.
-        let log_bytes: u64 = random.of(&[1 << 18, 1 << 20, 1 << 20, 4 << 20, 16 << 20]);
-        let chunks = (log_bytes / bytes / producers).clamp(50, 2000);
+        let log_bytes: u64 = random.of(&[1 << 17, 1 << 18, 1 << 19, 1 << 20, 4 << 20]);
+        let chunks = (log_bytes / bytes / producers).clamp(20, 2000);
         Self {
             groups: random.of(&[1, 1, 1, 1, 2, 3]),
             drift: random.of(&[0, 0, 1000, 30_000]),

@@ -41,6 +41,8 @@ pub struct Summary {
     pub links_most: usize,
     /// Most bytes that one send carried beside its records.
     pub head_most: usize,
+    /// How often something happened.
+    pub steps: u64,
 }
 
 /// A world. See the module's description.
@@ -94,12 +96,6 @@ impl World {
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
-    }
-
-    /// How often something has happened.
-    #[must_use]
-    pub fn steps(&self) -> u64 {
-        self.steps
     }
 
     /// Its groups.
@@ -168,7 +164,10 @@ impl World {
     /// What happened in it, in numbers.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let mut summary = Summary::default();
+        let mut summary = Summary {
+            steps: self.steps,
+            ..Summary::default()
+        };
         for group in &self.groups {
             let (truncations, full) = group.seen().accidents();
             let acked = group.producers().iter().map(|it| it.acked().len());

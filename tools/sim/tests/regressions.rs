@@ -7,7 +7,10 @@ use quorate_sim::{Case, Profile, Trace, run};
 const SEEDS: &[(u64, &str)] = &[
     (30, "a disk wiped while its group forms: the plan waits now"),
     (34, "the same, with three nodes"),
-    (1183, "a disk was mended before its node had heard of the failed write"),
+    (
+        1183,
+        "a disk was mended before its node had heard of the failed write",
+    ),
     (55, "the oracle took a wiped disk's refusal for trouble"),
 ];
 

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use quorate_sim::Trace;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::report::{Failure, Report};
 use super::{Shape, say};
@@ -60,7 +61,7 @@ impl Campaign {
     }
 
     fn work(&self, shared: &Shared) {
-        let begun = Instant::now();
+        let begun = cpu_time();
         while !self.stop.load(Ordering::Relaxed)
             && self.time.is_none_or(|time| shared.start.elapsed() < time)
         {
@@ -85,12 +86,16 @@ impl Campaign {
             if shown.elapsed() >= PROGRESS {
                 *shown = Instant::now();
                 report.wall = shared.start.elapsed();
-                report.busy = report.wall * u32::from(self.jobs);
-                say::progress(&format!("seed {seed}: {}", report.text()));
-                report.busy = Duration::ZERO;
+                say::progress(&format!("seed {seed}: {}", report.so_far()));
             }
         }
         let mut guard = shared.report.lock().unwrap_or_else(PoisonError::into_inner);
-        guard.0.busy += begun.elapsed();
+        guard.0.busy += cpu_time().saturating_sub(begun);
     }
+}
+
+/// What this thread has taken of its core.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }

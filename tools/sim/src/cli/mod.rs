@@ -272,6 +272,7 @@ fn trace(run: &Run, tracing: Tracing) -> u8 {
             virtual_time,
             trace_hash,
             violation,
+            summary,
             ..
         } = quorate_sim::run(&case, &trace);
         say::line(&format!("{:?}", case.options()));
@@ -283,6 +284,9 @@ fn trace(run: &Run, tracing: Tracing) -> u8 {
         if let Some(violation) = violation {
             say::line(&report::violation(&violation));
             status = FOUND;
+        }
+        if let Some(summary) = summary {
+            say::line(&format!("{summary:?}"));
         }
         let milliseconds = virtual_time / 1_000_000;
         say::line(&format!(

@@ -42,7 +42,7 @@ pub(super) struct Report {
     pub(super) virtual_time: Duration,
     /// From start to end.
     pub(super) wall: Duration,
-    /// What the threads took together.
+    /// What the threads took of their cores together.
     pub(super) busy: Duration,
     pub(super) failures: Vec<Failure>,
 }
@@ -53,6 +53,7 @@ struct Json<'a> {
     virtual_seconds: f64,
     violations: usize,
     wall_seconds: f64,
+    cpu_seconds: f64,
     virtual_seconds_per_second: f64,
     failures: &'a [Failure],
 }
@@ -66,6 +67,16 @@ impl Report {
         } else {
             0.0
         }
+    }
+
+    pub(super) fn so_far(&self) -> String {
+        format!(
+            "{} seeds, {:.0} virtual seconds in {:.0} s, {} violations",
+            self.seeds,
+            self.virtual_time.as_secs_f64(),
+            self.wall.as_secs_f64(),
+            self.failures.len()
+        )
     }
 
     pub(super) fn text(&self) -> String {
@@ -85,6 +96,7 @@ impl Report {
             virtual_seconds: self.virtual_time.as_secs_f64(),
             violations: self.failures.len(),
             wall_seconds: self.wall.as_secs_f64(),
+            cpu_seconds: self.busy.as_secs_f64(),
             virtual_seconds_per_second: self.speed(),
             failures: &self.failures,
         };
