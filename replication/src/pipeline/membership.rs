@@ -1,6 +1,10 @@
-//! Who belongs to the group, each with its disk. A node that has never been in a group is *forming*: only when it has met
-//! all configured nodes does it write down their disks, and only then does it vote. So a wiped disk under an old id cannot
-//! pass for the one that voted and acknowledged before (TRAPS 26).
+//! Who belongs to the group, each with its disk. A node that has never been in a group is *forming*: only when it has the list of
+//! all members' disks does it vote. So a wiped disk under an old id cannot pass for the one that voted and acknowledged before
+//! (TRAPS 26).
+//!
+//! One node makes the list, the *founder*: the first configured one, when it has met all others. They take it over from whoever
+//! has it. Did each make its own, a disk that is wiped while the others are still meeting could stand on one list and not on
+//! another, and two majorities would share no disk.
 
 use alloc::vec::Vec;
 
@@ -71,9 +75,10 @@ impl Membership {
         self.members = members;
     }
 
-    /// The members to write down, if everybody has been met: for a group of one, at once.
+    /// The members to write down, if this node founds the group and has met everybody: in a group of one, at once.
     pub(super) fn complete(&self) -> Option<Vec<(NodeId, DiskId)>> {
-        (self.members.is_empty() && self.met.len() == self.nodes.len()).then(|| {
+        let founds = self.members.is_empty() && self.nodes.first() == Some(&self.node);
+        (founds && self.met.len() == self.nodes.len()).then(|| {
             let mut members = self.met.clone();
             members.sort_unstable_by_key(|&(node, _)| node);
             members
@@ -208,13 +213,30 @@ mod tests {
 
     #[test]
     fn a_group_forms_when_everybody_has_met() {
-        let (one, two) = (node(1, disk(1), &[]), node(2, disk(2), &[]));
-        let mut three = node(3, disk(3), &[]);
-        assert_eq!(greet(&one, &mut three).expect("welcome").forms, None);
+        let (two, three) = (node(2, disk(2), &[]), node(3, disk(3), &[]));
+        let mut one = node(1, disk(1), &[]);
+        assert_eq!(greet(&two, &mut one).expect("welcome").forms, None);
         assert_eq!(
-            greet(&two, &mut three).expect("welcome").forms,
+            greet(&three, &mut one).expect("welcome").forms,
             Some(trio())
         );
+    }
+
+    /// The founder has met the third node's old disk, the second node its new one.
+    #[test]
+    fn a_disk_that_is_wiped_while_the_others_meet_stands_on_no_second_list() {
+        let founder = node(1, disk(1), &trio());
+        let forming = node(1, disk(1), &[]);
+        let (mut two, mut wiped) = (node(2, disk(2), &[]), node(3, disk(9), &[]));
+        assert_eq!(greet(&forming, &mut two).expect("welcome").forms, None);
+        assert_eq!(greet(&wiped, &mut two).expect("welcome").forms, None);
+        assert_eq!(
+            greet(&founder, &mut two).expect("welcome").forms,
+            Some(trio())
+        );
+        two.formed(trio());
+        assert_eq!(code(greet(&wiped, &mut two)), Some(ErrorCode::DiskMismatch));
+        assert_eq!(code(greet(&two, &mut wiped)), Some(ErrorCode::DiskMismatch));
     }
 
     #[test]

@@ -260,12 +260,13 @@ pub fn heal(world: &mut World) {
     world.start_all();
 }
 
-/// A node of a minority comes back with an empty disk. The others have all that was acknowledged. Not before all of them know who
-/// the members are: until then a node with an empty disk is a new one, for those who have not met the old one.
+/// A node of a minority comes back with an empty disk. The others have all that was acknowledged. Before all of them know who the
+/// members are, it is not the founder's: with it goes what the others would wait for.
 fn wipe(id: NodeId, world: &mut World) {
     let out = world.out().len() + usize::from(!world.out().contains(&id));
     let formed = world.groups().iter().all(Group::is_formed);
-    if out > (world.names().len() - 1) / 2 || !formed {
+    let founds = world.names().first() == Some(&id);
+    if out > (world.names().len() - 1) / 2 || (founds && !formed) {
         return;
     }
     if world.running(true).contains(&id) {
