@@ -21,3 +21,6 @@ pub(crate) use outage::{Outage, Outages};
 pub(crate) use plots::{Plotted, page};
 pub(crate) use report::{Cost, Host, Measures, Report, Setting, SlotJson, Workload};
 pub(crate) use summary::{Run, Summary, sweep_table};
+
+#[cfg(test)]
+pub(crate) use summary::sample::run;

@@ -39,6 +39,8 @@ const MAY_IMPORT: &[(&str, &[&str], &[&str])] = &[
         &["quorate-wire", "quorate-client"],
         &["io-uring", "glommio"],
     ),
+    // The yardstick shares nothing with what it measures.
+    ("quorate-bare", &[], &["glommio"]),
     (
         "quorate",
         &[

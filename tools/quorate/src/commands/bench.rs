@@ -1,5 +1,6 @@
 //! `quorate bench`: acknowledged events a second, and what they took and cost.
 
+mod bare;
 mod compare;
 mod failover;
 mod measure;
@@ -78,6 +79,8 @@ enum What {
     Compare(compare::Args),
     /// Measure two programs by turns, and compare them.
     Ab(compare::AbArgs),
+    /// Measure the bare path by turns with the real system: the yardstick.
+    Bare(bare::Args),
     /// Measure how long the cluster takes to go on when its leader goes away.
     Failover(failover::Args),
 }
@@ -94,6 +97,7 @@ pub(crate) fn run(args: &Args, log_level: Option<&str>) -> Result<(), Failure> {
         Some(What::Sweep(args)) => sweep::run(args, log_level, &phases, &interrupt),
         Some(What::Compare(args)) => compare::run(args),
         Some(What::Ab(args)) => compare::ab(args, log_level, &phases, &interrupt),
+        Some(What::Bare(args)) => bare::run(args, log_level, &phases, &interrupt),
         Some(What::Failover(args)) => failover::run(args, log_level, &phases, &interrupt),
     };
     match done {
