@@ -155,6 +155,21 @@ impl Producer {
         self.life().session.counters()
     }
 
+    /// How it stands, for a line.
+    #[must_use]
+    pub fn standing(&self) -> String {
+        let life = self.life();
+        let (node, session) = (life.session.node(), &life.session);
+        format!(
+            "producer {}, epoch {}, at node {node:?}: {} chunks, {} in flight, last trouble: {}",
+            self.plan.id,
+            life.epoch,
+            session.pending_chunks(),
+            session.in_flight(),
+            session.trouble()
+        )
+    }
+
     /// Processes of older epochs that were told so.
     #[must_use]
     pub fn fenced(&self) -> u64 {
