@@ -143,6 +143,8 @@ pub struct LogConfig {
     pub segments_ahead: usize,
     /// Memory for the end of the log.
     pub memory_mib: usize,
+    /// How much of the log the scrubber reads in a second; zero: nothing.
+    pub scrub_mib_per_second: u64,
 }
 
 impl Default for LogConfig {
@@ -151,6 +153,7 @@ impl Default for LogConfig {
             segment_mib: 64,
             segments_ahead: 2,
             memory_mib: 32,
+            scrub_mib_per_second: 4,
         }
     }
 }

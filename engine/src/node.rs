@@ -28,7 +28,7 @@ use crate::files::{DataDir, GroupFiles};
 use crate::lane::{ShardLane, lanes};
 use crate::pin::{self, Placement};
 use crate::shard::{Acceptor, Listener, Shard, ShardConfig};
-use crate::uring::{Driver, DriverOptions, Stopped, run as run_pipeline};
+use crate::uring::{Driver, DriverOptions, Ended, Stopped, run as run_pipeline};
 use crate::{clock, probe};
 
 /// The one group of a node of this version.
@@ -43,6 +43,9 @@ const LISTEN_AGAIN: Duration = Duration::from_millis(5);
 
 /// How long a node that stops waits for its own disk, in nanoseconds.
 const SETTLE_TIME: u64 = 2_000_000_000;
+
+/// How long the scrubber rests between two passes, in nanoseconds.
+const SCRUB_REST: u64 = 3_600_000_000_000;
 
 const MILLISECOND: u64 = 1_000_000;
 const MIB: u64 = 1 << 20;
@@ -103,7 +106,11 @@ pub fn run(config: &Config, ready: impl FnOnce(&Ready)) -> Result<(), NodeError>
     // A shard may be refused by the host; a group that has begun to run has told its peers. What clients ask before the
     // pipeline runs waits in the lanes.
     let front = Front::open(config, client, shard_lanes, &placement)?;
-    let pipeline = PipelineThread::start(pipeline, driver, placement.pipeline(), &signals)?;
+    let pipeline =
+        PipelineThread::start((pipeline, files), driver, placement.pipeline(), &signals, {
+            let config = config.clone();
+            move || recover(&config, &data)
+        })?;
     tracing::info!(client = %listening.client, peer = %listening.peer, "listens");
     ready(&listening);
 
@@ -113,9 +120,7 @@ pub fn run(config: &Config, ready: impl FnOnce(&Ready)) -> Result<(), NodeError>
         tracing::info!("stops: answers what is in flight");
     }
     front.close();
-    let stopped = pipeline.stop();
-    drop(files);
-    stopped.map_err(NodeError::from)?;
+    pipeline.stop()?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -145,6 +150,8 @@ fn recover(config: &Config, data: &DataDir) -> Result<(Pipeline, GroupFiles), No
         last,
         bytes,
         cut,
+        damaged,
+        holes,
     } = started;
     let took = begun.elapsed();
     tracing::info!(
@@ -159,6 +166,19 @@ fn recover(config: &Config, data: &DataDir) -> Result<(Pipeline, GroupFiles), No
             ?cut,
             "cut a torn tail: the last write was not finished, and so never acknowledged"
         );
+    }
+    match damaged {
+        Some(damaged) if holes > 0 => tracing::warn!(
+            ?damaged,
+            holes,
+            "the log is damaged: takes no part until the other nodes have given what is missing; look at the disk (dmesg, smartctl)"
+        ),
+        Some(damaged) => tracing::warn!(
+            ?damaged,
+            "the end of the log was damaged and is given up: does not vote until it has caught up; look at the disk (dmesg, \
+             smartctl)"
+        ),
+        None => {}
     }
     Ok((pipeline, files))
 }
@@ -184,6 +204,8 @@ fn pipeline_config(config: &Config) -> Result<PipelineConfig, NodeError> {
         heartbeat: config.raft.heartbeat_ms * MILLISECOND,
         election_min: config.raft.election_min_ms * MILLISECOND,
         election_max: config.raft.election_max_ms * MILLISECOND,
+        scrub_bytes: config.log.scrub_mib_per_second * MIB,
+        scrub_rest: SCRUB_REST,
         buffers: config.log.memory_mib,
     })
 }
@@ -204,56 +226,79 @@ fn peers(config: &Config) -> Result<Vec<(NodeId, SocketAddr)>, NodeError> {
     others.map(find).collect()
 }
 
+/// Runs a pipeline until it is over, or until a node that was asked to stop has settled.
+fn run_until_over(
+    pipeline: &mut Pipeline,
+    driver: Driver,
+    asked: &AtomicBool,
+) -> Result<Ended, Stopped> {
+    let mut noted = Vec::new();
+    let mut give_up = None;
+    let over = AtomicBool::new(false);
+    run_pipeline(driver, &over, |driver| {
+        let turn = pipeline.turn(driver);
+        pipeline.take_notes(&mut noted);
+        noted.drain(..).for_each(|note| notes::tell(&note));
+        if !asked.load(Ordering::Acquire) {
+            return turn;
+        }
+        // What was taken in also reaches this node's own disk, unless that takes too long.
+        let now = clock::now();
+        let give_up = *give_up.get_or_insert(now.after(SETTLE_TIME));
+        if pipeline.is_settled() || now >= give_up {
+            over.store(true, Ordering::Release);
+            return match turn {
+                Turn::Again | Turn::IdleUntil(_) | Turn::Reopen(_) => Turn::Again,
+                Turn::Stop(fatal) => Turn::Stop(fatal),
+            };
+        }
+        turn
+    })
+}
+
 /// The thread of the pipeline.
 #[derive(Debug)]
 struct PipelineThread {
-    thread: JoinHandle<Result<(), Stopped>>,
+    thread: JoinHandle<Result<(), NodeError>>,
     stop: Arc<AtomicBool>,
     wake: Arc<crate::lane::Wake>,
 }
 
 impl PipelineThread {
+    /// Runs a pipeline, and each one that `again` recovers when the one before it says so.
     fn start(
-        mut pipeline: Pipeline,
-        driver: Driver,
+        mut opened: (Pipeline, GroupFiles),
+        mut driver: Driver,
         core: Option<usize>,
         signals: &Signals,
+        again: impl Fn() -> Result<(Pipeline, GroupFiles), NodeError> + Send + 'static,
     ) -> Result<Self, NodeError> {
         let stop = Arc::new(AtomicBool::new(false));
         let wake = Arc::clone(driver.wake());
         let end = signals.end();
         let asked = Arc::clone(&stop);
+        let run = move || {
+            loop {
+                let ended = run_until_over(&mut opened.0, driver, &asked)?;
+                let Ended::Reopen(reset, why) = ended else {
+                    return Ok(());
+                };
+                tracing::warn!(%why, "recovers the log again");
+                driver = *reset;
+                driver.reset().map_err(Stopped::Ring)?;
+                opened = again()?;
+            }
+        };
         let body = move || {
             if let Some(core) = core
                 && !pin::apply(core)
             {
                 tracing::warn!(core, "the pipeline cannot be pinned to its core");
             }
-            let mut noted = Vec::new();
-            let mut give_up = None;
-            let over = AtomicBool::new(false);
-            let stopped = run_pipeline(driver, &over, |driver| {
-                let turn = pipeline.turn(driver);
-                pipeline.take_notes(&mut noted);
-                noted.drain(..).for_each(|note| notes::tell(&note));
-                if !asked.load(Ordering::Acquire) {
-                    return turn;
-                }
-                // What was taken in also reaches this node's own disk, unless that takes too long.
-                let now = clock::now();
-                let give_up = *give_up.get_or_insert(now.after(SETTLE_TIME));
-                if pipeline.is_settled() || now >= give_up {
-                    over.store(true, Ordering::Release);
-                    return match turn {
-                        Turn::Again | Turn::IdleUntil(_) => Turn::Again,
-                        Turn::Stop(fatal) => Turn::Stop(fatal),
-                    };
-                }
-                turn
-            });
+            let ended = run();
             // The main thread waits for a signal: a pipeline that stopped by itself is one.
             end.ring();
-            stopped
+            ended
         };
         let thread = thread::Builder::new()
             .name("pipeline-0".to_owned())
@@ -267,7 +312,7 @@ impl PipelineThread {
         self.thread.is_finished()
     }
 
-    fn stop(self) -> Result<(), Stopped> {
+    fn stop(self) -> Result<(), NodeError> {
         self.stop.store(true, Ordering::Release);
         self.wake.ring();
         self.thread.join().expect("a panic ends the process")

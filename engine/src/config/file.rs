@@ -124,6 +124,8 @@ impl File {
         within("log.segment_mib", self.log.segment_mib, 4, 4096)?;
         within("log.segments_ahead", self.log.segments_ahead, 1, 16)?;
         within("log.memory_mib", self.log.memory_mib, 8, 4096)?;
+        let scrub = self.log.scrub_mib_per_second;
+        within("log.scrub_mib_per_second", scrub, 0, 4096)?;
         within("shards.count", self.shards.count, 1, 64)?;
         let pin = overrides.pin.clone().unwrap_or_else(|| self.pin.into());
         let threads = crate::pin::threads(self.shards.count);

@@ -3,14 +3,22 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memmap2::Mmap;
+use quorate_replication::buffer::BLOCK_BYTES;
 use quorate_replication::seam::{FileId, Files, FilesError, SegmentId};
 
 use super::{PREPARING, SEGMENT, SUPERBLOCK, file_name, segment_of};
 use crate::uring::map;
+
+/// A file is read in pieces of this size.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Stands for bytes that cannot be read. Not zero: zeros at a log's end say that something was never written.
+const LOST: u8 = 0xff;
 
 /// A group's files, under the lock of their data directory.
 #[derive(Debug)]
@@ -19,22 +27,30 @@ pub struct GroupFiles {
     lock: Arc<File>,
 }
 
-/// The bytes of a segment: the file itself, mapped.
+/// The bytes of a segment: the file itself, mapped, unless a part of it cannot be read.
 pub struct SegmentBytes {
-    map: Mmap,
+    held: Held,
     /// Keeps those out who would change the file.
     _lock: Arc<File>,
 }
 
+enum Held {
+    Map(Mmap),
+    Memory(Vec<u8>),
+}
+
 impl AsRef<[u8]> for SegmentBytes {
     fn as_ref(&self) -> &[u8] {
-        &self.map
+        match &self.held {
+            Held::Map(map) => map,
+            Held::Memory(bytes) => bytes,
+        }
     }
 }
 
 impl fmt::Debug for SegmentBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SegmentBytes({})", self.map.len())
+        write!(f, "SegmentBytes({})", self.as_ref().len())
     }
 }
 
@@ -109,11 +125,21 @@ impl Files for GroupFiles {
 
     fn segment(&self, segment: SegmentId) -> Result<SegmentBytes, FilesError> {
         let path = self.directory.join(file_name(FileId::Segment(segment)));
-        let map = durable(&path).and_then(|file| map(&file));
+        let held = durable(&path).and_then(|file| match unreadable(&file)? {
+            None => map(&file).map(Held::Map),
+            Some(bytes) => Ok(Held::Memory(bytes)),
+        });
         Ok(SegmentBytes {
-            map: map.map_err(|error| files_error(&path, &error))?,
+            held: held.map_err(|error| files_error(&path, &error))?,
             _lock: Arc::clone(&self.lock),
         })
+    }
+
+    fn remove(&mut self, segment: SegmentId) -> Result<(), FilesError> {
+        let path = self.directory.join(file_name(FileId::Segment(segment)));
+        fs::remove_file(&path)
+            .and_then(|()| File::open(&self.directory)?.sync_all())
+            .map_err(|error| files_error(&path, &error))
     }
 }
 
@@ -123,6 +149,34 @@ fn durable(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     file.sync_data()?;
     Ok(file)
+}
+
+/// Reads a file once, so that a mapping of it does not end the process where the device fails. If it does fail: the file's bytes,
+/// with what cannot be read in place of every block that cannot.
+fn unreadable(file: &File) -> io::Result<Option<Vec<u8>>> {
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut at = 0;
+    loop {
+        match file.read_at(&mut piece, at) {
+            Ok(0) => return Ok(None),
+            Ok(bytes) => at += u64::try_from(bytes).expect("a piece is small"),
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    let length = usize::try_from(file.metadata()?.len()).expect("a segment fits into memory");
+    let mut bytes = vec![0; length];
+    for (block, at) in bytes
+        .chunks_mut(BLOCK_BYTES)
+        .zip((0..).step_by(BLOCK_BYTES))
+    {
+        match file.read_exact_at(block, at) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => block.fill(LOST),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(bytes))
 }
 
 fn read_all(mut file: &File) -> io::Result<Vec<u8>> {

@@ -44,7 +44,7 @@ impl NodeError {
         let cure = match error {
             // Its sentence has the cure.
             StartError::Recovery(_) => "",
-            StartError::Format(_) => {
+            StartError::Format(_) | StartError::GiveUp(_) => {
                 "give this user the right to write there, or name another directory: --data DIR"
             }
             StartError::Foreign { .. } => {

@@ -130,6 +130,34 @@ impl Driver {
         &self.wake
     }
 
+    /// Ends all that is under way, and forgets it: links are closed, and the disk has done what it was told to, or will not do
+    /// it. What shards have asked for stays in the lanes, for the pipeline that follows.
+    ///
+    /// # Errors
+    /// The ring is unusable, or the host has no thread to give.
+    pub fn reset(&mut self) -> io::Result<()> {
+        self.lanes.flush();
+        if self.ring.is_enabled() {
+            self.take_back()?;
+        }
+        let directory = self.files.directory().to_owned();
+        // Waits for the segment that is being prepared, and drops it.
+        self.preparer.end();
+        self.preparer = Preparer::start(directory.clone(), Arc::clone(&self.wake))?;
+        self.files = OpenFiles::new(directory);
+        self.lent.links = Links::new();
+        self.dials = Dials::default();
+        self.storage_open = 0;
+        self.done.clear();
+        self.events.clear();
+        (self.accept_again, self.emptied) = (None, false);
+        if self.ring.is_enabled() {
+            self.listen_to_bell();
+            self.accept();
+        }
+        Ok(())
+    }
+
     /// Ends a turn: wakes shards, submits what was asked for, and sleeps until something has happened or `until` has come.
     /// A moment that has passed means not to sleep at all; `None`, to sleep as long as it takes.
     ///

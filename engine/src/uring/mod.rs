@@ -34,7 +34,7 @@ mod run;
 mod storage;
 
 pub use self::driver::{Driver, DriverOptions};
-pub use self::run::{Stopped, run};
+pub use self::run::{Ended, Stopped, run};
 
 pub(crate) use self::map::map;
 pub(crate) use self::ring::{RingError, probe_ring};

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use quorate_replication::seam::{FileId, StorageError};
 use rustix::fs::{Mode, OFlags};
@@ -39,6 +39,11 @@ impl OpenFiles {
             files: Vec::new(),
             uses: 0,
         }
+    }
+
+    /// Where they are.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Takes a file that is already open.

@@ -93,6 +93,13 @@ impl Preparer {
 
 impl Drop for Preparer {
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Preparer {
+    /// Ends the thread, and what it is at.
+    pub(super) fn end(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.orders = None;
         if let Some(thread) = self.thread.take() {

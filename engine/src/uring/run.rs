@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use quorate_replication::log::Fatal;
-use quorate_replication::pipeline::Turn;
+use quorate_replication::pipeline::{Reopen, Turn};
 use quorate_wire::Time;
 
 use super::driver::Driver;
@@ -20,6 +20,15 @@ pub enum Stopped {
     Ring(io::Error),
 }
 
+/// How a pipeline ended that did not fail.
+#[derive(Debug)]
+pub enum Ended {
+    /// It was asked to.
+    Told,
+    /// Another one shall follow, on this driver once it is reset.
+    Reopen(Box<Driver>, Reopen),
+}
+
 /// Runs a pipeline on this thread: turn after turn, until one says stop, or `stop` is set and the driver's bell rung.
 ///
 /// # Errors
@@ -28,14 +37,15 @@ pub fn run(
     mut driver: Driver,
     stop: &AtomicBool,
     mut turn: impl FnMut(&mut Driver) -> Turn,
-) -> Result<(), Stopped> {
+) -> Result<Ended, Stopped> {
     while !stop.load(Ordering::Acquire) {
         let until = match turn(&mut driver) {
             Turn::Again => Time(0),
             Turn::IdleUntil(until) => until,
+            Turn::Reopen(why) => return Ok(Ended::Reopen(Box::new(driver), why)),
             Turn::Stop(fatal) => return Err(Stopped::Fatal(fatal)),
         };
         driver.wait(Some(until)).map_err(Stopped::Ring)?;
     }
-    Ok(())
+    Ok(Ended::Told)
 }

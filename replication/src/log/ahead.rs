@@ -75,6 +75,11 @@ impl Ahead {
             .expect("a segment is used when one is ready")
     }
 
+    /// The last one that lies ready.
+    pub(super) fn last(&self) -> Option<SegmentId> {
+        self.ready.back().map(|segment| segment.0)
+    }
+
     fn wanted(&self) -> bool {
         self.ready.len() < self.config.segments_ahead
     }

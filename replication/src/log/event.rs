@@ -106,6 +106,14 @@ pub enum LogEvent {
         /// What was read. An error says that this copy of the log is not whole.
         result: Result<ReadRecords, ReadError>,
     },
+    /// What was handed in to fill a hole is durable: more may follow.
+    MendReady,
+    /// The hole is filled.
+    Mended,
+    /// The hole cannot be filled now: the disk is full, or what is beside the hole cannot be read.
+    MendFailed,
+    /// It is durable that the log was given up at a hole.
+    GivenUp,
     /// The records that a read asked for became void before it was over.
     ReadVoid {
         /// Its name.

@@ -19,6 +19,7 @@ use quorate_wire::{GroupId, LogIndex, Offset, RecordHeader, Term};
 use super::error::Damage;
 use super::event::From;
 use super::format::SEGMENT_HEADER_BYTES;
+use super::hole::Link;
 use crate::buffer::BLOCK_BYTES;
 use crate::seam::SegmentId;
 
@@ -130,6 +131,8 @@ pub(super) struct Index {
     durable: Before,
     /// How often records became void.
     voids: u64,
+    /// The next record gets a landmark: what is before it cannot be read on from.
+    landmark_due: bool,
 }
 
 impl Index {
@@ -142,6 +145,7 @@ impl Index {
             commit: LogIndex(0),
             durable: Before::default(),
             voids: 0,
+            landmark_due: false,
         }
     }
 
@@ -228,7 +232,7 @@ impl Index {
                 index: header.index,
             });
         }
-        // Records from the committed one on are in the tail, unless an inspection has gone on behind damage.
+        // Records from the committed one on are in the tail, unless the walk has gone on behind damage.
         let there = header.index > last || self.entry(header.index).is_some();
         let before = self.before(header.index).filter(|_| there).ok_or(gap)?;
         if header.previous != before.header_crc {
@@ -267,7 +271,8 @@ impl Index {
             "records lie one behind the other in a segment"
         );
         let landmark = current.landmarks.last();
-        if landmark.is_none_or(|landmark| position >= landmark.position + LANDMARK_BYTES) {
+        let due = core::mem::take(&mut self.landmark_due);
+        if due || landmark.is_none_or(|landmark| position >= landmark.position + LANDMARK_BYTES) {
             current.landmarks.push(Landmark {
                 index: header.index,
                 offset: header.base_offset,
@@ -301,27 +306,43 @@ impl Index {
         self.durable = self.last();
     }
 
-    /// Goes on behind damage, as if the log led to this record. For inspection only.
-    pub(super) fn resume_at(&mut self, header: &RecordHeader) {
-        let follows = header.index == self.last().index.next();
-        let Some(current) = self.segments.last() else {
-            return;
-        };
-        if follows || self.entry(header.index).is_some() {
-            return;
-        }
+    /// Goes on behind damage in the current segment, as if the log led to here.
+    pub(super) fn restart(&mut self, before: Before) {
+        let current = self.segments.last().expect("a segment is in use");
+        let Before {
+            index,
+            next_offset,
+            term,
+            header_crc,
+        } = before;
         self.tail.clear();
         self.tail.push_back(Entry {
             spot: Spot {
                 segment: current.id,
                 position: current.end,
             },
-            index: header.index.previous(),
-            base_offset: header.base_offset,
-            next_offset: header.base_offset,
-            term: header.term,
-            header_crc: header.previous,
+            index,
+            base_offset: next_offset,
+            next_offset,
+            term,
+            header_crc,
         });
+        self.landmark_due = true;
+    }
+
+    /// The records that could yet become void, and the one before them.
+    pub(super) fn open_end(&self) -> Vec<Before> {
+        if self.tail.is_empty() {
+            return alloc::vec![Before::default()];
+        }
+        let whole = self
+            .tail
+            .front()
+            .is_some_and(|first| first.index == LogIndex(1));
+        let zero = whole.then(Before::default);
+        zero.into_iter()
+            .chain(self.tail.iter().map(Entry::before))
+            .collect()
     }
 
     /// A record that is durable, and at or before the first one asked for; the records from there on lead to it.
@@ -427,6 +448,15 @@ impl Index {
     fn trim(&mut self) {
         let kept = self.commit.min(self.last().index);
         while self.tail.pop_front_if(|entry| entry.index < kept).is_some() {}
+    }
+}
+
+impl Before {
+    pub(super) fn link(&self) -> Link {
+        Link {
+            index: self.index,
+            header_crc: self.header_crc,
+        }
     }
 }
 

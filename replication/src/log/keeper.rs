@@ -9,9 +9,9 @@ use quorate_raft::HardState;
 use quorate_wire::{DiskId, NodeId};
 
 use super::event::LogEvent;
-use super::superblock::{COPIES, COPY_BYTES, Found, Reached, Superblock};
+use super::superblock::{self, COPIES, COPY_BYTES, Found, Reached, Superblock};
 use crate::buffer::{Buffer, Slice};
-use crate::seam::{FileId, StorageOp};
+use crate::seam::{FileId, Files, FilesError, StorageOp};
 
 /// What is being written.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ struct Change {
 struct News {
     hard_state: Option<u64>,
     members: bool,
+    given_up: bool,
 }
 
 /// See the module's description.
@@ -57,6 +58,23 @@ impl Keeper {
         &self.superblock
     }
 
+    /// The log ends at `log`, and what was behind may have been acknowledged: durable in both copies when this returns. Before
+    /// anything else is written.
+    pub(super) fn forget_end<F: Files>(
+        &mut self,
+        log: Reached,
+        files: &mut F,
+    ) -> Result<(), FilesError> {
+        assert!(self.open.is_none(), "nothing is being written at the start");
+        if self.superblock.unsure && self.superblock.log <= log {
+            return Ok(());
+        }
+        self.superblock.unsure = true;
+        self.superblock.log = log;
+        self.superblock.sequence += 1;
+        superblock::format(files, &self.superblock)
+    }
+
     /// Returns a write to submit, if none is open.
     pub(super) fn store_hard_state(&mut self, state: HardState, log: Reached) -> Option<StorageOp> {
         assert!(
@@ -81,6 +99,13 @@ impl Keeper {
         self.begin(log)
     }
 
+    /// What is behind `log` is given up, though it may have been acknowledged. Returns a write to submit, if none is open.
+    pub(super) fn give_up(&mut self, log: Reached) -> Option<StorageOp> {
+        self.superblock.unsure = true;
+        self.waiting.get_or_insert_default().given_up = true;
+        self.begin(log)
+    }
+
     /// The open write is durable. Returns the next one to submit.
     pub(super) fn written(
         &mut self,
@@ -94,6 +119,9 @@ impl Keeper {
             }
             if change.news.members {
                 events.push(LogEvent::MembersDurable);
+            }
+            if change.news.given_up {
+                events.push(LogEvent::GivenUp);
             }
             return self.begin(log);
         }

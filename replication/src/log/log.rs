@@ -9,20 +9,25 @@ use alloc::vec::Vec;
 
 use quorate_raft::HardState;
 use quorate_wire::canary::{self, Canary};
-use quorate_wire::{DiskId, LogIndex, NodeId, Offset, Time};
+use quorate_wire::{DiskId, LogIndex, NodeId, Offset, Record, Time};
 
 use super::ahead::Ahead;
 use super::error::{Fatal, NotHere, ReadError};
 use super::event::{GroupCommit, LogConfig, LogEvent, Read};
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::group::Group;
+use super::hole::Hole;
 use super::index::{Before, Index, block_after};
 use super::keeper::Keeper;
+use super::mend::{Mending, NoRoom, Step};
 use super::reader::{Progress, Reading};
 use super::superblock::{Found, Reached, Superblock};
 use super::walk::Walked;
 use crate::buffer::{Buffer, Slice};
-use crate::seam::{FileId, OpId, Storage, StorageDone, StorageError, StorageOp, StorageOutcome};
+use crate::seam::{
+    FileId, Files, FilesError, OpId, SegmentId, Storage, StorageDone, StorageError, StorageOp,
+    StorageOutcome,
+};
 
 /// Most reads that are open on the disk; further ones wait. Leaves room for the writes among the storage's operations.
 const READS_OPEN_MAX: usize = 32;
@@ -35,6 +40,8 @@ enum Purpose {
     Superblock,
     Prepare,
     Read(Reading),
+    /// For a hole; of a read, which block it reads.
+    Mend(FileId, Option<(SegmentId, u64)>),
 }
 
 /// The log of one group on one disk, open for writing.
@@ -57,6 +64,10 @@ pub struct Log {
     open: Vec<(OpId, Purpose)>,
     /// The last operation's name.
     op: u64,
+    /// The hole that is being filled.
+    mending: Option<Mending>,
+    /// Length of a segment whose file was missing: as long as the longest that is there, or would be made.
+    segment_bytes: u64,
 }
 
 impl Log {
@@ -65,23 +76,40 @@ impl Log {
             index,
             prepared,
             cut,
+            holes: _,
+            lost,
+            longest,
         } = walked;
         let current = index.current().map(|segment| segment.id);
         let mut log = Self {
             index,
             keeper: Keeper::new(found),
             ahead: Ahead::new(config, current, prepared),
-            cut: cut.is_some() && !canary::on(Canary::TornTailReused),
+            cut: (cut.is_some() && !canary::on(Canary::TornTailReused)) || lost,
             group: None,
             parts: Vec::new(),
-            reached: Reached::NOTHING,
+            reached: Reached::START,
             reads: VecDeque::new(),
             reads_open: 0,
             open: Vec::new(),
             op: 0,
+            mending: None,
+            segment_bytes: longest.max(config.segment_bytes),
         };
         log.all_durable();
         log
+    }
+
+    /// The log ends where it ends now, and what was behind is lost: durable at once. Only before anything is under way.
+    pub(super) fn forget_end<F: Files>(&mut self, files: &mut F) -> Result<(), FilesError> {
+        self.keeper.forget_end(self.reached, files)
+    }
+
+    /// The last segment that is in use or can be.
+    pub(super) fn last_segment(&self) -> Option<SegmentId> {
+        self.ahead
+            .last()
+            .or_else(|| self.index.current().map(|segment| segment.id))
     }
 
     /// Whether a group commit of so many bytes can be written now: there is room in the current or in a prepared segment.
@@ -164,8 +192,56 @@ impl Log {
             }
             Purpose::Prepare => self.prepared(done.result, events)?,
             Purpose::Read(reading) => self.read_on(reading, done.result, storage, events),
+            Purpose::Mend(file, edge) => self.mend_on(file, edge, done.result, storage, events)?,
         }
         Ok(())
+    }
+
+    /// Begins to fill a hole; `MendReady` follows.
+    pub fn mend(&mut self, hole: &Hole, storage: &mut impl Storage, events: &mut Vec<LogEvent>) {
+        assert!(self.mending.is_none(), "one hole is filled at a time");
+        let identity = self.superblock().identity;
+        self.mending = Some(Mending::new(hole, identity, self.segment_bytes));
+        self.mend_next(storage, events);
+    }
+
+    /// Puts records into the hole, after `MendReady`; another one follows.
+    ///
+    /// # Errors
+    /// They do not fit: they are not what was there.
+    pub fn mend_with<'r>(
+        &mut self,
+        records: impl Iterator<Item = Record<'r>>,
+        storage: &mut impl Storage,
+        events: &mut Vec<LogEvent>,
+    ) -> Result<(), NoRoom> {
+        let mending = self.mending.as_mut().expect("a hole is being filled");
+        for record in records {
+            mending.put(&record)?;
+        }
+        self.mend_next(storage, events);
+        Ok(())
+    }
+
+    /// Fills up what is left of the hole, after `MendReady`; `Mended` follows.
+    pub fn mend_end(&mut self, storage: &mut impl Storage, events: &mut Vec<LogEvent>) {
+        let mending = self.mending.as_mut().expect("a hole is being filled");
+        mending.complete();
+        self.mend_next(storage, events);
+    }
+
+    /// Leaves the hole as it is, after `MendReady` or `MendFailed`.
+    pub fn mend_abandon(&mut self) {
+        self.mending = None;
+    }
+
+    /// Gives up what is in a hole and behind it, though it may have been acknowledged; `GivenUp` follows. The files are then
+    /// recovered anew.
+    pub fn give_up(&mut self, hole: &Hole, storage: &mut impl Storage) {
+        self.reached = hole.cut;
+        if let Some(op) = self.keeper.give_up(hole.cut) {
+            self.submit(Purpose::Superblock, op, storage);
+        }
     }
 
     /// Prepares segments ahead of need.
@@ -250,9 +326,9 @@ impl Log {
 
     fn all_durable(&mut self) {
         self.index.all_durable();
-        if let Some(current) = self.index.current() {
-            self.reached = Reached::new(current.id, current.end);
-        }
+        self.reached = self.index.current().map_or(Reached::START, |current| {
+            Reached::new(current.id, current.end)
+        });
     }
 
     fn writing_to(&self) -> FileId {
@@ -312,6 +388,53 @@ impl Log {
         {
             self.submit_read(reading, storage);
         }
+    }
+
+    fn mend_next(&mut self, storage: &mut impl Storage, events: &mut Vec<LogEvent>) {
+        let mending = self.mending.as_mut().expect("a hole is being filled");
+        match mending.step() {
+            Step::Next(op) => {
+                let (file, edge) = match &op {
+                    StorageOp::Read {
+                        file: file @ FileId::Segment(segment),
+                        position,
+                        ..
+                    } => (*file, Some((*segment, *position))),
+                    StorageOp::Write { file, .. } | StorageOp::Read { file, .. } => (*file, None),
+                    StorageOp::Prepare { segment, .. } => (FileId::Segment(*segment), None),
+                };
+                self.submit(Purpose::Mend(file, edge), op, storage);
+            }
+            Step::Ready => events.push(LogEvent::MendReady),
+            Step::Over => {
+                self.mending = None;
+                events.push(LogEvent::Mended);
+            }
+        }
+    }
+
+    fn mend_on(
+        &mut self,
+        file: FileId,
+        edge: Option<(SegmentId, u64)>,
+        result: Result<StorageOutcome, StorageError>,
+        storage: &mut impl Storage,
+        events: &mut Vec<LogEvent>,
+    ) -> Result<(), Fatal> {
+        match (result, edge) {
+            (Ok(StorageOutcome::Read(block)), Some(edge)) => {
+                let mending = self.mending.as_mut().expect("a hole is being filled");
+                mending.read(edge, block);
+            }
+            (Err(_), Some(_)) | (Err(StorageError::Full), None) => {
+                events.push(LogEvent::MendFailed);
+                return Ok(());
+            }
+            (Ok(_), _) => {}
+            (Err(error), None) => return Err(Fatal::WriteFailed { what: file, error }),
+        }
+        self.mend_next(storage, events);
+        Ok(())
     }
 
     fn submit_read(&mut self, reading: Reading, storage: &mut impl Storage) {

@@ -7,7 +7,9 @@ mod ahead;
 mod error;
 mod event;
 mod format;
+mod gap;
 mod group;
+mod hole;
 mod index;
 mod inspect;
 mod keeper;
@@ -16,6 +18,8 @@ mod keeper;
     reason = "the log's files are told by what is in them, and one is the log"
 )]
 mod log;
+mod mend;
+mod opened;
 mod reader;
 mod recovery;
 mod replay;
@@ -28,9 +32,11 @@ pub use event::{From, GroupCommit, LogConfig, LogEvent, Place, Read, ReadRecords
 pub use format::{
     SECTOR_BYTES, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC, SegmentHeader, WRITE_BYTES_MAX,
 };
+pub use hole::{Hole, Link, Needs};
 pub use inspect::{Inspected, Summary, inspect, live_records};
 pub use log::Log;
-pub use recovery::{Cut, Recovery, recover};
+pub use mend::NoRoom;
+pub use recovery::{Cut, Damaged, Recovery, recover};
 pub use replay::Replay;
 pub use superblock::{
     COPIES, COPY_BYTES, Identity, LOG_VERSION, SUPERBLOCK_MAGIC, Superblock, format,

@@ -8,11 +8,12 @@ use quorate_wire::{LogIndex, Record, RecordHeader, Term};
 use super::error::{Damage, RecoveryError};
 use super::event::LogConfig;
 use super::format::SegmentHeader;
+use super::hole::Hole;
 use super::index::Spot;
 use super::superblock::{self, Superblock};
 use super::walk::{Visitor, to_error, walk};
 use super::{Log, Replay};
-use crate::seam::{Files, SegmentId};
+use crate::seam::{Files, FilesError, SegmentId};
 
 /// What was at a log's end and never finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,21 @@ pub struct Cut {
     pub position: u64,
     /// How many bytes behind it are void.
     pub bytes: u64,
+}
+
+impl From<Damaged> for RecoveryError {
+    fn from(damaged: Damaged) -> Self {
+        let Damaged {
+            segment,
+            position,
+            why,
+        } = damaged;
+        Self::Damaged {
+            segment,
+            position,
+            why,
+        }
+    }
 }
 
 /// A log that can be written, and what is in it.
@@ -38,12 +54,30 @@ pub struct Recovery {
     pub last: Option<RecordHeader>,
     /// What was cut off at the log's end.
     pub cut: Option<Cut>,
+    /// The damage that was found first: the log is not whole. With `holes`, it can be read, and mended, but not written further.
+    /// Without, its end is lost, and nobody knows what was there: see [`Recovery::give_up_end`].
+    pub damaged: Option<Damaged>,
+    /// What is missing in the middle.
+    pub holes: Vec<Hole>,
+}
+
+/// Where a log is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damaged {
+    /// In which segment.
+    pub segment: SegmentId,
+    /// Where in its file.
+    pub position: u64,
+    /// What is wrong.
+    pub why: Damage,
 }
 
 /// Opens a log: checks every record, and tells `replay` of each.
 ///
+/// Damage is no error: behind it, `replay` is told nothing.
+///
 /// # Errors
-/// The files cannot be read, or are damaged.
+/// The files cannot be read, are of another version or disk, the superblock is damaged, or files are cut or mixed up.
 pub fn recover(
     files: &impl Files,
     config: LogConfig,
@@ -56,12 +90,14 @@ pub fn recover(
         terms: Vec::new(),
         last: None,
         commit: LogIndex(0),
+        damaged: None,
     };
     let walked = walk(files, &superblock, &mut replaying)?;
     let Replaying {
         terms,
         last,
         commit,
+        damaged,
         ..
     } = replaying;
     let last_term = last.map_or(Term(0), |last| last.term);
@@ -72,16 +108,39 @@ pub fn recover(
         terms,
         last: last.map_or(LogIndex(0), |last| last.index),
         commit,
-        unsure: superblock.unsure,
+        unsure: superblock.unsure || walked.lost,
     };
-    let cut = walked.cut;
+    let (cut, holes) = (walked.cut, walked.holes.clone());
     Ok(Recovery {
         log: Log::new(found, walked, config),
         superblock,
         raft,
         last,
         cut,
+        damaged,
+        holes,
     })
+}
+
+impl Recovery {
+    /// Gives up the damaged end of a log: what was there may have been acknowledged. That is durable first, and then what is left
+    /// of later segments goes, the last one first. A crash in between leaves a log that is given up at the same place.
+    ///
+    /// # Errors
+    /// The files cannot be written.
+    pub fn give_up_end<F: Files>(&mut self, files: &mut F) -> Result<(), FilesError> {
+        assert!(
+            self.damaged.is_some() && self.holes.is_empty(),
+            "only a damaged end is given up"
+        );
+        self.log.forget_end(files)?;
+        let last = self.log.last_segment();
+        let left = files.segments()?.into_iter().rev();
+        for segment in left.take_while(|&segment| Some(segment) > last) {
+            files.remove(segment)?;
+        }
+        Ok(())
+    }
 }
 
 struct Replaying<'a, R> {
@@ -90,17 +149,22 @@ struct Replaying<'a, R> {
     terms: Vec<(Term, LogIndex)>,
     last: Option<RecordHeader>,
     commit: LogIndex,
+    /// Behind damage, nothing is certain to be in its place.
+    damaged: Option<Damaged>,
 }
 
 impl<R: Replay> Visitor for Replaying<'_, R> {
     fn segment(&mut self, header: &SegmentHeader) {
-        if header.commit > self.commit {
+        if self.damaged.is_none() && header.commit > self.commit {
             self.commit = header.commit;
             self.replay.commit(header.commit);
         }
     }
 
     fn record(&mut self, _: Spot, record: &Record<'_>, voids: bool) {
+        if self.damaged.is_some() {
+            return;
+        }
         let header = record.header();
         if voids {
             self.replay.truncate(header.index);
@@ -114,6 +178,15 @@ impl<R: Replay> Visitor for Replaying<'_, R> {
     }
 
     fn damage(&mut self, spot: Spot, why: Damage) -> Result<(), RecoveryError> {
-        Err(to_error(spot, why))
+        // What this build does not know is not damaged.
+        if let error @ RecoveryError::Version { .. } = to_error(spot, why) {
+            return Err(error);
+        }
+        self.damaged.get_or_insert(Damaged {
+            segment: spot.segment,
+            position: spot.position,
+            why,
+        });
+        Ok(())
     }
 }

@@ -94,6 +94,12 @@ impl Reached {
         position: 0,
     };
 
+    /// The start of a log without segments.
+    pub(super) const START: Self = Self {
+        segment: 1,
+        position: 0,
+    };
+
     pub(super) fn new(segment: SegmentId, position: u64) -> Self {
         Self {
             segment: segment.0,

@@ -1,7 +1,7 @@
 //! Going through a log's files in the order in which they were written, checking every byte.
 //!
-//! Owns: what is sound. Never: decides what to do about damage; the visitor does. Called by: recovery, which stops at the first
-//! damage, and inspection, which goes on behind it.
+//! Owns: what is sound, and the holes between. Never: decides what to do about damage; the visitor does. Called by: recovery and
+//! inspection, which go on behind damage, and whoever wants a sound log only, and stops at the first.
 
 use alloc::vec::Vec;
 
@@ -9,7 +9,10 @@ use quorate_wire::{Record, RecordError, RecordHeader};
 
 use super::error::{Damage, FormatError, RecoveryError};
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::gap::Gap;
+use super::hole::Hole;
 use super::index::{Index, RECORDS_AT, Spot};
+use super::opened::{Opened, State, open_next};
 use super::recovery::Cut;
 use super::superblock::{Reached, Superblock};
 use super::tail::{self, End, Stop, is_zero};
@@ -35,19 +38,12 @@ pub(super) struct Walked {
     /// Segments that were prepared and never used, with their lengths.
     pub(super) prepared: Vec<(SegmentId, u64)>,
     pub(super) cut: Option<Cut>,
-}
-
-/// A segment's file, and what its first block says of it.
-struct Opened<B> {
-    id: SegmentId,
-    bytes: B,
-    state: State,
-}
-
-enum State {
-    Unused,
-    Used(SegmentHeader),
-    Damaged(Damage),
+    /// What is missing in the middle.
+    pub(super) holes: Vec<Hole>,
+    /// The log's end is damaged: nothing sound is behind it, so nothing says what it held.
+    pub(super) lost: bool,
+    /// Length of the longest segment.
+    pub(super) longest: u64,
 }
 
 /// Where a segment's records end.
@@ -59,14 +55,19 @@ enum Ends {
     Open,
 }
 
-struct Walk<'a, V> {
+pub(super) struct Walk<'a, V> {
     superblock: &'a Superblock,
     visitor: &'a mut V,
-    index: Index,
+    pub(super) index: Index,
     prepared: Vec<(SegmentId, u64)>,
     cut: Option<Cut>,
-    /// Records before this place could not be read, so that nothing is known of what leads to it.
-    broken: bool,
+    /// All segments so far; without a length, the file is missing.
+    pub(super) files: Vec<(SegmentId, Option<u64>)>,
+    /// Damage behind which nothing sound was found yet.
+    pub(super) gap: Option<Gap>,
+    pub(super) holes: Vec<Hole>,
+    /// The log was given up behind this place, and its disk remembers it.
+    over: bool,
 }
 
 /// Goes through all segments.
@@ -82,7 +83,10 @@ pub(super) fn walk<F: Files, V: Visitor>(
         index: Index::new(superblock.identity.group),
         prepared: Vec::new(),
         cut: None,
-        broken: false,
+        files: Vec::new(),
+        gap: None,
+        holes: Vec::new(),
+        over: false,
     };
     let mut expected = SegmentId(1);
     let mut following = ids.iter();
@@ -90,51 +94,34 @@ pub(super) fn walk<F: Files, V: Visitor>(
     while let Some(opened) = next {
         next = open_next(files, &mut following)?;
         while expected < opened.id {
+            walk.files.push((expected, None));
             walk.damage(expected, 0, Damage::Missing)?;
             expected = SegmentId(expected.0 + 1);
         }
         expected = SegmentId(opened.id.0 + 1);
+        let bytes = opened.bytes.as_ref().len() as u64;
+        walk.files.push((opened.id, Some(bytes)));
         walk.segment(&opened, next.as_ref())?;
     }
     walk.finish()
 }
 
-fn open_next<'i, F: Files>(
-    files: &F,
-    ids: &mut impl Iterator<Item = &'i SegmentId>,
-) -> Result<Option<Opened<F::Bytes>>, RecoveryError> {
-    let Some(&id) = ids.next() else {
-        return Ok(None);
-    };
-    let bytes = files.segment(id).map_err(RecoveryError::Files)?;
-    let head = bytes.as_ref().get(..SEGMENT_HEADER_BYTES);
-    let state = match head.map(SegmentHeader::decode) {
-        Some(Ok(header)) => State::Used(header),
-        Some(Err(_)) if head.is_some_and(is_zero) => State::Unused,
-        Some(Err(FormatError::Version { found })) => {
-            return Err(RecoveryError::Version {
-                file: FileId::Segment(id),
-                found,
-            });
-        }
-        Some(Err(error)) => State::Damaged(Damage::Header(error)),
-        None => State::Damaged(Damage::Header(FormatError::Length {
-            expected: SEGMENT_HEADER_BYTES as u64,
-            found: bytes.as_ref().len() as u64,
-        })),
-    };
-    Ok(Some(Opened { id, bytes, state }))
-}
-
 impl<V: Visitor> Walk<'_, V> {
+    /// Tells of damage. What is missing begins here, unless it began before.
     fn damage(
         &mut self,
         segment: SegmentId,
         position: u64,
         why: Damage,
     ) -> Result<(), RecoveryError> {
-        self.broken = true;
-        self.visitor.damage(Spot { segment, position }, why)
+        let spot = Spot { segment, position };
+        self.visitor.damage(spot, why)?;
+        if self.gap.is_none() {
+            // A log that was given up here ends here, whatever is left behind it.
+            self.over |= self.superblock.unsure && self.superblock.log == self.end();
+            self.gap = Some(Gap::begin(spot, why, self.end(), &self.index));
+        }
+        Ok(())
     }
 
     fn segment<B: AsRef<[u8]>>(
@@ -142,13 +129,26 @@ impl<V: Visitor> Walk<'_, V> {
         opened: &Opened<B>,
         next: Option<&Opened<B>>,
     ) -> Result<(), RecoveryError> {
+        if self.over {
+            return Ok(());
+        }
         let (id, bytes) = (opened.id, opened.bytes.as_ref());
         match &opened.state {
-            State::Damaged(why) => self.damage(id, 0, *why),
-            State::Unused => self.unused(id, bytes),
+            State::Damaged(why) => self.dark(id, bytes, *why, ends(bytes, next)),
+            State::Unused => {
+                let whole = bytes.len().is_multiple_of(BLOCK_BYTES);
+                if !whole || !is_zero(bytes) {
+                    return self.dark(id, bytes, Damage::Stray, ends(bytes, next));
+                }
+                if self.gap.is_none() {
+                    self.prepared.push((id, bytes.len() as u64));
+                }
+                Ok(())
+            }
             State::Used(header) => {
-                if let Some(&(unused, _)) = self.prepared.first() {
-                    self.damage(unused, 0, Damage::Lost)?;
+                self.in_use()?;
+                if self.over {
+                    return Ok(());
                 }
                 if header.identity != self.superblock.identity {
                     return Err(RecoveryError::Identity {
@@ -157,64 +157,134 @@ impl<V: Visitor> Walk<'_, V> {
                         found: header.identity,
                     });
                 }
-                match self.joins(id, bytes, header) {
-                    Err(why) if !self.broken => self.damage(id, 0, why)?,
-                    Ok(()) | Err(_) => {}
+                if let Some(why) = self.join(id, bytes, header)? {
+                    return self.dark(id, bytes, why, ends(bytes, next));
+                }
+                if self.over {
+                    return Ok(());
                 }
                 self.index.open(id, bytes.len() as u64);
+                if let Some(gap) = self.gap.take() {
+                    self.close_at_header(gap, id, header);
+                }
                 self.index.committed(header.commit);
                 self.visitor.segment(header);
-                self.records(id, bytes, ends(bytes, next))
+                self.records(id, bytes, SEGMENT_HEADER_BYTES, ends(bytes, next))
             }
         }
     }
 
-    fn unused(&mut self, id: SegmentId, bytes: &[u8]) -> Result<(), RecoveryError> {
-        let whole = bytes.len().is_multiple_of(BLOCK_BYTES);
-        if !whole || !is_zero(bytes) {
-            self.damage(id, 0, Damage::Stray)?;
+    /// A later segment is in use: so were those that look as if they had only been prepared, and the end that looked torn is
+    /// where that segment says.
+    fn in_use(&mut self) -> Result<(), RecoveryError> {
+        self.cut = None;
+        if let Some(&(unused, _)) = self.prepared.first() {
+            self.prepared.clear();
+            self.damage(unused, 0, Damage::Lost)?;
         }
-        self.prepared.push((id, bytes.len() as u64));
         Ok(())
     }
 
-    /// Whether a segment's header fits to its file and to the log before it.
-    fn joins(&self, id: SegmentId, bytes: &[u8], header: &SegmentHeader) -> Result<(), Damage> {
-        let last = self.index.last();
-        let found = bytes.len() as u64;
-        let end = self.index.current().map_or(0, |segment| segment.end);
-        if header.segment_bytes != found || !bytes.len().is_multiple_of(BLOCK_BYTES) {
-            Err(Damage::Header(FormatError::Length {
-                expected: header.segment_bytes,
-                found,
-            }))
-        } else if header.segment != id {
-            Err(Damage::Joint("its number"))
-        } else if header.previous_end != end {
-            Err(Damage::Joint("where the segment before it ends"))
-        } else if header.first_index != last.index.next() {
-            Err(Damage::Joint("its first index"))
-        } else if header.first_offset != last.next_offset {
-            Err(Damage::Joint("its first offset"))
-        } else if header.previous != last.header_crc {
-            Err(Damage::Joint("the checksum of the record before it"))
-        } else {
-            Ok(())
+    /// A segment without a sound header. If there are records in it, it was in use.
+    fn dark(
+        &mut self,
+        id: SegmentId,
+        bytes: &[u8],
+        why: Damage,
+        ends: Ends,
+    ) -> Result<(), RecoveryError> {
+        if !bytes.len().is_multiple_of(BLOCK_BYTES) || bytes.len() <= SEGMENT_HEADER_BYTES {
+            let spot = Spot {
+                segment: id,
+                position: 0,
+            };
+            let length = FormatError::Length {
+                expected: (bytes.len() + 1).next_multiple_of(BLOCK_BYTES) as u64,
+                found: bytes.len() as u64,
+            };
+            return Err(to_error(spot, Damage::Header(length)));
+        }
+        match self.next_sound(limited(bytes, ends), 0) {
+            Some(found) => {
+                self.in_use()?;
+                self.damage(id, 0, why)?;
+                if self.over {
+                    return Ok(());
+                }
+                self.index.open(id, bytes.len() as u64);
+                self.records(id, bytes, found, ends)
+            }
+            None => self.damage(id, 0, why),
         }
     }
 
-    /// Goes through a segment's records.
-    fn records(&mut self, id: SegmentId, bytes: &[u8], ends: Ends) -> Result<(), RecoveryError> {
-        let limit = match ends {
-            Ends::Here(end) => usize::try_from(end).expect("it lies inside the file"),
-            Ends::Open => bytes.len(),
+    /// Holds a segment's header against its file and the log before it: returns why it does not belong here. What the file
+    /// contradicts is no matter of missing records: somebody has mixed up or cut files.
+    fn join(
+        &mut self,
+        id: SegmentId,
+        bytes: &[u8],
+        header: &SegmentHeader,
+    ) -> Result<Option<Damage>, RecoveryError> {
+        let found = bytes.len() as u64;
+        let length = Damage::Header(FormatError::Length {
+            expected: header.segment_bytes,
+            found,
+        });
+        let spot = Spot {
+            segment: id,
+            position: 0,
         };
-        let valid = bytes.get(..limit).unwrap_or_default();
-        let mut at = SEGMENT_HEADER_BYTES;
+        if header.segment_bytes != found || !bytes.len().is_multiple_of(BLOCK_BYTES) {
+            return Err(to_error(spot, length));
+        }
+        if header.segment != id {
+            return Err(to_error(spot, Damage::Joint("its number")));
+        }
+        let last = self.index.last();
+        let (before, end) = self
+            .index
+            .current()
+            .map_or((None, 0), |segment| (Some(segment.id), segment.end));
+        let why = if self.gap.is_some() {
+            return Ok(None);
+        } else if header.previous_end < end {
+            return Err(to_error(
+                spot,
+                Damage::Joint("where the segment before it ends"),
+            ));
+        } else if header.first_index != last.index.next() {
+            Damage::Joint("its first index")
+        } else if header.first_offset != last.next_offset {
+            Damage::Joint("its first offset")
+        } else if header.previous != last.header_crc {
+            Damage::Joint("the checksum of the record before it")
+        } else {
+            return Ok(None);
+        };
+        match before {
+            // Records are missing at the end of the segment before.
+            Some(before) if header.previous_end > end => {
+                self.damage(before, end, why).map(|()| None)
+            }
+            Some(_) => Ok(Some(why)),
+            None => Err(to_error(spot, why)),
+        }
+    }
+
+    /// Goes through a segment's records, from `at` on.
+    fn records(
+        &mut self,
+        id: SegmentId,
+        bytes: &[u8],
+        mut at: usize,
+        ends: Ends,
+    ) -> Result<(), RecoveryError> {
+        let valid = limited(bytes, ends);
         let mut end = at;
-        while at < limit {
+        while at < valid.len() {
             let why = match Record::parse(valid.get(at..).unwrap_or_default()) {
-                Ok((record, _)) => match self.fits(record.header()) {
+                Ok((record, _)) => match self.fits(record.header(), id, at) {
                     Ok(()) => {
                         self.take(id, at, &record);
                         at += record.bytes().len();
@@ -224,9 +294,8 @@ impl<V: Visitor> Walk<'_, V> {
                     Err(why) => why,
                 },
                 Err(error) => {
-                    let block = at.next_multiple_of(BLOCK_BYTES);
-                    if at < block && block < limit && valid.get(at..block).is_some_and(is_zero) {
-                        at = block;
+                    if let Some(next) = self.behind_zeros(valid, at, ends) {
+                        at = next;
                         continue;
                     }
                     let stop = Stop { end, at, error };
@@ -245,12 +314,32 @@ impl<V: Visitor> Walk<'_, V> {
                 }
             };
             self.damage(id, at as u64, why)?;
-            let Some(found) = self.next_sound(valid, at) else {
+            let found = self.next_sound(valid, at + 1).filter(|_| !self.over);
+            let Some(found) = found else {
                 return Ok(());
             };
             at = found;
         }
         Ok(())
+    }
+
+    /// Where to read on behind zeros. They fill up a block; and there are whole blocks of them where missing records were put
+    /// back, since those lie closer together than before. Then the chain says that nothing is missing.
+    fn behind_zeros(&self, valid: &[u8], at: usize, ends: Ends) -> Option<usize> {
+        let block = at.next_multiple_of(BLOCK_BYTES).min(valid.len());
+        if !is_zero(valid.get(at..block)?) {
+            return None;
+        }
+        if at < block && (block < valid.len() || matches!(ends, Ends::Here(_))) {
+            return Some(block);
+        }
+        let rest = valid.get(block..)?;
+        let written = rest.chunks(BLOCK_BYTES).position(|block| !is_zero(block));
+        let Some(written) = written.map(|nth| block + nth * BLOCK_BYTES) else {
+            return matches!(ends, Ends::Here(_)).then_some(valid.len());
+        };
+        let (record, _) = Record::parse(valid.get(written..)?).ok()?;
+        (written > at && self.index.check(record.header()).is_ok()).then_some(written)
     }
 
     fn judge(&self, bytes: &[u8], stop: Stop, ends: Ends) -> End {
@@ -267,44 +356,75 @@ impl<V: Visitor> Walk<'_, V> {
             .record(Spot { segment, position }, record, voids);
     }
 
-    /// Whether a sound record may come next. Behind damage, any may.
-    fn fits(&mut self, header: &RecordHeader) -> Result<(), Damage> {
-        if core::mem::take(&mut self.broken) && header.group == self.index.group() {
-            self.index.resume_at(header);
+    /// Whether a sound record may come next. The first one behind damage ends a hole; one that reaches back behind it shows that
+    /// all between is void, and ends it instead.
+    fn fits(&mut self, header: &RecordHeader, segment: SegmentId, at: usize) -> Result<(), Damage> {
+        let end = Spot {
+            segment,
+            position: at as u64,
+        };
+        let checked = self.index.check(header);
+        if checked.is_err() && self.extend_last(header, end) {
+            self.gap = None;
             return Ok(());
         }
-        self.index.check(header)
+        if let Some(gap) = self.gap.take() {
+            self.close_at_record(gap, header, end);
+            return Ok(());
+        }
+        checked
     }
 
-    /// The next block that begins with a sound record, behind damage.
-    fn next_sound(&self, bytes: &[u8], damaged: usize) -> Option<usize> {
-        let first = (damaged + 1).next_multiple_of(BLOCK_BYTES);
+    /// The next block, from `from` on, that begins with a sound record which was written behind all that is known.
+    fn next_sound(&self, bytes: &[u8], from: usize) -> Option<usize> {
+        let first = from.next_multiple_of(BLOCK_BYTES).max(SEGMENT_HEADER_BYTES);
         (first..bytes.len()).step_by(BLOCK_BYTES).find(|&block| {
             let parsed = Record::parse(bytes.get(block..).unwrap_or_default());
-            parsed.is_ok_and(|(record, _)| record.header().group == self.index.group())
+            parsed.is_ok_and(|(record, _)| {
+                let header = record.header();
+                header.group == self.index.group() && header.index > self.index.commit()
+            })
+        })
+    }
+
+    /// Where the log ends.
+    fn end(&self) -> Reached {
+        let current = self.index.current();
+        current.map_or(Reached::START, |segment| {
+            Reached::new(segment.id, segment.end)
         })
     }
 
     fn finish(mut self) -> Result<Walked, RecoveryError> {
-        let (segment, position) = self
-            .index
-            .current()
-            .map_or((SegmentId(1), 0), |segment| (segment.id, segment.end));
-        let known = self.superblock.log;
-        if Reached::new(segment, position) < known {
+        let (end, known) = (self.end(), self.superblock.log);
+        if self.gap.is_none() && self.holes.is_empty() && end < known {
             let why = Damage::EndsEarly {
                 segment: known.segment,
                 position: known.position,
             };
-            self.damage(segment, position, why)?;
+            self.damage(SegmentId(end.segment), end.position, why)?;
         }
         self.index.all_durable();
+        let lengths = self.files.iter().filter_map(|file| file.1);
         Ok(Walked {
             index: self.index,
             prepared: self.prepared,
             cut: self.cut,
+            // While something is missing in the middle, nothing is done about the end.
+            lost: self.gap.is_some() && self.holes.is_empty(),
+            holes: self.holes,
+            longest: lengths.max().unwrap_or(0),
         })
     }
+}
+
+/// A segment's bytes up to where its records end.
+fn limited(bytes: &[u8], ends: Ends) -> &[u8] {
+    let limit = match ends {
+        Ends::Here(end) => usize::try_from(end).expect("it lies inside the file"),
+        Ends::Open => bytes.len(),
+    };
+    bytes.get(..limit).unwrap_or_default()
 }
 
 /// Where a segment's records end, by what the next one says.
@@ -312,7 +432,8 @@ fn ends<B>(bytes: &[u8], next: Option<&Opened<B>>) -> Ends {
     match next.map(|next| &next.state) {
         // A place outside the file is found to be wrong when the next segment's turn has come.
         Some(State::Used(header)) => {
-            Ends::Here(header.previous_end.clamp(RECORDS_AT, bytes.len() as u64))
+            let end = header.previous_end.max(RECORDS_AT);
+            Ends::Here(end.min(bytes.len() as u64))
         }
         Some(State::Unused | State::Damaged(_)) | None => Ends::Open,
     }

@@ -31,6 +31,10 @@ pub struct PipelineConfig {
     pub election_min: u64,
     /// See `heartbeat`.
     pub election_max: u64,
+    /// How many bytes of log the scrubber reads in a second; zero: none.
+    pub scrub_bytes: u64,
+    /// How long it rests between two passes, in nanoseconds.
+    pub scrub_rest: u64,
     /// Memory for the end of the log, in buffers of 1 MiB: 4 and up.
     pub buffers: usize,
 }
@@ -71,6 +75,15 @@ pub(super) const REFUSED_AGAIN: u64 = 2_000_000_000;
 
 /// How long a connection may take to greet, in nanoseconds.
 pub(super) const GREETING_TIME: u64 = 2_000_000_000;
+
+/// How long a peer may take to answer a request for missing records, in nanoseconds.
+pub(super) const REPAIR_ANSWER_TIME: u64 = 1_000_000_000;
+
+/// How long a node that found its missing records nowhere waits before it asks again, in nanoseconds.
+pub(super) const REPAIR_AGAIN: u64 = 500_000_000;
+
+/// How often a node says that records are missing, in nanoseconds.
+pub(super) const REPAIR_SAYS: u64 = 5_000_000_000;
 
 /// Accepted connections that have not greeted yet.
 pub(super) const STRANGERS_MAX: usize = 16;

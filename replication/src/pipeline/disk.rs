@@ -6,8 +6,8 @@ use quorate_wire::{LogIndex, Position, Time};
 use super::config::{APPEND_BYTES_MAX, WINDOW_APPENDS, WINDOW_BYTES};
 use super::core::Beside;
 use super::fetch::ReadFor;
-use super::{Note, Pipeline};
-use crate::log::{Fatal, From, LogEvent, Read, ReadRecords};
+use super::{Note, Pipeline, Reopen};
+use crate::log::{Fatal, From, LogEvent, Read, ReadError, ReadRecords};
 use crate::seam::Seam;
 
 impl Pipeline {
@@ -20,14 +20,14 @@ impl Pipeline {
             self.log.completed(done, seam, &mut events)?;
         }
         for event in events.drain(..) {
-            self.on_log(event, now, seam)?;
+            self.on_log(event, now, seam);
         }
         self.scratch.done = done;
         self.scratch.log = events;
         Ok(())
     }
 
-    fn on_log(&mut self, event: LogEvent, now: Time, seam: &mut impl Seam) -> Result<(), Fatal> {
+    fn on_log(&mut self, event: LogEvent, now: Time, seam: &mut impl Seam) {
         match event {
             LogEvent::Durable(mark) => {
                 self.tail.written();
@@ -48,11 +48,21 @@ impl Pipeline {
                 }
             }
             LogEvent::ReadVoid { token } => self.read_void(token, seam),
+            LogEvent::MendReady | LogEvent::Mended | LogEvent::MendFailed | LogEvent::GivenUp => {
+                self.on_mend(&event, seam);
+            }
             LogEvent::Read { token, result } => {
-                // Bytes that were durable have changed: this copy is not whole, and must not pass for it.
-                let records = result.map_err(Fatal::from)?;
+                let records = match result {
+                    Ok(records) => records,
+                    Err(error) => {
+                        self.read_damaged(token, error, seam);
+                        return;
+                    }
+                };
                 match self.fetches.read_done(token) {
                     ReadFor::Fetch(fetch) => self.fetched(fetch, &records, seam),
+                    ReadFor::Lend(lend) => self.lend(lend, &records.bytes),
+                    ReadFor::Scrub => self.scrubbed(records.last, records.bytes.len(), now),
                     ReadFor::Peer(want, term) if self.led && term == self.term() => {
                         self.read_for_peer_done(want, &records, seam);
                     }
@@ -61,7 +71,14 @@ impl Pipeline {
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Bytes that were durable have changed: this copy is not whole, and must not pass for it.
+    fn read_damaged(&mut self, token: u64, error: ReadError, seam: &mut impl Seam) {
+        self.read_void(token, seam);
+        if self.repair.is_none() {
+            self.reopen = Some(Reopen::Damaged(error));
+        }
     }
 
     /// A group of one has met everybody from the start: nobody's greeting will complete it.
@@ -133,6 +150,8 @@ impl Pipeline {
                 }
             }
             ReadFor::Fetch(fetch) => self.unreadable(fetch, seam),
+            ReadFor::Lend(lend) => self.lend(lend, &[]),
+            ReadFor::Scrub => self.scrubbed_void(seam.now()),
         }
     }
 

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use quorate_raft::Want;
 use quorate_wire::canary::{self, Canary};
 use quorate_wire::limits::RECORDS_BYTES_MAX;
-use quorate_wire::{ErrorCode, Offset, Term, Time};
+use quorate_wire::{ErrorCode, NodeId, Offset, Term, Time};
 
 use super::Pipeline;
 use super::config::{FETCHES_WAITING_MAX, READS_MAX};
+use super::lend::Lend;
 use crate::lane::{Answer, Refusal, ShardId, Ticket};
 use crate::log::{From, Read, ReadRecords};
 use crate::seam::Seam;
@@ -32,6 +33,10 @@ pub(super) enum ReadFor {
     Peer(Want, Term),
     /// A consumer.
     Fetch(Fetch),
+    /// A peer whose disk has lost them.
+    Lend(Lend),
+    /// Nobody: whether they can be read is the question.
+    Scrub,
 }
 
 /// All fetches and reads that are open.
@@ -65,6 +70,12 @@ impl Fetches {
         self.reads.swap_remove(at).1
     }
 
+    /// Whether a read is open for a peer whose disk has lost records.
+    pub(super) fn lends_to(&self, peer: NodeId) -> bool {
+        let lends = |read: &ReadFor| matches!(read, ReadFor::Lend(lend) if lend.peer == peer);
+        self.reads.iter().any(|(_, read)| lends(read))
+    }
+
     /// When the first of those who wait has waited long enough.
     pub(super) fn deadline(&self) -> Option<Time> {
         self.waiting.iter().map(|fetch| fetch.until).min()
@@ -86,7 +97,9 @@ impl Pipeline {
         seam: &mut impl Seam,
     ) {
         let committed = self.state.committed();
-        if offset > committed {
+        if self.repair.is_some() {
+            Self::refuse(ticket, Refusal::new(ErrorCode::Repairing), shard, seam);
+        } else if offset > committed {
             let refusal = Refusal {
                 expected: committed.0,
                 ..Refusal::new(ErrorCode::OffsetPastEnd)
@@ -107,6 +120,20 @@ impl Pipeline {
             } else {
                 self.fetches.queued.push_back(fetch);
             }
+        }
+    }
+
+    /// Refuses everybody who waits for records: this pipeline is over.
+    pub(super) fn refuse_fetches(&mut self, seam: &mut impl Seam) {
+        let reads = core::mem::take(&mut self.fetches.reads);
+        let reading = reads.into_iter().filter_map(|(_, read)| match read {
+            ReadFor::Fetch(fetch) => Some(fetch),
+            ReadFor::Peer(..) | ReadFor::Lend(_) | ReadFor::Scrub => None,
+        });
+        let waiting = self.fetches.waiting.drain(..);
+        for fetch in reading.chain(waiting).chain(self.fetches.queued.drain(..)) {
+            let refusal = Refusal::new(ErrorCode::Repairing);
+            Self::refuse(fetch.ticket, refusal, fetch.shard, seam);
         }
     }
 

@@ -119,7 +119,10 @@ impl Pipeline {
     /// Why this node takes no chunks at all now, if so.
     fn cannot_serve(&self) -> Option<Refusal> {
         let Some(raft) = &self.raft else {
-            return Some(Refusal::new(ErrorCode::Forming));
+            return Some(Refusal::new(match self.repair {
+                Some(_) => ErrorCode::Repairing,
+                None => ErrorCode::Forming,
+            }));
         };
         if raft.serves() {
             let full = self.disk_full
@@ -193,6 +196,16 @@ impl Pipeline {
             last.next()
         } else {
             last
+        }
+    }
+
+    /// Refuses everybody who waits: this pipeline is over, and another one follows.
+    pub(super) fn refuse_all(&mut self, seam: &mut impl Seam) {
+        self.fail_waiters(seam);
+        self.refuse_fetches(seam);
+        if let Some((shard, request)) = self.held.take() {
+            let refusal = Refusal::new(ErrorCode::Repairing);
+            Self::refuse(request.ticket, refusal, shard, seam);
         }
     }
 

@@ -17,10 +17,13 @@ mod core;
 mod disk;
 mod fetch;
 mod intake;
+mod lend;
 mod link;
 mod membership;
 mod note;
 mod peers;
+mod repair;
+mod scrub;
 mod start;
 mod status;
 mod tail;
@@ -33,7 +36,7 @@ use quorate_raft::{Input, Output, Raft, Want};
 use quorate_wire::{LogIndex, NodeId, Position, Term, Time};
 
 use crate::lane::{Answer, Refusal, Reply, Request, ShardId, Ticket};
-use crate::log::{Fatal, Log, LogEvent};
+use crate::log::{Fatal, Log, LogEvent, ReadError};
 use crate::seam::{NetworkEvent, Part, Seam, StorageDone};
 use crate::state::State;
 use accumulator::Accumulator;
@@ -41,6 +44,8 @@ use fetch::Fetches;
 use intake::Waiter;
 use link::Link;
 use membership::Membership;
+use repair::Repair;
+use scrub::Scrub;
 use tail::Tail;
 
 pub use config::PipelineConfig;
@@ -54,8 +59,27 @@ pub enum Turn {
     Again,
     /// Nothing to do until something completes, a lane is filled, or this moment comes.
     IdleUntil(Time),
+    /// The pipeline is over, and the node goes on: with a new one, recovered from its files once all operations are over.
+    Reopen(Reopen),
     /// The node must stop, with this reason and its exit status.
     Stop(Fatal),
+}
+
+/// Why a log is to be recovered anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reopen {
+    /// What was durable has changed, or cannot be read: recovery finds out what is missing.
+    #[error("{0}; the log is gone through again, and what is missing is fetched from the peers")]
+    Damaged(ReadError),
+    /// What was missing has been put back.
+    #[error("what was missing in {holes} places of the log is there again")]
+    Repaired {
+        /// In so many places.
+        holes: usize,
+    },
+    /// What was missing was never committed: the log ends before it.
+    #[error("the log is given up where records are missing that no other node has")]
+    GaveUp,
 }
 
 /// One group's pipeline. See the module's description.
@@ -63,8 +87,13 @@ pub enum Turn {
 pub struct Pipeline {
     config: PipelineConfig,
     membership: Membership,
-    /// Absent while the group is forming.
+    /// Absent while the group is forming, and while the log is being repaired.
     raft: Option<Raft>,
+    /// What is being done about holes in the log, if there are any.
+    repair: Option<Repair>,
+    scrub: Scrub,
+    /// The pipeline is about to be over.
+    reopen: Option<Reopen>,
     log: Log,
     state: State,
     tail: Tail,
@@ -123,11 +152,19 @@ impl Pipeline {
         self.gather(seam);
         self.fetch_due(now, seam);
         self.dial_due(now, seam);
-        self.log.tend(now, seam);
+        if self.repair.is_some() {
+            self.repair_due(now, seam);
+        } else {
+            self.log.tend(now, seam);
+            self.scrub_due(now, seam);
+        }
         for link in &mut self.links {
             link.flush(now, seam);
         }
-        if more {
+        if let Some(why) = self.reopen {
+            self.refuse_all(seam);
+            Ok(Turn::Reopen(why))
+        } else if more {
             Ok(Turn::Again)
         } else {
             Ok(Turn::IdleUntil(self.deadline()))
@@ -156,10 +193,15 @@ impl Pipeline {
             .map(|since| since.after(config::BATCH_WAIT));
         let network = self.network_deadline();
         let fetch = self.fetches.deadline();
-        [raft, batch, network, fetch]
+        let repair = self.repair.as_ref().and_then(Repair::deadline);
+        let log = self
+            .repair
+            .is_none()
+            .then(|| self.log.deadline().min(self.scrub.deadline()));
+        [raft, batch, network, fetch, repair, log]
             .into_iter()
             .flatten()
-            .fold(self.log.deadline(), Time::min)
+            .fold(Time(u64::MAX), Time::min)
     }
 
     fn reply(ticket: Ticket, answer: Answer, shard: ShardId, seam: &mut impl Seam) {

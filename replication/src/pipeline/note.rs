@@ -4,7 +4,9 @@ use alloc::string::String;
 use core::fmt;
 
 use quorate_raft::Note as RaftNote;
-use quorate_wire::{ErrorCode, FrameError, NodeId};
+use quorate_wire::{ErrorCode, FrameError, LogIndex, NodeId};
+
+use crate::seam::SegmentId;
 
 /// Something worth telling. The pipeline does not log; the engine maps notes to `tracing`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,25 @@ pub enum Note {
     DiskFull,
     /// There is room again.
     RoomMade,
+    /// Records are missing in the log, and no peer that can be reached has given them.
+    Missing {
+        /// In which segment.
+        segment: SegmentId,
+        /// Where in its file.
+        position: u64,
+        /// Behind this record.
+        after: LogIndex,
+    },
+    /// So many records have been put back into a damaged place of the log.
+    Repaired {
+        /// How many.
+        records: usize,
+    },
+    /// Records that are missing behind this one are on no other node: they were never committed, and the log is given up there.
+    GivesUp {
+        /// The last record that stays.
+        after: LogIndex,
+    },
 }
 
 /// How much a note matters.
@@ -92,14 +113,18 @@ impl Note {
                 | RaftNote::SticksToLeader { .. }
                 | RaftNote::UnsureRefuses { .. } => Weight::Detail,
             },
-            Self::PeerUp { .. } | Self::PeerDown { .. } | Self::Formed | Self::RoomMade => {
-                Weight::Event
-            }
+            Self::PeerUp { .. }
+            | Self::PeerDown { .. }
+            | Self::Formed
+            | Self::RoomMade
+            | Self::Repaired { .. } => Weight::Event,
             Self::Refused { .. }
             | Self::RefusedBy { .. }
             | Self::BadFrame { .. }
             | Self::BadRecords { .. }
-            | Self::DiskFull => Weight::Trouble,
+            | Self::DiskFull
+            | Self::Missing { .. }
+            | Self::GivesUp { .. } => Weight::Trouble,
         }
     }
 }
@@ -140,6 +165,26 @@ impl fmt::Display for Note {
                 "the disk is full: new events are refused until there is room"
             ),
             Self::RoomMade => write!(f, "the log has room"),
+            Self::Missing {
+                segment,
+                position,
+                after,
+            } => write!(
+                f,
+                "records behind index {after} are missing in segment {} at byte {position}, and no node that can be reached \
+                 has them: takes no part until one does",
+                segment.0
+            ),
+            Self::Repaired { records } => {
+                write!(
+                    f,
+                    "repaired a damaged place of the log with {records} records"
+                )
+            }
+            Self::GivesUp { after } => write!(
+                f,
+                "no other node has what is missing behind index {after}: it was never committed, and is given up"
+            ),
         }
     }
 }

@@ -9,9 +9,11 @@ use quorate_wire::{ErrorCode, LogIndex, Time};
 use super::config::PipelineConfig;
 use super::membership::Membership;
 use super::peers::Dial;
+use super::repair::Repair;
+use super::scrub::Scrub;
 use super::tail::Tail;
 use super::{Accumulator, Fetches, Pipeline, Scratch};
-use crate::log::{self, Cut, Identity, RecoveryError, Superblock};
+use crate::log::{self, Cut, Damaged, Identity, RecoveryError, Superblock};
 use crate::seam::{Files, FilesError};
 use crate::state::State;
 
@@ -26,6 +28,10 @@ pub struct Started {
     pub bytes: u64,
     /// A torn tail that was cut.
     pub cut: Option<Cut>,
+    /// The log is damaged here. With holes, it is being repaired; without, its end is lost, and the node is unsure.
+    pub damaged: Option<Damaged>,
+    /// So many holes are in it.
+    pub holes: usize,
 }
 
 /// Why a pipeline cannot start.
@@ -37,6 +43,9 @@ pub enum StartError {
     /// The data directory cannot be formatted.
     #[error("the data directory cannot be formatted: {0}")]
     Format(FilesError),
+    /// What is left of a damaged log's end cannot be taken away.
+    #[error("the damaged end of the log cannot be given up: {0}")]
+    GiveUp(FilesError),
     /// The data directory belongs to somebody else.
     #[error("the data directory belongs to {whose}")]
     Foreign {
@@ -53,7 +62,7 @@ impl StartError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Recovery(error) => error.code(),
-            Self::Format(_) => ErrorCode::DataUnwritable,
+            Self::Format(_) | Self::GiveUp(_) => ErrorCode::DataUnwritable,
             Self::Foreign { code, .. } => *code,
         }
     }
@@ -86,7 +95,17 @@ impl Pipeline {
         );
         let formatted = Self::claim(files, &config)?;
         let mut state = State::default();
-        let recovery = log::recover(files, config.log, &mut state)?;
+        let mut recovery = log::recover(files, config.log, &mut state)?;
+        let holes = core::mem::take(&mut recovery.holes);
+        if let Some(damaged) = recovery.damaged {
+            // Nobody else ever had what is missing: it cannot come back.
+            if recovery.superblock.members.len() < 2 {
+                return Err(RecoveryError::from(damaged).into());
+            }
+            if holes.is_empty() {
+                recovery.give_up_end(files).map_err(StartError::GiveUp)?;
+            }
+        }
         let Superblock {
             identity, members, ..
         } = &recovery.superblock;
@@ -97,10 +116,14 @@ impl Pipeline {
             members.clone(),
         );
         let last = recovery.raft.last;
+        let hole_count = holes.len();
         let dials = config.nodes.iter().filter(|&&node| node < config.node);
         let mut pipeline = Self {
             membership,
             raft: None,
+            repair: (!holes.is_empty()).then(|| Repair::new(holes)),
+            scrub: Scrub::new(&config, now),
+            reopen: None,
             state,
             tail: Tail::new(config.buffers, last),
             accumulator: Accumulator::default(),
@@ -125,7 +148,7 @@ impl Pipeline {
             log: recovery.log,
             config,
         };
-        if !pipeline.membership.members().is_empty() {
+        if !pipeline.membership.members().is_empty() && pipeline.repair.is_none() {
             pipeline.start_raft(recovery.raft, now);
         }
         let started = Started {
@@ -133,6 +156,8 @@ impl Pipeline {
             last,
             bytes: pipeline.log.bytes(),
             cut: recovery.cut,
+            damaged: recovery.damaged,
+            holes: hole_count,
         };
         Ok((pipeline, started))
     }

@@ -12,7 +12,8 @@ impl Pipeline {
     /// How the node is now.
     pub(super) fn status(&self) -> Box<StatusReply> {
         let raft = self.raft.as_ref();
-        let role = raft.map_or(0, |raft| match raft.role() {
+        let idle = if self.repair.is_some() { 4 } else { 0 };
+        let role = raft.map_or(idle, |raft| match raft.role() {
             RoleName::Follower => 1,
             RoleName::Candidate => 2,
             RoleName::Leader => 3,

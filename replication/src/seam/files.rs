@@ -34,6 +34,12 @@ pub trait Files {
     /// # Errors
     /// It cannot be read.
     fn segment(&self, segment: SegmentId) -> Result<Self::Bytes, FilesError>;
+
+    /// Takes a segment away, durably.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    fn remove(&mut self, segment: SegmentId) -> Result<(), FilesError>;
 }
 
 /// A file that could not be read or written.

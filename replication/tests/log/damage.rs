@@ -18,23 +18,23 @@ const fn events(count: u32, payload: usize) -> Body {
 }
 
 /// A log with every feature, and what is live in it before and after each group commit.
-struct Finished {
-    disk: Disk,
-    states: Vec<Vec<Made>>,
+pub(crate) struct Finished {
+    pub(crate) disk: Disk,
+    pub(crate) states: Vec<Vec<Made>>,
     /// Where the last group commit begins.
-    last: (SegmentId, u64),
+    pub(crate) last: (SegmentId, u64),
 }
 
-fn segment(number: u64) -> FileId {
+pub(crate) fn segment(number: u64) -> FileId {
     FileId::Segment(SegmentId(number))
 }
 
-fn finished() -> Finished {
+pub(crate) fn finished() -> Finished {
     finished_by(3)
 }
 
 /// With another seed, another log of the same shape.
-fn finished_by(seed: u64) -> Finished {
+pub(crate) fn finished_by(seed: u64) -> Finished {
     let mut machine = Machine::new(seed);
     machine.vote(1, Some(1));
     let groups: Vec<Vec<(Option<u64>, u64, Body)>> = vec![
@@ -103,7 +103,7 @@ impl Finished {
         Ok(all.len() - found.len())
     }
 
-    fn bytes_of_segments(&self) -> Vec<(FileId, usize)> {
+    pub(crate) fn bytes_of_segments(&self) -> Vec<(FileId, usize)> {
         (1..)
             .map(segment)
             .map_while(|file| Some((file, self.disk.bytes(file)?.len())))

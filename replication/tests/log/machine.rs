@@ -77,7 +77,17 @@ impl Replay for Told {
     }
 }
 
+/// Opens a whole log; damage is an error.
 pub(crate) fn open(disk: &Disk) -> Result<(Recovery, Told), RecoveryError> {
+    let (recovery, told) = open_damaged(disk)?;
+    match recovery.damaged {
+        None => Ok((recovery, told)),
+        Some(damaged) => Err(damaged.into()),
+    }
+}
+
+/// Opens a log that may be damaged.
+pub(crate) fn open_damaged(disk: &Disk) -> Result<(Recovery, Told), RecoveryError> {
     let mut told = Told::default();
     let recovery = recover(disk, config(), &mut told)?;
     Ok((recovery, told))
@@ -253,6 +263,10 @@ impl Machine {
             LogEvent::MembersDurable => self.has_members = true,
             LogEvent::RoomMade
             | LogEvent::DiskFull
+            | LogEvent::MendReady
+            | LogEvent::Mended
+            | LogEvent::MendFailed
+            | LogEvent::GivenUp
             | LogEvent::Read { .. }
             | LogEvent::ReadVoid { .. } => {}
         }

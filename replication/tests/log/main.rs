@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod dump;
 mod golden;
+mod holes;
 mod inspect;
 mod machine;
 mod read;

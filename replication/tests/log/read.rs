@@ -69,6 +69,10 @@ fn answer(event: &LogEvent) -> Option<(u64, Option<&ReadRecords>)> {
         | LogEvent::HardStateDurable { .. }
         | LogEvent::MembersDurable
         | LogEvent::RoomMade
+        | LogEvent::MendReady
+        | LogEvent::Mended
+        | LogEvent::MendFailed
+        | LogEvent::GivenUp
         | LogEvent::DiskFull => None,
     }
 }

@@ -1,6 +1,7 @@
 //! A disk in memory. Nothing happens until it is told to; an operation is then done at once and whole.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use quorate_replication::buffer::BLOCK_BYTES;
@@ -14,6 +15,10 @@ const SECTOR_BYTES: usize = 512;
 
 /// Most operations that a pipeline keeps open.
 const OPEN_MAX: usize = 64;
+
+/// How far from a byte that has changed others are lost with it: what is found behind damage begins on a block, and a group
+/// commit has at most 1 MiB.
+const MARRED_AROUND: usize = 2 << 20;
 
 /// A file's bytes at one moment.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +53,8 @@ pub struct Disk {
     prepare_fails: Option<StorageError>,
     /// Where the last write that was done began.
     last_write: Option<(FileId, u64)>,
+    /// Bytes that have changed without having been written: only they may be written a second time.
+    marred: Vec<(FileId, Range<usize>)>,
 }
 
 impl Default for Disk {
@@ -70,6 +77,7 @@ impl Disk {
             read_fails: None,
             prepare_fails: None,
             last_write: None,
+            marred: Vec::new(),
         }
     }
 
@@ -122,6 +130,7 @@ impl Disk {
             superblock: self.superblock.clone(),
             segments: self.segments.clone(),
             room: self.room,
+            marred: self.marred.clone(),
             ..Self::new()
         };
         for (_, op) in &self.open {
@@ -187,11 +196,26 @@ impl Disk {
         self.content(file).map(AsRef::as_ref)
     }
 
-    /// The bytes of a file, for damage.
+    /// The bytes of a file, for damage: any of them may be written a second time.
     ///
     /// # Panics
     /// The file is not there.
     pub fn bytes_mut(&mut self, file: FileId) -> &mut Vec<u8> {
+        self.marred.push((file, 0..usize::MAX));
+        self.content_mut(file)
+    }
+
+    /// A part of a file's bytes, for damage: they may be written a second time.
+    ///
+    /// # Panics
+    /// The file is not there, or shorter.
+    pub fn mar(&mut self, file: FileId, range: Range<usize>) -> &mut [u8] {
+        self.marred.push((file, range.clone()));
+        let bytes = self.content_mut(file).get_mut(range);
+        bytes.expect("what is damaged lies inside the file")
+    }
+
+    fn content_mut(&mut self, file: FileId) -> &mut Vec<u8> {
         let content = match file {
             FileId::Superblock => self.superblock.as_mut(),
             FileId::Segment(segment) => self.segments.get_mut(&segment),
@@ -203,7 +227,10 @@ impl Disk {
     pub fn remove(&mut self, file: FileId) {
         match file {
             FileId::Superblock => self.superblock = None,
-            FileId::Segment(segment) => drop(self.segments.remove(&segment)),
+            FileId::Segment(segment) => {
+                self.marred.push((file, 0..usize::MAX));
+                drop(self.segments.remove(&segment));
+            }
         }
     }
 
@@ -212,6 +239,23 @@ impl Disk {
             FileId::Superblock => self.superblock.as_ref(),
             FileId::Segment(segment) => self.segments.get(&segment),
         }
+    }
+
+    /// Whether something nearby has changed by itself: of a record with one wrong byte, all bytes are lost.
+    fn is_marred(&self, file: FileId, at: usize) -> bool {
+        let near = |range: &Range<usize>| {
+            let from = range.start.saturating_sub(MARRED_AROUND);
+            (from..range.end.saturating_add(MARRED_AROUND)).contains(&at)
+        };
+        // Where what was lost led to the end of its segment, the next one may begin with what is void now, its header included.
+        let next = |marred: FileId| match (marred, file) {
+            (FileId::Segment(one), FileId::Segment(other)) => one.0 + 1 == other.0,
+            (FileId::Segment(_) | FileId::Superblock, _) => false,
+        };
+        let mut marred = self.marred.iter();
+        marred.any(|(marred, range)| {
+            (*marred == file && near(range)) || (next(*marred) && at < MARRED_AROUND)
+        })
     }
 
     fn outcome(&mut self, op: StorageOp) -> Result<StorageOutcome, StorageError> {
@@ -262,18 +306,22 @@ impl Disk {
 
     fn put(&mut self, file: FileId, position: u64, bytes: &[u8]) {
         let from = usize::try_from(position).expect("a file fits into memory");
-        let content = self.bytes_mut(file);
-        let to = content
-            .get_mut(from..from + bytes.len())
-            .expect("a write ends inside its file");
-        if let FileId::Segment(segment) = file {
-            assert!(
-                to.iter().all(|&byte| byte == 0),
-                "bytes of segment {} at {position} are written a second time",
+        let content = self.content(file).expect("what is written is there");
+        let before = content.as_ref().get(from..from + bytes.len());
+        let before = before.expect("a write ends inside its file");
+        let changed = (from..).zip(before.iter().zip(bytes));
+        let second = changed
+            .filter(|&(_, (&old, &new))| old != 0 && old != new)
+            .map(|(at, _)| at)
+            .find(|&at| !self.is_marred(file, at));
+        if let (FileId::Segment(segment), Some(at)) = (file, second) {
+            panic!(
+                "byte {at} of segment {} is sound, and written a second time",
                 segment.0
             );
         }
-        to.copy_from_slice(bytes);
+        let to = self.content_mut(file).get_mut(from..from + bytes.len());
+        to.expect("it was just looked at").copy_from_slice(bytes);
     }
 }
 
@@ -344,5 +392,11 @@ impl Files for Disk {
                 cause: "it is not there".to_owned(),
                 errno: None,
             })
+    }
+
+    fn remove(&mut self, segment: SegmentId) -> Result<(), FilesError> {
+        let gone = self.segments.remove(&segment);
+        assert!(gone.is_some(), "what is removed is there");
+        Ok(())
     }
 }

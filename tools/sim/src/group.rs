@@ -4,19 +4,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_replication::lane::{Answer, Ask, Reply, Request, Ticket};
-use quorate_replication::pipeline::{Note, StartError, Started, Turn};
+use quorate_replication::lane::{Answer, Ask, Refusal, Reply, Request, Ticket};
+use quorate_replication::pipeline::{Note, Reopen, StartError, Started, Turn};
 use quorate_replication::seam::StorageError;
 use quorate_wire::client::StatusReply;
-use quorate_wire::{ErrorCode, GroupId, NodeId, Time};
+use quorate_wire::{ErrorCode, GroupId, NodeId, ProducerId, Time};
 
-use crate::clients::Clients;
 use crate::consumer::Consumer;
 use crate::network::Network;
-use crate::node::{self, Node};
+use crate::node::Node;
 use crate::options::Options;
 use crate::oracle::Oracle;
-use crate::producer::Producer;
+use crate::post::{ClientId, Letter, Post};
+use crate::producer::{Producer, ProducerPlan};
 use crate::random::Random;
 use crate::trace::{Column, Trace};
 
@@ -36,7 +36,9 @@ pub struct Group {
     now: Time,
     nodes: Vec<Node>,
     network: Network,
-    clients: Clients,
+    post: Post,
+    producers: Vec<Producer>,
+    consumers: Vec<Consumer>,
     oracle: Oracle,
     /// How each node was when it was last asked, and when it was asked.
     statuses: BTreeMap<NodeId, (Time, StatusReply)>,
@@ -50,6 +52,8 @@ pub struct Group {
     fallen: Vec<NodeId>,
     /// Nodes whose disks know who the members are.
     formed: BTreeSet<NodeId>,
+    /// Nodes that have recovered their logs anew, and why.
+    reopened: Vec<(NodeId, Reopen)>,
 }
 
 impl Group {
@@ -60,6 +64,23 @@ impl Group {
             options.seed = Random::new(options.seed, &format!("group {id}")).any();
         }
         let names: Vec<NodeId> = (1..=options.nodes).map(NodeId).collect();
+        let producer = |at: u64| {
+            let plan = ProducerPlan {
+                seed: options.seed,
+                id: ProducerId(at + 1),
+                nodes: names.clone(),
+                window: options.window,
+                chunks: options.chunks,
+                weather: options.chunk,
+                patience: 1000 * MS,
+                pause: options.pause,
+                restart_one_in: options.restart_one_in,
+            };
+            Producer::new(plan, ClientId(usize::try_from(at).expect("a few")))
+        };
+        let producers: Vec<Producer> = (0..options.producers).map(producer).collect();
+        let first = producers.len();
+        let consumer = |at: usize| Consumer::new(options.seed, names.clone(), ClientId(first + at));
         Self {
             id,
             now: Time(MS),
@@ -68,7 +89,9 @@ impl Group {
                 .map(|&name| Node::new(name, id, &options))
                 .collect(),
             network: Network::new(options.seed, options.network, &names),
-            clients: Clients::new(&options, node::cluster(), &names),
+            post: Post::new(options.seed, (10_000, 100_000)),
+            consumers: (0..options.consumers).map(consumer).collect(),
+            producers,
             oracle: Oracle::default(),
             statuses: BTreeMap::new(),
             status_due: Time(0),
@@ -78,6 +101,7 @@ impl Group {
             failing: BTreeSet::new(),
             fallen: Vec::new(),
             formed: BTreeSet::new(),
+            reopened: Vec::new(),
             options,
         }
     }
@@ -127,18 +151,18 @@ impl Group {
     /// The producers.
     #[must_use]
     pub fn producers(&self) -> &[Producer] {
-        self.clients.producers()
+        &self.producers
     }
 
     /// The producers.
     pub fn producers_mut(&mut self) -> &mut [Producer] {
-        self.clients.producers_mut()
+        &mut self.producers
     }
 
     /// The consumers.
     #[must_use]
     pub fn consumers(&self) -> &[Consumer] {
-        self.clients.consumers()
+        &self.consumers
     }
 
     /// What has been seen.
@@ -156,6 +180,12 @@ impl Group {
     #[must_use]
     pub fn refused(&self) -> &[(NodeId, ErrorCode)] {
         &self.refused
+    }
+
+    /// Who has recovered its log anew while it ran, and why.
+    #[must_use]
+    pub fn reopened(&self) -> &[(NodeId, Reopen)] {
+        &self.reopened
     }
 
     /// How a node was when it was last asked since `since`.
@@ -194,17 +224,21 @@ impl Group {
         let (options, now) = (self.options, self.now);
         let started = self.node(id).start(&options, now)?;
         self.network.start(id);
-        self.clients.start(id);
         let Started {
             formatted,
             last,
             cut,
+            damaged,
+            holes,
             ..
         } = started;
         let how = if formatted { "fresh" } else { "again" };
         match cut {
             Some(cut) => self.say(id, format_args!("starts {how}: last {last}, cut {cut:?}")),
             None => self.say(id, format_args!("starts {how}: last {last}")),
+        }
+        if let Some(damaged) = damaged {
+            self.say(id, format_args!("has {holes} holes: {damaged:?}"));
         }
         Ok(())
     }
@@ -241,13 +275,13 @@ impl Group {
     pub fn crash(&mut self, id: NodeId, hard: bool) {
         self.node(id).crash();
         self.network.crash(id, hard);
-        self.clients.crash(id, hard, self.now);
+        self.post.crash(id, self.now);
         self.statuses.remove(&id);
     }
 
     /// Breaks some of the clients' connections.
     pub fn shake_clients(&mut self) {
-        self.clients.wires().shake(self.now);
+        self.post.shake(self.now);
     }
 
     /// Whether all nodes know who the members are.
@@ -285,7 +319,7 @@ impl Group {
     pub fn check_logs(&mut self, sound: &BTreeSet<NodeId>) {
         let nodes = self.nodes.iter().filter(|node| sound.contains(&node.id()));
         let disks: Vec<_> = nodes.map(|node| (node.id(), node.disk.disk())).collect();
-        self.oracle.check_logs(&disks, self.clients.producers());
+        self.oracle.check_logs(&disks, &self.producers);
     }
 
     /// When something happens next.
@@ -296,9 +330,13 @@ impl Group {
             .iter()
             .flat_map(|node| [node.next(&self.network, self.now), node.disk.next()])
             .flatten();
+        let producers = self.producers.iter().filter_map(Producer::deadline);
+        let consumers = self.consumers.iter().filter_map(Consumer::deadline);
         let next = nodes
+            .chain(producers)
+            .chain(consumers)
             .chain(self.network.next())
-            .chain(self.clients.next())
+            .chain(self.post.next())
             .min();
         next.unwrap_or(self.status_due).min(self.status_due)
     }
@@ -312,11 +350,13 @@ impl Group {
             self.status_due = now.after(STATUS_EVERY);
             self.ask_statuses();
         }
-        self.clients.step(now, &mut self.nodes, &mut self.oracle);
+        while let Some(letter) = self.post.letter(now) {
+            self.deliver(letter);
+        }
+        self.clients();
         for at in 0..self.nodes.len() {
             self.turn(at);
         }
-        self.clients.flush(now);
         self.network.advance(now);
     }
 
@@ -344,6 +384,42 @@ impl Group {
             let ask = Ask::Status;
             let full = node.lanes.ask(Request { ticket, ask });
             assert!(full.is_ok(), "the lane has room");
+        }
+    }
+
+    fn deliver(&mut self, letter: Letter) {
+        let (now, connection) = (self.now, letter.connection);
+        let ticket = letter.request.ticket;
+        if !self.node(letter.node).runs() {
+            return self.post.nobody(connection, now);
+        }
+        if !self.post.arrived(connection) {
+            return;
+        }
+        if self.node(letter.node).lanes.ask(letter.request).is_err() {
+            let answer = Answer::Refused(Refusal::new(ErrorCode::Overloaded));
+            self.post.reply(Reply { ticket, answer }, now);
+        }
+    }
+
+    fn clients(&mut self) {
+        let now = self.now;
+        let producers = self.producers.len();
+        while let Some((client, connection, news)) = self.post.news(now) {
+            match self.producers.get_mut(client.0) {
+                Some(producer) => producer.hear(connection, news, now, &mut self.post),
+                None => {
+                    if let Some(consumer) = self.consumers.get_mut(client.0 - producers) {
+                        consumer.hear(connection, news, now, &mut self.post, &mut self.oracle);
+                    }
+                }
+            }
+        }
+        for producer in &mut self.producers {
+            producer.act(now, &mut self.post);
+        }
+        for consumer in &mut self.consumers {
+            consumer.act(now, &mut self.post);
         }
     }
 
@@ -380,17 +456,34 @@ impl Group {
         for reply in replies {
             self.reply(id, reply);
         }
-        if let Turn::Stop(fatal) = turn {
-            assert!(self.failing.remove(&id), "node {id} stops: {fatal}");
-            self.say(id, format_args!("stops: {fatal}"));
-            self.crash(id, false);
-            self.fallen.push(id);
+        match turn {
+            Turn::Again | Turn::IdleUntil(_) => {}
+            Turn::Reopen(why) => self.reopen(id, why),
+            Turn::Stop(fatal) => {
+                assert!(self.failing.remove(&id), "node {id} stops: {fatal}");
+                self.say(id, format_args!("stops: {fatal}"));
+                self.crash(id, false);
+                self.fallen.push(id);
+            }
+        }
+    }
+
+    /// A node's pipeline is over, and another one follows on the same files.
+    fn reopen(&mut self, id: NodeId, why: Reopen) {
+        self.say(id, format_args!("reopens: {why}"));
+        self.reopened.push((id, why));
+        self.node(id).close();
+        self.network.crash(id, false);
+        self.post.crash(id, self.now);
+        self.statuses.remove(&id);
+        if let Err(error) = self.start(id) {
+            panic!("node {id} does not reopen: {error}");
         }
     }
 
     fn reply(&mut self, node: NodeId, reply: Reply) {
         if reply.ticket.connection != STATUS {
-            return self.clients.reply(node, &reply, &mut self.oracle);
+            return self.post.reply(reply, self.now);
         }
         let Answer::Status(status) = reply.answer else {
             panic!(

@@ -15,11 +15,6 @@ use crate::trace::Trace;
 /// Turns in a row that only the clock asked for, and that ask for a further one at once: more than that, and it spins.
 const IDLE_TURNS_MAX: u32 = 50;
 
-/// The cluster of every world.
-pub(crate) fn cluster() -> ClusterName {
-    ClusterName::new("sim").expect("a name")
-}
-
 /// A node's part in a group.
 #[derive(Debug)]
 pub struct Node {
@@ -91,7 +86,7 @@ impl Node {
             .chunks_mut(8)
             .for_each(|half| half.copy_from_slice(&self.random.any().to_le_bytes()));
         let config = PipelineConfig {
-            cluster: cluster(),
+            cluster: ClusterName::new("sim").expect("a name"),
             node: self.id,
             group: self.group,
             nodes: (1..=options.nodes).map(NodeId).collect(),
@@ -102,6 +97,8 @@ impl Node {
             heartbeat: 50_000_000,
             election_min: 150_000_000,
             election_max: 300_000_000,
+            scrub_bytes: options.scrub,
+            scrub_rest: 1_000_000_000,
             buffers: options.buffers,
         };
         let (pipeline, started) =
@@ -156,6 +153,13 @@ impl Node {
         }
     }
 
+    /// The pipeline is over, and nothing went wrong: what the disk was told to do is done.
+    pub fn close(&mut self) {
+        assert!(self.process.take().is_some(), "only what runs is closed");
+        self.disk.finish();
+        self.lanes = MemoryLanes::default();
+    }
+
     /// When it does something next, by itself.
     #[must_use]
     pub fn next(&self, network: &Network, now: Time) -> Option<Time> {
@@ -199,7 +203,7 @@ impl Node {
         process.wakes = match &turn {
             Turn::Again => now,
             Turn::IdleUntil(at) => self.clock.world(*at),
-            Turn::Stop(_) => Time(u64::MAX),
+            Turn::Reopen(_) | Turn::Stop(_) => Time(u64::MAX),
         };
         let spins = !asked && process.wakes <= now;
         process.idle_turns = if spins { process.idle_turns + 1 } else { 0 };

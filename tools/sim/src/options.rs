@@ -6,7 +6,6 @@ use crate::chunks::ChunkWeather;
 use crate::network::NetworkWeather;
 use crate::random::Random;
 use crate::slow_disk::DiskWeather;
-use crate::wires::WireWeather;
 
 const US: u64 = 1_000;
 const MS: u64 = 1_000_000;
@@ -39,14 +38,14 @@ pub struct Options {
     pub chunk: ChunkWeather,
     /// How many consumers.
     pub consumers: usize,
-    /// The connections of clients.
-    pub wires: WireWeather,
     /// The links between nodes.
     pub network: NetworkWeather,
     /// The disks.
     pub disk: DiskWeather,
     /// The logs' files.
     pub log: LogConfig,
+    /// Bytes of log that a scrubber reads in a second; zero: none.
+    pub scrub: u64,
     /// Buffers of each pipeline.
     pub buffers: usize,
     /// Nanoseconds that a turn takes at most.
@@ -78,11 +77,6 @@ impl Options {
                 large: 100_000,
             },
             consumers: 2,
-            wires: WireWeather {
-                latency: (10 * US, 100 * US),
-                capacity: 1 << 20,
-                piece: 64 << 10,
-            },
             network: NetworkWeather {
                 latency: (20 * US, 60 * US),
                 spike_one_in: 1000,
@@ -103,6 +97,7 @@ impl Options {
                 segment_bytes: 4 << 20,
                 segments_ahead: 2,
             },
+            scrub: 0,
             buffers: 8,
             turn: 20 * US,
             stall_one_in: u64::MAX,
@@ -194,11 +189,7 @@ impl Options {
             turn: random.scaled(US, 200 * US),
             stall_one_in: random.of(&[1000, u64::MAX, u64::MAX]),
             stall: random.scaled(MS, 400 * MS),
-            wires: WireWeather {
-                latency: (10 * US, random.scaled(20 * US, 20 * MS)),
-                capacity: random.of(&[8 << 10, 64 << 10, 1 << 20]),
-                piece: random.of(&[100, 4 << 10, 64 << 10]),
-            },
+            scrub: random.of(&[0, 0, 1 << 20]),
             ..calm
         }
     }

@@ -23,7 +23,7 @@ fn must_converge(world: &mut World, nanoseconds: u64) {
         world
             .producers()
             .iter()
-            .map(quorate_sim::Producer::counters)
+            .map(quorate_sim::Producer::refusals)
             .collect::<Vec<_>>()
     );
     recover(world);

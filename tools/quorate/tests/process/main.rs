@@ -11,4 +11,5 @@ mod logs;
 mod nonsense;
 mod partition;
 mod refusals;
+mod repair;
 mod world;

@@ -1,0 +1,84 @@
+//! Records for a peer whose disk has lost them: whatever this node's own disk has, whoever leads.
+//!
+//! Called by: the peers' conversations. Never: has more than one read open for a peer.
+
+use quorate_wire::limits::RECORDS_BYTES_MAX;
+use quorate_wire::peer::{RepairMessage, RepairReplyMessage};
+use quorate_wire::{FrameError, FrameHeader, FrameKind, LogIndex, NodeId};
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::U64;
+
+use super::Pipeline;
+use super::fetch::ReadFor;
+use crate::log::{From, Read};
+use crate::seam::Seam;
+
+/// Whom an answer goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lend {
+    pub(super) peer: NodeId,
+    pub(super) correlation: u64,
+    pub(super) first: LogIndex,
+}
+
+impl Pipeline {
+    /// A peer asks for records.
+    pub(super) fn on_repair(
+        &mut self,
+        peer: NodeId,
+        correlation: u64,
+        asked: &RepairMessage,
+        seam: &mut impl Seam,
+    ) -> Result<(), FrameError> {
+        let (first, last) = (LogIndex(asked.first.get()), LogIndex(asked.last.get()));
+        if first == LogIndex(0) || last < first {
+            return Err(FrameError::Invalid {
+                what: "the records that are asked for begin at 1 or above, and end behind their beginning",
+            });
+        }
+        let bytes = usize::try_from(asked.bytes_max.get()).expect("32 bits fit into a size");
+        if self.fetches.lends_to(peer) {
+            return Ok(());
+        }
+        let lend = Lend {
+            peer,
+            correlation,
+            first,
+        };
+        let token = self.fetches.open(ReadFor::Lend(lend));
+        let read = Read {
+            token,
+            from: From::Index(first),
+            through: last,
+            bytes_max: bytes.min(RECORDS_BYTES_MAX),
+            one_term: false,
+        };
+        if self.log.read(read, seam).is_err() {
+            self.read_void(token, seam);
+        }
+        Ok(())
+    }
+
+    /// Answers, if the peer is still there.
+    pub(super) fn lend(&mut self, lend: Lend, records: &[u8]) {
+        let unsure = self.raft.as_ref().is_some_and(quorate_raft::Raft::unsure);
+        let whole = self.repair.is_none() && !unsure;
+        let message = RepairReplyMessage {
+            first: U64::new(lend.first.0),
+            whole: u8::from(whole),
+            reserved: [0; 7],
+        };
+        let mut links = self.links.iter_mut();
+        let Some(link) = links.find(|link| link.up && link.peer == Some(lend.peer)) else {
+            return;
+        };
+        let (kind, body) = (FrameKind::RepairReply, [message.as_bytes()]);
+        let group = self.config.group;
+        let header = FrameHeader::seal(kind, lend.correlation, group, &body, records.len());
+        link.push_head(|head| {
+            head.extend_from_slice(&header);
+            head.extend_from_slice(message.as_bytes());
+        });
+        link.push_copy(records);
+    }
+}

@@ -1,0 +1,211 @@
+//! Logs that are damaged, and repaired from the other nodes.
+
+mod seeds;
+
+use std::ops::Range;
+
+use quorate_replication::log::{Inspected, inspect};
+use quorate_replication::pipeline::Reopen;
+use quorate_replication::seam::{FileId, SegmentId};
+use quorate_sim::{Options, Trace, World, recover};
+use quorate_wire::{NodeId, Time};
+use seeds::each_seed;
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MS;
+
+/// A world with small segments, so that there are several.
+fn options(seed: u64) -> Options {
+    let mut options = Options::calm(seed, 3);
+    options.log.segment_bytes = 2 << 20;
+    options.chunks = 3000;
+    options.chunk.large_one_in = 4;
+    options.chunk.large = 40_000;
+    options
+}
+
+/// All nodes have run for a while; producers have more to do.
+fn running(seed: u64, mib: u64, trace: &Trace) -> World {
+    let mut world = World::new(options(seed), trace.clone());
+    world.oracle().expect_marred();
+    world.start_all();
+    let long = |world: &World| {
+        let group = &world.groups()[0];
+        let mut nodes = group.names().into_iter();
+        nodes.all(|node| {
+            let status = group.status(node, Time(0));
+            status.is_some_and(|status| status.log_bytes.get() > mib << 20)
+        })
+    };
+    assert!(world.run_until(60 * SECOND, long), "the logs grow");
+    world
+}
+
+fn all_names(world: &World) -> [NodeId; 3] {
+    world.names().try_into().expect("three nodes")
+}
+
+fn leader(world: &mut World) -> NodeId {
+    assert!(world.run_until(10 * SECOND, |world| world.leader().is_some()));
+    world.leader().expect("it was just seen")
+}
+
+fn follower(world: &mut World) -> NodeId {
+    let leader = leader(world);
+    let mut names = world.names().into_iter();
+    names.find(|&node| node != leader).expect("three nodes")
+}
+
+/// Where the records of a node's log lie.
+fn records(world: &mut World, node: NodeId) -> Vec<(SegmentId, Range<usize>)> {
+    let mut found = Vec::new();
+    let disk = world.node(node).disk.disk();
+    let summary = inspect(disk, &mut |what| {
+        if let Inspected::Record {
+            segment,
+            position,
+            record,
+            ..
+        } = what
+        {
+            let at = usize::try_from(position).expect("small");
+            found.push((segment, at..at + record.bytes().len()));
+        }
+    });
+    assert_eq!(summary.expect("it can be read").damaged, 0);
+    found
+}
+
+/// Changes a bit of each of a run of records: those from `from` percent of the log to `to` percent.
+fn damage(world: &mut World, node: NodeId, from: usize, to: usize) {
+    let records = records(world, node);
+    let (from, to) = (records.len() * from / 100, records.len() * to / 100);
+    for (segment, range) in &records[from..to.max(from + 1)] {
+        let at = range.start + range.len() / 2;
+        let file = FileId::Segment(*segment);
+        world.node(node).disk.disk_mut().mar(file, at..at + 1)[0] ^= 4;
+    }
+}
+
+fn repaired(world: &World, node: NodeId) -> bool {
+    let reopened = world.groups()[0].reopened();
+    reopened
+        .iter()
+        .any(|&(who, why)| who == node && matches!(why, Reopen::Repaired { .. }))
+}
+
+#[test]
+fn a_damaged_record_is_repaired_on_a_follower_and_on_the_leader() {
+    each_seed("one damaged", 0..4, |seed, trace| {
+        let mut world = running(seed, 1, trace);
+        let node = if seed % 2 == 0 {
+            follower(&mut world)
+        } else {
+            leader(&mut world)
+        };
+        world.crash(node, false);
+        damage(&mut world, node, 40, if seed < 2 { 40 } else { 60 });
+        world.start(node);
+        recover(&mut world);
+        assert!(repaired(&world, node));
+    });
+}
+
+#[test]
+fn three_nodes_that_are_damaged_in_different_places_heal_each_other() {
+    each_seed("all damaged", 0..2, |seed, trace| {
+        let mut world = running(seed, 1, trace);
+        world.run_for(SECOND);
+        for node in all_names(&world) {
+            world.crash(node, false);
+        }
+        for (at, node) in all_names(&world).into_iter().enumerate() {
+            damage(
+                &mut world,
+                node,
+                20 * at + 10,
+                20 * at + 10 + 5 * usize::try_from(seed).expect("small"),
+            );
+        }
+        world.start_all();
+        recover(&mut world);
+        for node in all_names(&world) {
+            assert!(repaired(&world, node), "{node}");
+        }
+    });
+}
+
+#[test]
+fn a_lost_segment_is_repaired() {
+    each_seed("lost segment", 0..3, |seed, trace| {
+        let mut world = running(seed, 5, trace);
+        let node = follower(&mut world);
+        world.crash(node, false);
+        let (last, _) = records(&mut world, node).pop().expect("there are records");
+        assert!(last > SegmentId(2), "there are several segments: {last:?}");
+        let lost = FileId::Segment(SegmentId(1 + seed % 2));
+        let disk = world.node(node).disk.disk_mut();
+        match seed {
+            0 => disk.remove(lost),
+            1 => disk.mar(lost, 0..4096).fill(0),
+            _ => disk.bytes_mut(lost).fill(0xaa),
+        }
+        world.start(node);
+        recover(&mut world);
+        assert!(repaired(&world, node));
+    });
+}
+
+#[test]
+fn a_node_whose_end_is_damaged_does_not_vote_until_it_has_caught_up() {
+    each_seed("damaged end", 0..2, |seed, trace| {
+        let mut world = running(seed, 1, trace);
+        let leader = leader(&mut world);
+        let [one, other] = {
+            let mut others = world.names();
+            others.retain(|&node| node != leader);
+            <[NodeId; 2]>::try_from(others).expect("two others")
+        };
+        // The other follower is behind: only the leader and one follower have the last records.
+        world.crash(other, false);
+        world.run_for(SECOND);
+        world.crash(leader, false);
+        world.crash(one, false);
+        damage(&mut world, one, 99, 100);
+        world.start(one);
+        world.start(other);
+        world.run_for(5 * SECOND);
+        assert_eq!(
+            world.leader(),
+            None,
+            "what was acknowledged is on neither of them"
+        );
+        world.start(leader);
+        recover(&mut world);
+    });
+}
+
+#[test]
+fn without_a_whole_copy_a_node_stays_out_until_one_comes_back() {
+    each_seed("no whole copy", 0..2, |seed, trace| {
+        let mut world = running(seed, 1, trace);
+        world.run_for(SECOND);
+        let [one, two, three] = all_names(&world);
+        for node in [one, two, three] {
+            world.crash(node, false);
+        }
+        damage(&mut world, one, 50, 55);
+        damage(&mut world, two, 50, 55);
+        world.start(one);
+        world.start(two);
+        world.run_for(10 * SECOND);
+        assert_eq!(world.leader(), None, "records are missing on both");
+        for node in [one, two] {
+            let status = world.groups()[0].status(node, Time(0)).expect("it answers");
+            assert_eq!(status.role, 4, "it repairs");
+        }
+        world.start(three);
+        recover(&mut world);
+        assert!(repaired(&world, one) && repaired(&world, two));
+    });
+}
