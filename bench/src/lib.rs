@@ -24,6 +24,7 @@
 
 pub mod axis;
 pub mod chart;
+mod dial;
 mod generator;
 pub mod hgrm;
 mod host;

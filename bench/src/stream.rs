@@ -2,21 +2,18 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::net::TcpStream;
 
 use quorate_client::session::{Endpoint, Failure, LinkNumber, Session};
 use quorate_client::{ClientError, InvalidEvent, LinkCause, Time};
 use quorate_wire::FrameError;
 
+use crate::dial::{Dial, DialState};
 use crate::measured::Measured;
 use crate::schedule::Turns;
 
 /// Bytes that one read takes: thousands of acknowledgements.
 const INPUT_BYTES: usize = 256 << 10;
-
-/// How long an attempt to connect may block the loop.
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
 /// What is sent, one request after the other, and again.
 #[derive(Debug)]
@@ -38,6 +35,8 @@ impl Requests {
 pub(crate) struct Stream {
     session: Session,
     socket: Option<(LinkNumber, TcpStream)>,
+    /// Invariant: while there is a socket, nothing is dialled.
+    dial: Option<Dial>,
     /// Read bytes that are no whole frame yet lie in `input[..filled]`.
     input: Vec<u8>,
     filled: usize,
@@ -55,6 +54,7 @@ impl Stream {
         Self {
             session,
             socket: None,
+            dial: None,
             input: vec![0; INPUT_BYTES],
             filled: 0,
             blocked: false,
@@ -65,6 +65,9 @@ impl Stream {
 
     /// The socket to wait for, and whether for writing too.
     pub(crate) fn awaited(&self) -> Option<(&TcpStream, bool)> {
+        if let Some(dial) = &self.dial {
+            return dial.socket().map(|socket| (socket, true));
+        }
         let (_, socket) = self.socket.as_ref()?;
         Some((socket, self.blocked))
     }
@@ -163,24 +166,36 @@ impl Stream {
         }
     }
 
+    /// Sees to it that there is the connection that the session wishes for, or an attempt at it.
     fn dial(&mut self, now: Time) {
         let wished = self.session.wish().map(|wish| wish.number);
         let held = self.socket.as_ref().map(|(number, _)| *number);
-        if held.is_some() && held != wished {
-            self.socket = None;
+        let dialed = self.dial.as_ref().map(Dial::number);
+        if held.or(dialed) != wished {
+            (self.socket, self.dial) = (None, None);
         }
         self.blocked = false;
-        let Some(wish) = self.session.wish().filter(|_| self.socket.is_none()) else {
+        if self.socket.is_none() && self.dial.is_none() {
+            let Some(wish) = self.session.wish() else {
+                return;
+            };
+            self.filled = 0;
+            self.dial = Some(Dial::begin(wish.number, wish.address));
+        }
+        let Some(dial) = &mut self.dial else {
             return;
         };
-        let number = wish.number;
-        self.filled = 0;
-        match connect(wish.address) {
-            Ok(socket) => {
-                self.socket = Some((number, socket));
+        let number = dial.number();
+        match dial.state() {
+            DialState::Open => {}
+            DialState::Connected(socket) => {
+                (self.socket, self.dial) = (Some((number, socket)), None);
                 self.session.connected(number, now);
             }
-            Err(cause) => self.session.lost(number, cause, now),
+            DialState::Failed(cause) => {
+                self.dial = None;
+                self.session.lost(number, cause, now);
+            }
         }
     }
 
@@ -227,25 +242,6 @@ impl Stream {
             },
         }
     }
-}
-
-fn connect(address: &str) -> Result<TcpStream, LinkCause> {
-    let addresses = address
-        .to_socket_addrs()
-        .map_err(|_| LinkCause::Unresolved)?;
-    let mut cause = LinkCause::Unresolved;
-    for address in addresses {
-        let connected = TcpStream::connect_timeout(&address, CONNECT_WITHIN).and_then(|socket| {
-            socket.set_nodelay(true)?;
-            socket.set_nonblocking(true)?;
-            Ok(socket)
-        });
-        match connected {
-            Ok(socket) => return Ok(socket),
-            Err(error) => cause = LinkCause::Io(error.kind()),
-        }
-    }
-    Err(cause)
 }
 
 fn passing(error: &io::Error) -> bool {
