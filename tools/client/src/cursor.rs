@@ -48,6 +48,8 @@ struct Asked {
     offset: Offset,
     /// When the answer is overdue.
     due: Time,
+    /// Bytes of it that have come: as long as they grow in number, it is not.
+    part: usize,
 }
 
 /// What the caller waits for.
@@ -200,6 +202,7 @@ impl Cursor {
             correlation: self.correlation,
             offset: self.offset,
             due: now.after(wait_ms * 1_000_000 + timeout),
+            part: 0,
         });
         let fetch = Fetch {
             offset: self.offset.0.into(),

@@ -88,11 +88,17 @@ pub struct Session {
     /// Bytes for the present connection. Invariant: `written <= out.len()`.
     out: Vec<u8>,
     written: usize,
-    /// The last sign of life while requests are open: an answer, or the first request after a silence that was in order.
+    /// The last sign of life while requests are open: an answer, the first request after a silence that was in order, or bytes
+    /// that the connection took after it had taken none: a large chunk on a slow way is no silence.
     heard_at: Time,
+    /// Whether bytes waited for the connection when time last passed, and whether it has taken some since.
+    blocked: bool,
+    moved: bool,
     acks: VecDeque<Ack>,
     /// Offset after the last acknowledged chunk: a later one cannot lie before it.
     acked_end: Offset,
+    /// Since when nodes say that what was acknowledged is not there.
+    doubted_since: Option<Time>,
     trouble: LinkCause,
     counters: Counters,
 }
@@ -120,8 +126,11 @@ impl Session {
             out: Vec::new(),
             written: 0,
             heard_at: now,
+            blocked: false,
+            moved: false,
             acks: VecDeque::new(),
             acked_end: Offset(0),
+            doubted_since: None,
             trouble: LinkCause::None,
             counters: Counters::default(),
             config,
@@ -332,6 +341,7 @@ impl Session {
         self.window.go_back();
         self.out.clear();
         self.written = 0;
+        (self.blocked, self.moved) = (false, false);
     }
 }
 
@@ -382,6 +392,7 @@ impl Endpoint for Session {
 
     fn wrote(&mut self, bytes: usize) {
         self.written += bytes;
+        self.moved |= self.blocked;
         assert!(
             self.written <= self.out.len(),
             "only what was given out can be written"
@@ -393,6 +404,10 @@ impl Endpoint for Session {
     }
 
     fn tick(&mut self, now: Time) {
+        if std::mem::take(&mut self.moved) {
+            self.heard_at = now;
+        }
+        self.blocked = self.written < self.out.len();
         if let Some(after) = self.config.give_up {
             let too_old = |oldest: Time| now >= oldest.after(nanoseconds(after));
             if self.window.oldest().is_some_and(too_old) {

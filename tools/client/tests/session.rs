@@ -478,6 +478,33 @@ fn a_frozen_leader_is_left_after_the_request_timeout() {
 }
 
 #[test]
+fn a_large_chunk_on_a_slow_way_is_no_silence() {
+    let mut script = Script::led(config(2));
+    script.push(1);
+    for _ in 0..5 {
+        assert!(!script.session.output(script.now).is_empty());
+        script.session.wrote(1);
+        script.pass(1_999);
+    }
+    assert_eq!(script.wished_node(), Some(1), "its bytes still go out");
+    script.pass(2_000);
+    assert_eq!(script.wished_node(), Some(2), "nothing moves any more");
+    assert_eq!(script.session.trouble(), &LinkCause::Silent);
+}
+
+#[test]
+fn further_requests_do_not_hide_a_silence() {
+    let mut script = Script::led(config(2));
+    for _ in 0..3 {
+        script.push(1);
+        assert_eq!(script.sent().len(), 1);
+        script.pass(700);
+    }
+    assert_eq!(script.wished_node(), Some(2));
+    assert_eq!(script.session.trouble(), &LinkCause::Silent);
+}
+
+#[test]
 fn a_leader_that_dropped_one_connection_is_asked_again_at_once() {
     let mut script = Script::led(config(3));
     script.push(1);
@@ -554,8 +581,6 @@ fn refusals_for_good_end_the_session_with_code_and_sentence() {
     for code in [
         ErrorCode::EpochFenced,
         ErrorCode::ChunkInvalid,
-        ErrorCode::SequenceGap,
-        ErrorCode::ProducerUnknown,
         ErrorCode::SequenceTooOld,
     ] {
         let mut script = Script::led(config(3));
@@ -576,6 +601,44 @@ fn refusals_for_good_end_the_session_with_code_and_sentence() {
         assert!(script.session.output(script.now).is_empty());
         assert_eq!(script.session.pending_chunks(), 2);
     }
+}
+
+#[test]
+fn a_missing_chunk_is_believed_when_it_is_still_missing_a_second_later() {
+    for code in [ErrorCode::SequenceGap, ErrorCode::ProducerUnknown] {
+        let mut script = Script::led(config(2));
+        script.push(1);
+        let mut node = 1;
+        while script.session.failure().is_none() {
+            let probe: [_; 1] = all(script.sent());
+            script.refuse(probe[0], code);
+            if script.session.failure().is_some() {
+                break;
+            }
+            assert!(script.now < Time(1_300 * MS), "it must end");
+            script.pass(200);
+            node = 3 - node;
+            script.greet(node, node);
+        }
+        assert!(
+            script.now >= Time(1_000 * MS),
+            "a deposed leader may say it"
+        );
+    }
+}
+
+#[test]
+fn a_deposed_leader_that_misses_what_was_acknowledged_is_left() {
+    let mut script = Script::led(config(2));
+    script.push(2);
+    let sent: [_; 2] = all(script.sent());
+    script.ack(sent[0], 0);
+    script.refuse(sent[1], ErrorCode::SequenceGap);
+    script.pass(200);
+    script.greet(2, 2);
+    let sent: [_; 1] = all(script.sent());
+    script.ack(sent[0], 2);
+    assert_eq!(script.session.pending_chunks(), 0);
 }
 
 #[test]

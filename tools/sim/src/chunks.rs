@@ -19,19 +19,19 @@ pub struct ChunkWeather {
     pub large: u64,
 }
 
-/// Makes the chunk of a producer that begins at a sequence of an epoch.
-#[must_use]
-pub fn make(
+/// Appends the events of the chunk that begins at a sequence of an epoch, and returns how many they are.
+pub(crate) fn fill(
     seed: u64,
     weather: ChunkWeather,
     producer: ProducerId,
     (epoch, first): (Epoch, Sequence),
-) -> ProducedChunk {
+    bytes: &mut Vec<u8>,
+) -> u32 {
     let place = seed ^ producer.0.rotate_left(32) ^ u64::from(epoch.0).rotate_left(48) ^ first.0;
     let mut random = Random::new(place, "chunk");
     let events = u32::try_from(random.scaled(1, weather.events)).expect("a few events");
     let large = random.one_in(weather.large_one_in);
-    let mut bytes = vec![0; CHUNK_HEADER_BYTES];
+    let mut payload = Vec::new();
     for at in 0..u64::from(events) {
         let length = if large {
             weather.large / u64::from(events)
@@ -40,7 +40,11 @@ pub fn make(
         };
         let filler = random.any().to_le_bytes();
         let length = usize::try_from(length).expect("a payload fits into memory");
-        let payload: Vec<u8> = filler.iter().copied().cycle().take(length).collect();
+        payload.clear();
+        while payload.len() < length {
+            payload.extend_from_slice(&filler);
+        }
+        payload.truncate(length);
         let event = Event {
             key: producer.0,
             time: first.0 + at,
@@ -53,6 +57,19 @@ pub fn make(
         let written = event.write(bytes.get_mut(from..).unwrap_or_default());
         assert_eq!(written, Ok(Some(event.size())), "the room was made for it");
     }
+    events
+}
+
+/// The whole chunk of a producer that begins at a sequence of an epoch, as it is sent.
+#[must_use]
+pub fn make(
+    seed: u64,
+    weather: ChunkWeather,
+    producer: ProducerId,
+    (epoch, first): (Epoch, Sequence),
+) -> ProducedChunk {
+    let mut bytes = vec![0; CHUNK_HEADER_BYTES];
+    let events = fill(seed, weather, producer, (epoch, first), &mut bytes);
     let id = ChunkId {
         producer,
         epoch,

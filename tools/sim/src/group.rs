@@ -4,19 +4,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_replication::lane::{Answer, Ask, Refusal, Reply, Request, Ticket};
+use quorate_replication::lane::{Answer, Ask, Reply, Request, Ticket};
 use quorate_replication::pipeline::{Note, Reopen, StartError, Started, Turn};
 use quorate_replication::seam::StorageError;
 use quorate_wire::client::StatusReply;
-use quorate_wire::{ErrorCode, GroupId, NodeId, ProducerId, Time};
+use quorate_wire::{ErrorCode, GroupId, NodeId, Time};
 
+use crate::clients::Clients;
 use crate::consumer::Consumer;
 use crate::network::Network;
-use crate::node::Node;
+use crate::node::{self, Node};
 use crate::options::Options;
 use crate::oracle::Oracle;
-use crate::post::{ClientId, Letter, Post};
-use crate::producer::{Producer, ProducerPlan};
+use crate::producer::Producer;
 use crate::random::Random;
 use crate::trace::{Column, Trace};
 
@@ -36,9 +36,7 @@ pub struct Group {
     now: Time,
     nodes: Vec<Node>,
     network: Network,
-    post: Post,
-    producers: Vec<Producer>,
-    consumers: Vec<Consumer>,
+    clients: Clients,
     oracle: Oracle,
     /// How each node was when it was last asked, and when it was asked.
     statuses: BTreeMap<NodeId, (Time, StatusReply)>,
@@ -64,23 +62,6 @@ impl Group {
             options.seed = Random::new(options.seed, &format!("group {id}")).any();
         }
         let names: Vec<NodeId> = (1..=options.nodes).map(NodeId).collect();
-        let producer = |at: u64| {
-            let plan = ProducerPlan {
-                seed: options.seed,
-                id: ProducerId(at + 1),
-                nodes: names.clone(),
-                window: options.window,
-                chunks: options.chunks,
-                weather: options.chunk,
-                patience: 1000 * MS,
-                pause: options.pause,
-                restart_one_in: options.restart_one_in,
-            };
-            Producer::new(plan, ClientId(usize::try_from(at).expect("a few")))
-        };
-        let producers: Vec<Producer> = (0..options.producers).map(producer).collect();
-        let first = producers.len();
-        let consumer = |at: usize| Consumer::new(options.seed, names.clone(), ClientId(first + at));
         Self {
             id,
             now: Time(MS),
@@ -89,9 +70,7 @@ impl Group {
                 .map(|&name| Node::new(name, id, &options))
                 .collect(),
             network: Network::new(options.seed, options.network, &names),
-            post: Post::new(options.seed, (10_000, 100_000)),
-            consumers: (0..options.consumers).map(consumer).collect(),
-            producers,
+            clients: Clients::new(&options, node::cluster(), &names),
             oracle: Oracle::default(),
             statuses: BTreeMap::new(),
             status_due: Time(0),
@@ -151,18 +130,18 @@ impl Group {
     /// The producers.
     #[must_use]
     pub fn producers(&self) -> &[Producer] {
-        &self.producers
+        self.clients.producers()
     }
 
     /// The producers.
     pub fn producers_mut(&mut self) -> &mut [Producer] {
-        &mut self.producers
+        self.clients.producers_mut()
     }
 
     /// The consumers.
     #[must_use]
     pub fn consumers(&self) -> &[Consumer] {
-        &self.consumers
+        self.clients.consumers()
     }
 
     /// What has been seen.
@@ -224,6 +203,7 @@ impl Group {
         let (options, now) = (self.options, self.now);
         let started = self.node(id).start(&options, now)?;
         self.network.start(id);
+        self.clients.start(id);
         let Started {
             formatted,
             last,
@@ -275,13 +255,13 @@ impl Group {
     pub fn crash(&mut self, id: NodeId, hard: bool) {
         self.node(id).crash();
         self.network.crash(id, hard);
-        self.post.crash(id, self.now);
+        self.clients.crash(id, hard, self.now);
         self.statuses.remove(&id);
     }
 
     /// Breaks some of the clients' connections.
     pub fn shake_clients(&mut self) {
-        self.post.shake(self.now);
+        self.clients.wires().shake(self.now);
     }
 
     /// Whether all nodes know who the members are.
@@ -319,7 +299,7 @@ impl Group {
     pub fn check_logs(&mut self, sound: &BTreeSet<NodeId>) {
         let nodes = self.nodes.iter().filter(|node| sound.contains(&node.id()));
         let disks: Vec<_> = nodes.map(|node| (node.id(), node.disk.disk())).collect();
-        self.oracle.check_logs(&disks, &self.producers);
+        self.oracle.check_logs(&disks, self.clients.producers());
     }
 
     /// When something happens next.
@@ -330,13 +310,9 @@ impl Group {
             .iter()
             .flat_map(|node| [node.next(&self.network, self.now), node.disk.next()])
             .flatten();
-        let producers = self.producers.iter().filter_map(Producer::deadline);
-        let consumers = self.consumers.iter().filter_map(Consumer::deadline);
         let next = nodes
-            .chain(producers)
-            .chain(consumers)
             .chain(self.network.next())
-            .chain(self.post.next())
+            .chain(self.clients.next())
             .min();
         next.unwrap_or(self.status_due).min(self.status_due)
     }
@@ -350,13 +326,11 @@ impl Group {
             self.status_due = now.after(STATUS_EVERY);
             self.ask_statuses();
         }
-        while let Some(letter) = self.post.letter(now) {
-            self.deliver(letter);
-        }
-        self.clients();
+        self.clients.step(now, &mut self.nodes, &mut self.oracle);
         for at in 0..self.nodes.len() {
             self.turn(at);
         }
+        self.clients.flush(now);
         self.network.advance(now);
     }
 
@@ -384,42 +358,6 @@ impl Group {
             let ask = Ask::Status;
             let full = node.lanes.ask(Request { ticket, ask });
             assert!(full.is_ok(), "the lane has room");
-        }
-    }
-
-    fn deliver(&mut self, letter: Letter) {
-        let (now, connection) = (self.now, letter.connection);
-        let ticket = letter.request.ticket;
-        if !self.node(letter.node).runs() {
-            return self.post.nobody(connection, now);
-        }
-        if !self.post.arrived(connection) {
-            return;
-        }
-        if self.node(letter.node).lanes.ask(letter.request).is_err() {
-            let answer = Answer::Refused(Refusal::new(ErrorCode::Overloaded));
-            self.post.reply(Reply { ticket, answer }, now);
-        }
-    }
-
-    fn clients(&mut self) {
-        let now = self.now;
-        let producers = self.producers.len();
-        while let Some((client, connection, news)) = self.post.news(now) {
-            match self.producers.get_mut(client.0) {
-                Some(producer) => producer.hear(connection, news, now, &mut self.post),
-                None => {
-                    if let Some(consumer) = self.consumers.get_mut(client.0 - producers) {
-                        consumer.hear(connection, news, now, &mut self.post, &mut self.oracle);
-                    }
-                }
-            }
-        }
-        for producer in &mut self.producers {
-            producer.act(now, &mut self.post);
-        }
-        for consumer in &mut self.consumers {
-            consumer.act(now, &mut self.post);
         }
     }
 
@@ -474,7 +412,7 @@ impl Group {
         self.reopened.push((id, why));
         self.node(id).close();
         self.network.crash(id, false);
-        self.post.crash(id, self.now);
+        self.clients.crash(id, false, self.now);
         self.statuses.remove(&id);
         if let Err(error) = self.start(id) {
             panic!("node {id} does not reopen: {error}");
@@ -483,7 +421,7 @@ impl Group {
 
     fn reply(&mut self, node: NodeId, reply: Reply) {
         if reply.ticket.connection != STATUS {
-            return self.post.reply(reply, self.now);
+            return self.clients.reply(node, &reply, &mut self.oracle);
         }
         let Answer::Status(status) = reply.answer else {
             panic!(

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod chunks;
+mod clients;
 mod clock;
 mod consumer;
 mod disk;
@@ -16,18 +17,21 @@ mod node;
 mod options;
 mod oracle;
 mod plan;
-mod post;
 mod producer;
 mod random;
 mod run;
 mod schedule;
 mod seam;
+mod shard;
 mod slow_disk;
 mod stream;
+mod terminal;
 mod trace;
+mod wires;
 mod world;
 
 pub use chunks::{ChunkWeather, make as make_chunk};
+pub use clients::Clients;
 pub use clock::{Clocks, NodeClock};
 pub use consumer::Consumer;
 pub use disk::{Content, Disk, Sector};
@@ -39,12 +43,14 @@ pub use node::Node;
 pub use options::Options;
 pub use oracle::Oracle;
 pub use plan::{Entry, Fault, Plan};
-pub use post::{ClientId, ConnectionId, Letter, News, Post};
 pub use producer::{Producer, ProducerPlan};
 pub use random::Random;
 pub use run::{Case, Outcome, Profile, Violation, recover, run};
 pub use schedule::Schedule;
 pub use seam::MemorySeam;
+pub use shard::Shard;
 pub use slow_disk::{DiskWeather, SlowDisk};
+pub use terminal::Terminal;
 pub use trace::{Column, Keep, Trace};
+pub use wires::{Arrival, Heard, WireId, WireWeather, Wires};
 pub use world::{Summary, World};

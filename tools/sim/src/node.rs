@@ -15,6 +15,11 @@ use crate::trace::Trace;
 /// Turns in a row that only the clock asked for, and that ask for a further one at once: more than that, and it spins.
 const IDLE_TURNS_MAX: u32 = 50;
 
+/// The cluster of every world.
+pub(crate) fn cluster() -> ClusterName {
+    ClusterName::new("sim").expect("a name")
+}
+
 /// A node's part in a group.
 #[derive(Debug)]
 pub struct Node {
@@ -86,7 +91,7 @@ impl Node {
             .chunks_mut(8)
             .for_each(|half| half.copy_from_slice(&self.random.any().to_le_bytes()));
         let config = PipelineConfig {
-            cluster: ClusterName::new("sim").expect("a name"),
+            cluster: cluster(),
             node: self.id,
             group: self.group,
             nodes: (1..=options.nodes).map(NodeId).collect(),

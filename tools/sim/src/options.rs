@@ -6,6 +6,7 @@ use crate::chunks::ChunkWeather;
 use crate::network::NetworkWeather;
 use crate::random::Random;
 use crate::slow_disk::DiskWeather;
+use crate::wires::WireWeather;
 
 const US: u64 = 1_000;
 const MS: u64 = 1_000_000;
@@ -38,6 +39,8 @@ pub struct Options {
     pub chunk: ChunkWeather,
     /// How many consumers.
     pub consumers: usize,
+    /// The connections of clients.
+    pub wires: WireWeather,
     /// The links between nodes.
     pub network: NetworkWeather,
     /// The disks.
@@ -77,6 +80,11 @@ impl Options {
                 large: 100_000,
             },
             consumers: 2,
+            wires: WireWeather {
+                latency: (10 * US, 100 * US),
+                capacity: 1 << 20,
+                piece: 64 << 10,
+            },
             network: NetworkWeather {
                 latency: (20 * US, 60 * US),
                 spike_one_in: 1000,
@@ -189,6 +197,11 @@ impl Options {
             turn: random.scaled(US, 200 * US),
             stall_one_in: random.of(&[1000, u64::MAX, u64::MAX]),
             stall: random.scaled(MS, 400 * MS),
+            wires: WireWeather {
+                latency: (10 * US, random.scaled(20 * US, 20 * MS)),
+                capacity: random.of(&[8 << 10, 64 << 10, 1 << 20]),
+                piece: random.of(&[100, 4 << 10, 64 << 10]),
+            },
             scrub: random.of(&[0, 0, 1 << 20]),
             ..calm
         }

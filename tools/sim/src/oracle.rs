@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use quorate_client::Ack;
 use quorate_raft::Note as RaftNote;
 use quorate_replication::log::live_records;
 use quorate_replication::pipeline::{Note, Weight};
@@ -21,7 +22,9 @@ pub struct Oracle {
     /// Digest and committed offset at each commit index that a node has told of.
     digests: BTreeMap<LogIndex, (u64, Offset, NodeId)>,
     /// What has been handed out as committed.
-    fetched: BTreeMap<LogIndex, (Print, NodeId)>,
+    fetched: BTreeMap<LogIndex, Print>,
+    /// The offset of each chunk that a node has acknowledged.
+    acknowledged: BTreeMap<(ProducerId, Epoch, Sequence), Offset>,
     /// Peers may come with disks that are not theirs.
     wiped: bool,
     /// Bytes between peers may change on their way.
@@ -106,15 +109,35 @@ impl Oracle {
         );
     }
 
-    /// A node has handed out a record as committed.
-    pub fn fetched(&mut self, node: NodeId, record: &Record<'_>) {
+    /// A node says that a chunk is on a majority of disks.
+    pub fn acknowledged(&mut self, node: NodeId, chunk: &ChunkId, offset: Offset) {
+        let place = (chunk.producer, chunk.epoch, chunk.first);
+        let known = self.acknowledged.entry(place).or_insert(offset);
+        assert_eq!(
+            *known, offset,
+            "acknowledged once: node {node} says another offset for {chunk:?}"
+        );
+    }
+
+    /// A producer has heard of an acknowledgement.
+    pub fn heard(&mut self, producer: ProducerId, epoch: Epoch, ack: &Ack) {
+        let said = self.acknowledged.get(&(producer, epoch, ack.first));
+        assert_eq!(
+            said,
+            Some(&ack.offset),
+            "acknowledged once: producer {producer} heard what no node said"
+        );
+    }
+
+    /// A consumer has got a record as committed.
+    pub fn fetched(&mut self, record: &Record<'_>) {
         let header = record.header();
         let print = (header.header_crc, header.body_crc);
-        let known = self.fetched.entry(header.index).or_insert((print, node));
+        let known = self.fetched.entry(header.index).or_insert(print);
         assert_eq!(
-            known.0, print,
-            "nodes {} and {node} handed out different records at index {}",
-            known.1, header.index
+            *known, print,
+            "committed is immutable: two records were handed out at index {}",
+            header.index
         );
     }
 
@@ -131,11 +154,11 @@ impl Oracle {
                 other.bytes.len()
             );
         }
-        for (index, (print, node)) in &self.fetched {
+        for (index, print) in &self.fetched {
             assert_eq!(
                 log.prints.get(index),
                 Some(print),
-                "what node {node} handed out at index {index} is not in the log"
+                "what was handed out at index {index} is not in the log"
             );
         }
         for producer in producers {

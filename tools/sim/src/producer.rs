@@ -1,15 +1,25 @@
-//! A test producer: one sequence an epoch, a window, go-back-N after any refusal, and a memory of what was acknowledged where.
+//! A producer of the world: the client library's session over wires, fed with chunks, and a memory of what was acknowledged where.
+//!
+//! Now and then its process begins anew under a higher epoch; sometimes the old process is still there, knows nothing of it, and
+//! goes on sending until it is fenced.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use quorate_replication::lane::{Answer, Ask, ProducedChunk, Refusal};
-use quorate_wire::{Epoch, ErrorCode, NodeId, Offset, ProducerId, Sequence, Time};
+use quorate_client::ClusterName;
+use quorate_client::endpoint::Endpoint as _;
+use quorate_client::session::{Counters, Failure, Session, SessionConfig};
+use quorate_replication::lane::ProducedChunk;
+use quorate_wire::{Epoch, ErrorCode, Offset, ProducerId, Sequence, Time};
 
 use crate::chunks::{self, ChunkWeather};
-use crate::post::{ClientId, ConnectionId, News, Post};
+use crate::oracle::Oracle;
 use crate::random::Random;
+use crate::terminal::Terminal;
+use crate::wires::Wires;
 
-const MS: u64 = 1_000_000;
+/// Old processes that are there at a time, at most.
+const ZOMBIES_MAX: usize = 2;
 
 /// What a producer is to do.
 #[derive(Clone, Debug)]
@@ -18,81 +28,100 @@ pub struct ProducerPlan {
     pub seed: u64,
     /// Its id.
     pub id: ProducerId,
+    /// Its cluster.
+    pub cluster: ClusterName,
     /// The nodes that it may turn to.
-    pub nodes: Vec<NodeId>,
+    pub addresses: Vec<String>,
     /// Chunks that it keeps on the way.
     pub window: usize,
     /// Chunks to produce in all.
     pub chunks: u64,
     /// What they look like.
     pub weather: ChunkWeather,
-    /// Nanoseconds without an answer after which it turns elsewhere.
-    pub patience: u64,
     /// Nanoseconds between two chunks, at most; zero for as fast as it goes.
     pub pause: u64,
     /// Once in so many losses of its connection, it forgets what it was doing and begins a new epoch.
     pub restart_one_in: u64,
 }
 
-/// A chunk that is not yet acknowledged.
+/// A producer's process.
 #[derive(Debug)]
-struct Open {
-    chunk: ProducedChunk,
-    acked: bool,
-    sent: bool,
+struct Life {
+    epoch: Epoch,
+    session: Session,
+    terminal: Terminal,
+    losses: u64,
+    /// A chunk's events that the session has no room for yet, behind the room for its header.
+    made: Option<(u32, Vec<u8>)>,
+    /// When the next chunk may be made.
+    ready: Time,
 }
 
-/// A test producer. See the module's description.
+/// A producer of the world. See the module's description.
 #[derive(Debug)]
 pub struct Producer {
     plan: ProducerPlan,
-    client: ClientId,
     random: Random,
-    connection: Option<ConnectionId>,
-    node: NodeId,
-    /// When to turn to the node.
-    again: Time,
-    heard: Time,
-    /// When the next new chunk may be made.
-    ready: Time,
-    open: VecDeque<Open>,
-    epoch: Epoch,
-    next: Sequence,
+    /// The last one is the true one; the others have not heard of it.
+    lives: Vec<Life>,
     made: u64,
+    stopped: bool,
     /// The sequence after the last one that it made in each epoch.
     ends: BTreeMap<Epoch, Sequence>,
     /// Where each acknowledged chunk is, by its epoch and first sequence: its offset and its events.
     acked: BTreeMap<(Epoch, Sequence), (Offset, u32)>,
-    /// Refusals by code, for those who ask how the world went.
-    refusals: BTreeMap<u16, u64>,
-    /// Refusals, of its first open chunk, that a client takes for the end.
-    final_refusals: Vec<(Time, Refusal)>,
+    fenced: u64,
 }
 
 impl Producer {
-    /// A producer that has nothing done.
+    /// A producer that has done nothing.
     #[must_use]
-    pub fn new(plan: ProducerPlan, client: ClientId) -> Self {
-        let mut random = Random::new(plan.seed ^ plan.id.0, "producer");
-        let node = random.below(plan.nodes.len());
-        Self {
-            node: *plan.nodes.get(node).expect("a place in the list"),
-            client,
-            random,
-            connection: None,
-            again: Time(0),
-            heard: Time(0),
-            ready: Time(0),
-            open: VecDeque::new(),
-            epoch: Epoch(0),
-            next: Sequence(0),
+    pub fn new(plan: ProducerPlan) -> Self {
+        let mut producer = Self {
+            random: Random::new(plan.seed ^ plan.id.0, "producer"),
+            lives: Vec::new(),
             made: 0,
+            stopped: false,
             ends: BTreeMap::new(),
             acked: BTreeMap::new(),
-            refusals: BTreeMap::new(),
-            final_refusals: Vec::new(),
+            fenced: 0,
             plan,
-        }
+        };
+        producer.begin(Epoch(0), Time(0));
+        producer
+    }
+
+    fn begin(&mut self, epoch: Epoch, now: Time) {
+        let Self { plan, random, .. } = self;
+        // It knows some of the nodes, and learns the others from them.
+        let mut nodes = plan.addresses.clone();
+        nodes.rotate_left(random.below(plan.addresses.len()));
+        nodes.truncate(1 + random.below(nodes.len()));
+        let config = SessionConfig {
+            nodes,
+            cluster: random.one_in(2).then_some(plan.cluster),
+            producer: plan.id,
+            epoch,
+            window_requests: plan.window,
+            window_bytes: random.of(&[64 << 10, 8 << 20]),
+            connect_timeout: Duration::from_millis(random.of(&[100, 1000])),
+            request_timeout: Duration::from_millis(random.of(&[500, 2000])),
+            give_up: None,
+            acks_max: usize::MAX,
+            seed: random.any(),
+        };
+        self.lives.push(Life {
+            epoch,
+            session: Session::new(config, now),
+            terminal: Terminal::default(),
+            losses: 0,
+            made: None,
+            ready: now,
+        });
+    }
+
+    fn life(&self) -> &Life {
+        self.lives.last().expect("a producer lives")
     }
 
     /// Its id.
@@ -104,7 +133,8 @@ impl Producer {
     /// Whether everything is acknowledged.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.made == self.plan.chunks && self.open.is_empty()
+        let life = self.life();
+        self.made == self.plan.chunks && life.made.is_none() && life.session.pending_chunks() == 0
     }
 
     /// Where each acknowledged chunk is, by its epoch and first sequence: its offset and its events.
@@ -119,16 +149,31 @@ impl Producer {
         self.ends.get(&epoch).copied().unwrap_or_default()
     }
 
-    /// Refusals by code.
+    /// What the session of its present epoch has done.
     #[must_use]
-    pub fn refusals(&self) -> &BTreeMap<u16, u64> {
-        &self.refusals
+    pub fn counters(&self) -> Counters {
+        self.life().session.counters()
     }
 
-    /// Refusals of its first open chunk that the client library takes for the end.
+    /// How it stands, for a line.
     #[must_use]
-    pub fn final_refusals(&self) -> &[(Time, Refusal)] {
-        &self.final_refusals
+    pub fn standing(&self) -> String {
+        let life = self.life();
+        let (node, session) = (life.session.node(), &life.session);
+        format!(
+            "producer {}, epoch {}, at node {node:?}: {} chunks, {} in flight, last trouble: {}",
+            self.plan.id,
+            life.epoch,
+            session.pending_chunks(),
+            session.in_flight(),
+            session.trouble()
+        )
+    }
+
+    /// Processes of older epochs that were told so.
+    #[must_use]
+    pub fn fenced(&self) -> u64 {
+        self.fenced
     }
 
     /// The chunk that begins at a sequence of an epoch, as it was sent.
@@ -140,161 +185,126 @@ impl Producer {
         chunks::make(seed, weather, id, (epoch, first))
     }
 
-    /// It makes no further chunks.
+    /// It makes no further chunks, and its old processes are stopped.
     pub fn stop(&mut self) {
         self.plan.chunks = self.made;
+        self.stopped = true;
     }
 
-    /// When it wants to act next.
+    /// When it wants to act next, if nothing comes.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        if self.is_done() {
-            return None;
-        }
-        if self.connection.is_none() {
-            return Some(self.again);
-        }
-        let silence = self.heard.after(self.plan.patience);
-        let silence = self.open.iter().any(|open| !open.acked).then_some(silence);
-        let ready = self.may_make().then_some(self.ready);
-        silence.into_iter().chain(ready).min()
+        let may_make = self.made < self.plan.chunks;
+        let lives = self.lives.iter();
+        lives.flat_map(|life| life.deadline(may_make)).min()
     }
 
-    /// Sends what can be sent.
-    pub fn act(&mut self, now: Time, post: &mut Post) {
-        if self.is_done() {
+    /// Hears, makes chunks, and sends what can be sent.
+    pub fn act(&mut self, now: Time, wires: &mut Wires, oracle: &mut Oracle) {
+        let may_make = self.made < self.plan.chunks;
+        for at in 0..self.lives.len() {
+            let Some(life) = self.lives.get_mut(at) else {
+                return;
+            };
+            let due = life.terminal.is_due(&life.session, wires, now)
+                || life.deadline(may_make).is_some_and(|due| due <= now);
+            if !due {
+                continue;
+            }
+            life.terminal.listen(&mut life.session, wires, now);
+            while let Some(ack) = life.session.take_ack() {
+                let epoch = life.epoch;
+                self.acked
+                    .insert((epoch, ack.first), (ack.offset, ack.events));
+                oracle.heard(self.plan.id, epoch, &ack);
+            }
+            self.make(at, now);
+            if let Some(life) = self.lives.get_mut(at) {
+                life.terminal.speak(&mut life.session, wires, now);
+            }
+        }
+        self.bury(wires, now);
+        self.restart(wires, now);
+    }
+
+    /// Makes chunks as long as there is room for them.
+    fn make(&mut self, at: usize, now: Time) {
+        let Self {
+            plan, random, made, ..
+        } = self;
+        let Some(life) = self.lives.get_mut(at) else {
             return;
-        }
-        if self.connection.is_some()
-            && self.open.iter().any(|open| !open.acked)
-            && now >= self.heard.after(self.plan.patience)
-        {
-            self.turn_away(None, 0, now, post);
-        }
-        if self.connection.is_none() {
-            if now < self.again {
+        };
+        loop {
+            if life.made.is_none() && *made < plan.chunks && now >= life.ready {
+                let mut buffer = life.session.buffer();
+                let place = (life.epoch, life.session.next_sequence());
+                let events = chunks::fill(plan.seed, plan.weather, plan.id, place, &mut buffer);
+                life.made = Some((events, buffer));
+                life.ready = now.after(random.between(0, plan.pause));
+                *made += 1;
+            }
+            let Some((events, buffer)) = life.made.take() else {
+                return;
+            };
+            if !life.session.has_room(buffer.len()) {
+                life.made = Some((events, buffer));
                 return;
             }
-            self.connection = Some(post.connect(self.client, self.node));
-            self.heard = now;
+            let pushed = life.session.push(events, buffer, now);
+            pushed.expect("a chunk within its limits");
+            self.ends.insert(life.epoch, life.session.next_sequence());
         }
-        while self.may_make() && now >= self.ready {
-            let chunk = self.chunk(self.epoch, self.next);
-            self.next = chunk.id.next();
-            self.ends.insert(self.epoch, self.next);
-            self.made += 1;
-            self.ready = now.after(self.random.between(0, self.plan.pause));
-            self.open.push_back(Open {
-                chunk,
-                acked: false,
-                sent: false,
-            });
-        }
-        let connection = self.connection.expect("it was just opened");
-        for open in self
-            .open
-            .iter_mut()
-            .filter(|open| !open.sent && !open.acked)
-        {
-            open.sent = true;
-            let chunk = ProducedChunk {
-                id: open.chunk.id,
-                bytes: open.chunk.bytes.clone(),
+    }
+
+    /// Sessions end only when they are fenced by a newer one.
+    fn bury(&mut self, wires: &mut Wires, now: Time) {
+        let present = self.life().epoch;
+        let (id, stopped, fenced) = (self.plan.id, self.stopped, &mut self.fenced);
+        self.lives.retain_mut(|life| {
+            if stopped && life.epoch < present {
+                life.terminal.leave(wires, now);
+                return false;
+            }
+            let Some(failure) = life.session.failure() else {
+                return true;
             };
-            post.ask(connection, chunk.id.first.0, Ask::Produce(chunk), now);
-        }
+            let told = match failure {
+                Failure::Refused { code, .. } => *code == ErrorCode::EpochFenced,
+                Failure::Protocol(_) | Failure::GaveUp { .. } => false,
+            };
+            assert!(
+                told && life.epoch < present,
+                "exactly once: the session of producer {id}, epoch {} of {present}, ends: {failure:?}",
+                life.epoch
+            );
+            life.terminal.leave(wires, now);
+            *fenced += 1;
+            false
+        });
     }
 
-    fn may_make(&self) -> bool {
-        self.made < self.plan.chunks && self.open.len() < self.plan.window
-    }
-
-    /// Hears an answer, or that the connection is gone.
-    pub fn hear(&mut self, connection: ConnectionId, news: News, now: Time, post: &mut Post) {
-        if self.connection != Some(connection) {
+    /// A new process takes the place of one that has lost its connection, and may be thought dead.
+    fn restart(&mut self, wires: &mut Wires, now: Time) {
+        let restart_one_in = self.plan.restart_one_in;
+        let life = self.lives.last_mut().expect("a producer lives");
+        let lost = life.terminal.losses() > life.losses;
+        life.losses = life.terminal.losses();
+        if !lost || !self.random.one_in(restart_one_in) || self.is_done() {
             return;
         }
-        self.heard = now;
-        match news {
-            News::Lost => self.turn_away(None, 5 * MS, now, post),
-            News::Answer {
-                correlation,
-                answer: Answer::Produced { base_offset, .. },
-            } => self.acknowledged(Sequence(correlation), base_offset),
-            News::Answer {
-                correlation,
-                answer: Answer::Refused(refusal),
-            } => self.refused(Sequence(correlation), refusal, now, post),
-            News::Answer { answer, .. } => panic!("a producer is not answered by {answer:?}"),
+        let next = Epoch(self.life().epoch.0 + 1);
+        let zombie = self.random.one_in(2) && self.lives.len() <= ZOMBIES_MAX;
+        if !zombie && let Some(mut life) = self.lives.pop() {
+            life.terminal.leave(wires, now);
         }
+        self.begin(next, now);
     }
+}
 
-    fn acknowledged(&mut self, first: Sequence, offset: Offset) {
-        let open = self
-            .open
-            .iter_mut()
-            .find(|open| open.chunk.id.first == first);
-        if let Some(open) = open {
-            open.acked = true;
-            let events = open.chunk.id.events;
-            let before = self.acked.insert((self.epoch, first), (offset, events));
-            assert!(
-                before.is_none_or(|before| before == (offset, events)),
-                "producer {} was told two offsets for sequence {first}: {before:?} and {offset}",
-                self.plan.id
-            );
-        }
-        while self.open.front().is_some_and(|open| open.acked) {
-            self.open.pop_front();
-        }
-    }
-
-    fn refused(&mut self, first: Sequence, refusal: Refusal, now: Time, post: &mut Post) {
-        *self.refusals.entry(refusal.code.number()).or_default() += 1;
-        let foremost = self
-            .open
-            .front()
-            .is_some_and(|open| open.chunk.id.first == first);
-        let never = [
-            ErrorCode::EpochFenced,
-            ErrorCode::SequenceTooOld,
-            ErrorCode::ProducersFull,
-        ];
-        assert!(
-            !never.contains(&refusal.code),
-            "producer {} was refused sequence {first} for no reason: {refusal:?}",
-            self.plan.id
-        );
-        if foremost && !refusal.code.retry() {
-            self.final_refusals.push((now, refusal));
-        }
-        let wait = if refusal.leader.is_some() { 0 } else { 20 * MS };
-        let stays = matches!(
-            refusal.code,
-            ErrorCode::LeaderNotReady | ErrorCode::SequenceGap | ErrorCode::Overloaded
-        );
-        let to = if stays {
-            Some(self.node)
-        } else {
-            refusal.leader
-        };
-        self.turn_away(to, wait, now, post);
-    }
-
-    /// Goes back to the first chunk without an acknowledgement, on a new connection.
-    fn turn_away(&mut self, to: Option<NodeId>, wait: u64, now: Time, post: &mut Post) {
-        if let Some(connection) = self.connection.take() {
-            post.leave(connection);
-        }
-        for open in &mut self.open {
-            open.sent = false;
-        }
-        if self.random.one_in(self.plan.restart_one_in) && !self.is_done() {
-            self.open.clear();
-            (self.epoch, self.next) = (Epoch(self.epoch.0 + 1), Sequence(0));
-        }
-        let any = self.random.below(self.plan.nodes.len());
-        self.node = to.unwrap_or(*self.plan.nodes.get(any).expect("a place in the list"));
-        self.again = now.after(wait + self.random.between(0, 10 * MS));
+impl Life {
+    fn deadline(&self, may_make: bool) -> Option<Time> {
+        let ready = (may_make && self.made.is_none()).then_some(self.ready);
+        self.session.deadline().into_iter().chain(ready).min()
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Once;
 use quorate_wire::Time;
 
 use crate::faults::{self, Faults};
+use crate::group::Group;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::trace::Trace;
@@ -215,8 +216,9 @@ pub fn recover(world: &mut World) {
     };
     assert!(
         world.run_until(SERVED, done),
-        "liveness: everything is acknowledged within {} s",
-        SERVED / SECOND
+        "liveness: everything is acknowledged within {} s; open: {}",
+        SERVED / SECOND,
+        open(world)
     );
     let since = world.now();
     assert!(
@@ -226,6 +228,15 @@ pub fn recover(world: &mut World) {
     );
     world.check_logs();
     stays_bounded(world);
+}
+
+/// The producers that are not done, and how they stand.
+fn open(world: &World) -> String {
+    let producers = world.groups().iter().flat_map(Group::producers);
+    let open = producers.filter(|producer| !producer.is_done());
+    open.map(|producer| producer.standing())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// Memory is bounded whatever happens: no more links than peers, old links that end and strangers; no more bytes waiting for a

@@ -35,8 +35,8 @@ pub struct Summary {
     pub fetched: u64,
     /// Fetches that a node could not read.
     pub unreadable: u64,
-    /// Refusals of a producer's first open chunk that the client library takes for the end.
-    pub final_refusals: Vec<ErrorCode>,
+    /// Producers' processes that were told that a newer one is at work.
+    pub fenced: u64,
     /// Most links that one node had at a time.
     pub links_most: usize,
     /// Most bytes that one send carried beside its records.
@@ -44,6 +44,9 @@ pub struct Summary {
     /// How often something happened.
     pub steps: u64,
 }
+
+/// So many steps in one moment are a loop without end.
+const STILL_MAX: u32 = 100_000;
 
 /// A world. See the module's description.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub struct World {
     /// Nodes whose disk is not what it was: they may stay out, or stop.
     out: BTreeSet<NodeId>,
     steps: u64,
+    /// Steps since time last went on.
+    still: u32,
 }
 
 impl World {
@@ -82,6 +87,7 @@ impl World {
             trace,
             out: BTreeSet::new(),
             steps: 0,
+            still: 0,
             options,
         }
     }
@@ -171,7 +177,6 @@ impl World {
         for group in &self.groups {
             let (truncations, full) = group.seen().accidents();
             let acked = group.producers().iter().map(|it| it.acked().len());
-            let finals = group.producers().iter().flat_map(Producer::final_refusals);
             summary.terms += group.seen().terms();
             summary.truncations += truncations;
             summary.full += full;
@@ -182,8 +187,7 @@ impl World {
                 .iter()
                 .map(Consumer::unreadable)
                 .sum::<u64>();
-            let finals = finals.map(|(_, refusal)| refusal.code);
-            summary.final_refusals.extend(finals);
+            summary.fenced += group.producers().iter().map(Producer::fenced).sum::<u64>();
             summary.links_most = summary.links_most.max(group.links().links_most());
             summary.head_most = summary.head_most.max(group.links().head_most());
         }
@@ -327,6 +331,8 @@ impl World {
                 self.trace.set_now(limit);
                 return false;
             }
+            self.still = if next > self.now { 0 } else { self.still + 1 };
+            assert!(self.still < STILL_MAX, "liveness: time stands still");
             self.now = self.now.max(next);
             self.step();
         }

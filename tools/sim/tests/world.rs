@@ -23,7 +23,7 @@ fn must_converge(world: &mut World, nanoseconds: u64) {
         world
             .producers()
             .iter()
-            .map(quorate_sim::Producer::refusals)
+            .map(quorate_sim::Producer::counters)
             .collect::<Vec<_>>()
     );
     recover(world);

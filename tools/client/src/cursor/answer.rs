@@ -8,6 +8,7 @@ use super::{Asked, Cursor, EMPTY_PAUSE_NS, Link};
 use crate::batch::{BatchError, Expect};
 use crate::endpoint::LinkNumber;
 use crate::greeting::{Refusal, Welcome};
+use crate::session::nanoseconds;
 use crate::{ClientError, LinkCause};
 
 /// No answer of its own: the error is about the connection, and the node closes it.
@@ -31,11 +32,27 @@ impl Cursor {
                         self.lose(LinkCause::Frame(error), now);
                     }
                 }
-                Ok(None) => return bytes.len() - rest.len(),
+                Ok(None) => {
+                    self.grows(rest.len(), now);
+                    return bytes.len() - rest.len();
+                }
                 Err(error) => self.lose(LinkCause::Frame(error), now),
             }
         }
         bytes.len()
+    }
+
+    /// A part of the answer is there: a large one on a slow way is no silence.
+    fn grows(&mut self, part: usize, now: Time) {
+        let timeout = nanoseconds(self.config.request_timeout);
+        if let Link::Up {
+            asked: Some(asked), ..
+        } = &mut self.link
+            && part > asked.part
+        {
+            asked.part = part;
+            asked.due = asked.due.max(now.after(timeout));
+        }
     }
 
     fn listens(&self, number: LinkNumber) -> bool {

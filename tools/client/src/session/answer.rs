@@ -12,6 +12,10 @@ use crate::greeting::{Refusal, Welcome};
 /// No answer of its own: the error is about the connection, and the node closes it.
 const CONNECTION: u64 = 0;
 
+/// A leader that stood still, or was cut off, may go on for an election timeout after another one was elected, and knows nothing
+/// of what that one acknowledged. For so long, its word that a chunk is missing is no proof.
+const DOUBT_NS: u64 = 1_000_000_000;
+
 const UNASKED: FrameError = FrameError::Invalid {
     what: "an answer to no request",
 };
@@ -113,6 +117,7 @@ impl Session {
         let reply = ProduceReply::ref_from_bytes(frame.message).map_err(|_| UNASKED)?;
         let offset = Offset(reply.base_offset.get());
         self.route.progress();
+        self.doubted_since = None;
         if let Some(chunk) = self.window.get_mut(number) {
             match chunk.flight {
                 Flight::Acked { offset: before, .. } if before == offset => {}
@@ -207,11 +212,16 @@ impl Session {
             return;
         }
         // A chunk behind one that was refused, or is not yet answered, is out of sequence through no fault of its own. The first
-        // one is not: the node has lost what it acknowledged, or forgotten the producer.
+        // one is not: either the node was deposed and does not know it yet, or the cluster has lost what it acknowledged, or
+        // forgotten the producer.
         let gap =
             refusal.code == ErrorCode::SequenceGap || refusal.code == ErrorCode::ProducerUnknown;
         let behind = gap && number > self.window.front();
-        if !behind && !refusal.code.retry() {
+        let doubted = gap && !behind && {
+            let since = *self.doubted_since.get_or_insert(now);
+            now.since(since) < DOUBT_NS
+        };
+        if !behind && !doubted && !refusal.code.retry() {
             self.refused_for_good(refusal);
             return;
         }
@@ -227,6 +237,8 @@ impl Session {
     fn go_on_after(&mut self, refusal: Refusal, now: Time) {
         let hint = self.route.hint(refusal.leader, now);
         let not_here = [
+            ErrorCode::SequenceGap,
+            ErrorCode::ProducerUnknown,
             ErrorCode::NotLeader,
             ErrorCode::ShuttingDown,
             ErrorCode::Forming,

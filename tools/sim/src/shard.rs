@@ -1,0 +1,200 @@
+//! A node's shard: the true gate and the true writer of answers, between the bytes of its clients and the pipeline's lanes.
+//!
+//! Owns: the connections that a process has, and its open requests. Never: parses by itself, or decides what is allowed; that is
+//! the gate's. Called by: the group's clients.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use quorate_replication::gate::{self, Asked, Gate, Greeting, No, Opened};
+use quorate_replication::lane::{Reply, Request, Ticket};
+use quorate_wire::{ChunkId, ClusterName, ErrorCode, NodeId};
+
+use crate::lanes::MemoryLanes;
+use crate::wires::WireId;
+
+/// What a connection may have in flight.
+const WINDOW_REQUESTS: usize = 4096;
+const WINDOW_BYTES: usize = 16 << 20;
+
+/// The longest that a fetch may wait, in milliseconds.
+const FETCH_WAIT_MS: u64 = 30_000;
+
+#[derive(Debug, Default)]
+struct Connection {
+    greeted: bool,
+    /// The first bytes of a frame that is not whole.
+    input: Vec<u8>,
+    /// Answers that the connection has not taken.
+    output: Vec<u8>,
+    in_flight: usize,
+    /// Whether it ends when its output is gone.
+    ends: bool,
+}
+
+#[derive(Debug)]
+struct OpenRequest {
+    wire: WireId,
+    correlation: u64,
+    /// What it asks to append.
+    chunk: Option<ChunkId>,
+}
+
+/// A node's shard. See the module's description.
+#[derive(Debug)]
+pub struct Shard {
+    gate: Gate,
+    greeting: Greeting,
+    connections: BTreeMap<WireId, Connection>,
+    open: BTreeMap<u64, OpenRequest>,
+    last_ticket: u64,
+    /// Memory to work in.
+    frames: Vec<Opened>,
+}
+
+impl Shard {
+    /// A shard without connections.
+    #[must_use]
+    pub fn new(cluster: ClusterName, node: NodeId, nodes: &[(NodeId, String)]) -> Self {
+        Self {
+            gate: Gate {
+                cluster,
+                fetch_wait_ms: FETCH_WAIT_MS,
+            },
+            greeting: Greeting::new(cluster, node, nodes, WINDOW_BYTES, WINDOW_REQUESTS),
+            connections: BTreeMap::new(),
+            open: BTreeMap::new(),
+            last_ticket: 0,
+            frames: Vec::new(),
+        }
+    }
+
+    /// A client connects.
+    pub fn came(&mut self, wire: WireId) {
+        self.connections.insert(wire, Connection::default());
+    }
+
+    /// A client is gone. What it has asked may still be done.
+    pub fn left(&mut self, wire: WireId) {
+        self.connections.remove(&wire);
+    }
+
+    /// Bytes of a client.
+    pub fn read(&mut self, wire: WireId, bytes: &mut Vec<u8>, lanes: &mut MemoryLanes) {
+        let Some(connection) = self.connections.get_mut(&wire) else {
+            return;
+        };
+        if connection.ends {
+            return;
+        }
+        if connection.input.is_empty() {
+            std::mem::swap(&mut connection.input, bytes);
+        } else {
+            connection.input.extend_from_slice(bytes);
+        }
+        let mut frames = std::mem::take(&mut self.frames);
+        let (taken, end) = self
+            .gate
+            .open(&connection.input, connection.greeted, &mut frames);
+        let batch = if taken == 0 {
+            Bytes::new()
+        } else {
+            let rest = connection.input.split_off(taken);
+            Bytes::from(std::mem::replace(&mut connection.input, rest))
+        };
+        for frame in frames.drain(..) {
+            self.ask(wire, &frame, &batch, lanes);
+        }
+        self.frames = frames;
+        if let Err(no) = end {
+            self.refuse(wire, 0, &no);
+            if let Some(connection) = self.connections.get_mut(&wire) {
+                connection.ends = true;
+            }
+        }
+    }
+
+    fn ask(&mut self, wire: WireId, frame: &Opened, batch: &Bytes, lanes: &mut MemoryLanes) {
+        let asked = match &frame.asked {
+            Ok(asked) => asked,
+            Err(no) => return self.refuse(wire, frame.correlation, no),
+        };
+        let connection = self
+            .connections
+            .get_mut(&wire)
+            .expect("its bytes were just read");
+        let overloaded = |text| No::new(ErrorCode::Overloaded, text);
+        if !connection.greeted && *asked != Asked::Greet {
+            let no = overloaded("the greeting before it found no room");
+            return self.refuse(wire, frame.correlation, &no);
+        }
+        self.last_ticket += 1;
+        let request = Request {
+            ticket: Ticket {
+                connection: wire.0,
+                correlation: self.last_ticket,
+            },
+            ask: asked.to_ask(|| batch.slice(frame.chunk())),
+        };
+        if connection.in_flight >= WINDOW_REQUESTS || lanes.ask(request).is_err() {
+            let no = overloaded("requests in flight");
+            return self.refuse(wire, frame.correlation, &no);
+        }
+        connection.in_flight += 1;
+        connection.greeted |= *asked == Asked::Greet;
+        let chunk = match asked {
+            Asked::Produce { id, .. } => Some(*id),
+            Asked::Greet | Asked::Fetch { .. } | Asked::Status => None,
+        };
+        let open = OpenRequest {
+            wire,
+            correlation: frame.correlation,
+            chunk,
+        };
+        self.open.insert(self.last_ticket, open);
+    }
+
+    fn refuse(&mut self, wire: WireId, correlation: u64, no: &No) {
+        if let Some(connection) = self.connections.get_mut(&wire) {
+            gate::write_no(no, correlation, &mut connection.output);
+        }
+    }
+
+    /// The pipeline answers. Says which chunk the answer is about, if it is about one.
+    pub fn answer(&mut self, reply: &Reply) -> Option<ChunkId> {
+        let request = self
+            .open
+            .remove(&reply.ticket.correlation)
+            .expect("a request is answered once");
+        if let Some(connection) = self.connections.get_mut(&request.wire) {
+            connection.in_flight -= 1;
+            if !connection.ends {
+                gate::write(
+                    &reply.answer,
+                    request.correlation,
+                    &self.greeting,
+                    &mut connection.output,
+                );
+            }
+        }
+        request.chunk
+    }
+
+    /// Gives the output of each connection to `take`, which says how much of it was taken. Returns those that have ended.
+    pub fn flush(&mut self, mut take: impl FnMut(WireId, &[u8]) -> usize) -> Vec<WireId> {
+        let mut ended = Vec::new();
+        for (&wire, connection) in &mut self.connections {
+            if !connection.output.is_empty() {
+                let taken = take(wire, &connection.output);
+                connection.output.drain(..taken);
+            }
+            if connection.ends && connection.output.is_empty() {
+                ended.push(wire);
+            }
+        }
+        for wire in &ended {
+            self.connections.remove(wire);
+        }
+        ended
+    }
+}
