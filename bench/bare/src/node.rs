@@ -280,17 +280,16 @@ impl Node {
         }
     }
 
-    /// The highest sequence that a majority of logs has.
     fn on_a_quorum(&self) -> u64 {
-        let mut durable: Vec<u64> = self
-            .followers
-            .iter()
-            .map(|follower| follower.acked)
-            .collect();
-        durable.push(self.durable);
-        durable.sort_unstable();
-        durable.get((durable.len() - 1) / 2).copied().unwrap_or(0)
+        let others = self.followers.iter().map(|follower| follower.acked);
+        majority(others.chain([self.durable]).collect())
     }
+}
+
+/// The highest sequence that a majority of logs has.
+fn majority(mut durable: Vec<u64>) -> u64 {
+    durable.sort_unstable();
+    durable.get((durable.len() - 1) / 2).copied().unwrap_or(0)
 }
 
 fn whole(moved: usize, wanted: usize) -> io::Result<()> {
@@ -300,5 +299,19 @@ fn whole(moved: usize, wanted: usize) -> io::Result<()> {
         Err(io::Error::other(format!(
             "{moved} of {wanted} bytes were moved"
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::majority;
+
+    #[test]
+    fn two_of_three_logs_are_enough_and_one_is_not() {
+        assert_eq!(majority(vec![7]), 7);
+        assert_eq!(majority(vec![9, 0, 0]), 0);
+        assert_eq!(majority(vec![9, 4, 0]), 4);
+        assert_eq!(majority(vec![4, 9, 9]), 9);
+        assert_eq!(majority(vec![1, 2, 3, 4, 5]), 3);
     }
 }

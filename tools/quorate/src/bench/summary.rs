@@ -82,8 +82,7 @@ impl Summary {
             return lines;
         }
         let count = self.runs.len();
-        let what =
-            format!("medians of {count} runs, each on a new cluster; events and requests are sums");
+        let what = format!("medians of {count} runs; events and requests are sums");
         lines.insert(0, ("runs".into(), what));
         for (number, run) in (1..).zip(&self.runs) {
             let rate = thousands(run.measures.events_per_s);

@@ -57,7 +57,7 @@ pub(crate) struct Args {
     /// Requests that each producer keeps in flight [default: 64]; in an open loop, has in flight at most [default: 1024].
     #[arg(long, value_name = "REQUESTS", value_parser = window)]
     in_flight: Option<NonZeroU32>,
-    /// Runs, each on a new cluster; the figures are their medians, and JSON has all of them.
+    /// Runs, with --local each on a new cluster; the figures are their medians, and JSON has all of them.
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
     /// Print one JSON object.
