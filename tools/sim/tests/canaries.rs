@@ -1,0 +1,57 @@
+//! Known bugs, switched on one at a time in the true pipeline: the simulator finds each of them, and soon.
+//!
+//! `cargo test -p quorate-sim --release --features canaries --test canaries -- --nocapture` prints how soon, and what gave the
+//! bug away.
+
+use quorate_sim::{Case, Profile, Trace, run};
+use quorate_wire::canary::{self, Canary};
+
+/// Within how many worlds the simulator finds a bug; `None` where others do, for the reason given.
+const fn worlds(bug: Canary) -> Option<u64> {
+    match bug {
+        Canary::AckBeforeDurable
+        | Canary::AckPastVerified
+        | Canary::VoteWithoutLogCheck
+        | Canary::QuorumOffByOne
+        | Canary::CommitPastVerified
+        | Canary::ServesTooEarly
+        | Canary::WipedDiskVotes
+        | Canary::DedupForgotten
+        | Canary::AnsweredAtAppend
+        | Canary::UncommittedShown
+        | Canary::TornTailReused
+        | Canary::WriteErrorIgnored => Some(200),
+        Canary::VoteBeforeDurable | Canary::StaleCompletionCounted => Some(5000),
+        // They need a rare order of elections, or messages that overtake each other: the core's own worlds find them.
+        Canary::VoteForgotten | Canary::PriorTermCounted | Canary::TruncateWithoutConflict => None,
+        // They need a log whose end is damaged: the core's own worlds, and the tests of the log.
+        Canary::UnsureVotes | Canary::AckOutlivesSession | Canary::DamageIsTorn => None,
+    }
+}
+
+/// The first world that breaks, and how.
+fn first_broken(worlds: u64) -> Option<(u64, String)> {
+    (1..=worlds).find_map(|seed| {
+        let outcome = run(&Case::new(seed, Profile::Faults), &Trace::default());
+        let what = outcome.violation?.what;
+        let line = what.lines().next().unwrap_or_default();
+        Some((seed, line.to_owned()))
+    })
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the table is for whoever asks for it")]
+fn every_bug_is_found() {
+    let mut missed = Vec::new();
+    for bug in Canary::ALL {
+        let Some(worlds) = worlds(bug) else { continue };
+        canary::set(Some(bug));
+        let found = first_broken(worlds);
+        canary::set(None);
+        match found {
+            Some((seed, what)) => println!("{:<24} {seed:>4}  {what}", format!("{bug:?}")),
+            None => missed.push((bug, worlds)),
+        }
+    }
+    assert!(missed.is_empty(), "not found in so many worlds: {missed:?}");
+}
