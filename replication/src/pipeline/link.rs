@@ -10,8 +10,13 @@ use quorate_wire::{DiskId, FRAME_HEADER_BYTES, NodeId, Time};
 use super::config::{APPEND_PARTS_MAX, SEND_BYTES_FULL, SEND_TIME};
 use crate::seam::{LinkId, Network, Part, Receive, Send};
 
-/// Memory for what arrives: a whole frame, and the next one behind it.
+/// Most memory for what arrives: a whole frame, and the next one behind it.
 const INBOX_BYTES: usize = 2 * (FRAME_HEADER_BYTES + FRAME_BODY_BYTES_MAX);
+
+/// Memory that a new link has for what arrives. It doubles when a receive fills it, or half of it holds a frame that is not whole:
+/// strangers, and peers that say little, cost little.
+const INBOX_FIRST_BYTES: usize = 64 << 10;
+const _: () = assert!(INBOX_FIRST_BYTES <= INBOX_BYTES);
 
 /// One connection.
 #[derive(Debug)]
@@ -73,7 +78,7 @@ impl Link {
             since,
             closing: false,
             inbox: Inbox {
-                memory: vec![0; INBOX_BYTES],
+                memory: vec![0; INBOX_FIRST_BYTES],
                 start: 0,
                 end: 0,
             },
@@ -101,6 +106,10 @@ impl Link {
             end,
         } = inbox;
         memory.copy_within(start..end, 0);
+        // At least half of it is free then, or it is as long as a whole frame and one byte will ever need.
+        if end == memory.len() || end - start > memory.len() / 2 {
+            memory.resize(INBOX_BYTES.min(2 * memory.len()), 0);
+        }
         network.receive(
             self.id,
             Receive {
