@@ -1,5 +1,6 @@
 //! A disk in memory. Nothing happens until it is told to; an operation is then done at once and whole.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,13 +21,62 @@ const OPEN_MAX: usize = 64;
 /// commit has at most 1 MiB.
 const MARRED_AROUND: usize = 2 << 20;
 
+/// Memory of segments that is kept for other ones: worlds come and go, and fresh memory is the dearest thing in a small one.
+const SPARE_MAX: usize = 64;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A file's bytes at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct Content(Arc<Vec<u8>>);
+pub struct Content(Arc<Memory>);
+
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    bytes: Vec<u8>,
+    /// Behind it, there are only zeros.
+    used: usize,
+}
+
+impl Memory {
+    fn zeroed(length: usize) -> Self {
+        let spare = SPARE.with_borrow_mut(|spare| {
+            let at = spare.iter().position(|bytes| bytes.len() == length)?;
+            Some(spare.swap_remove(at))
+        });
+        Self {
+            bytes: spare.unwrap_or_else(|| vec![0; length]),
+            used: 0,
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        // At the end of a thread there is no memory to keep any more.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_MAX && bytes.len() > SECTOR_BYTES {
+                let used = self.used.min(bytes.len());
+                bytes.get_mut(..used).unwrap_or_default().fill(0);
+                spare.push(bytes);
+            }
+        });
+    }
+}
 
 impl AsRef<[u8]> for Content {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.0.bytes
+    }
+}
+
+impl From<Vec<u8>> for Content {
+    fn from(bytes: Vec<u8>) -> Self {
+        let used = bytes.len();
+        Self(Arc::new(Memory { bytes, used }))
     }
 }
 
@@ -202,7 +252,7 @@ impl Disk {
     /// The file is not there.
     pub fn bytes_mut(&mut self, file: FileId) -> &mut Vec<u8> {
         self.marred.push((file, 0..usize::MAX));
-        self.content_mut(file)
+        self.content_mut(file, usize::MAX)
     }
 
     /// A part of a file's bytes, for damage: they may be written a second time.
@@ -211,16 +261,19 @@ impl Disk {
     /// The file is not there, or shorter.
     pub fn mar(&mut self, file: FileId, range: Range<usize>) -> &mut [u8] {
         self.marred.push((file, range.clone()));
-        let bytes = self.content_mut(file).get_mut(range);
+        let bytes = self.content_mut(file, range.end).get_mut(range);
         bytes.expect("what is damaged lies inside the file")
     }
 
-    fn content_mut(&mut self, file: FileId) -> &mut Vec<u8> {
+    /// A file's bytes, of which those before `used` are about to be changed.
+    fn content_mut(&mut self, file: FileId, used: usize) -> &mut Vec<u8> {
         let content = match file {
             FileId::Superblock => self.superblock.as_mut(),
             FileId::Segment(segment) => self.segments.get_mut(&segment),
         };
-        Arc::make_mut(&mut content.expect("the file is there").0)
+        let memory = Arc::make_mut(&mut content.expect("the file is there").0);
+        memory.used = memory.used.max(used.min(memory.bytes.len()));
+        &mut memory.bytes
     }
 
     /// Takes a file away.
@@ -296,7 +349,7 @@ impl Disk {
                 }
                 self.room -= bytes;
                 let length = usize::try_from(bytes).expect("a file fits into memory");
-                let zeros = Content(Arc::new(vec![0; length]));
+                let zeros = Content(Arc::new(Memory::zeroed(length)));
                 let before = self.segments.insert(segment, zeros);
                 assert!(before.is_none(), "a segment is prepared once");
                 Ok(StorageOutcome::Prepared)
@@ -309,6 +362,13 @@ impl Disk {
         let content = self.content(file).expect("what is written is there");
         let before = content.as_ref().get(from..from + bytes.len());
         let before = before.expect("a write ends inside its file");
+        // Looked at whole before it is looked at byte by byte.
+        let zeros = |some: &[u8]| some.iter().fold(0, |seen, byte| seen | byte) == 0;
+        let before = if before.chunks(SECTOR_BYTES).all(zeros) {
+            &[][..]
+        } else {
+            before
+        };
         let changed = (from..).zip(before.iter().zip(bytes));
         let second = changed
             .filter(|&(_, (&old, &new))| old != 0 && old != new)
@@ -320,7 +380,8 @@ impl Disk {
                 segment.0
             );
         }
-        let to = self.content_mut(file).get_mut(from..from + bytes.len());
+        let end = from + bytes.len();
+        let to = self.content_mut(file, end).get_mut(from..end);
         to.expect("it was just looked at").copy_from_slice(bytes);
     }
 }
@@ -375,7 +436,7 @@ impl Files for Disk {
     }
 
     fn store_superblock(&mut self, bytes: &[u8]) -> Result<(), FilesError> {
-        self.superblock = Some(Content(Arc::new(bytes.to_vec())));
+        self.superblock = Some(Content::from(bytes.to_vec()));
         Ok(())
     }
 

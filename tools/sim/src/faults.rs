@@ -4,6 +4,7 @@
 
 use quorate_wire::{NodeId, Time};
 
+use crate::damage::Damage;
 use crate::group::Group;
 use crate::plan::{Entry, Fault, Plan};
 use crate::random::Random;
@@ -18,6 +19,7 @@ const MS: u64 = 1_000_000;
 pub struct Faults {
     plan: Plan,
     after: Schedule<After>,
+    damage: Damage,
 }
 
 /// What undoes a fault, or goes on with it.
@@ -39,6 +41,7 @@ impl Faults {
         Self {
             plan,
             after: Schedule::default(),
+            damage: Damage::default(),
         }
     }
 
@@ -51,6 +54,14 @@ impl Faults {
             self.strike(entry, world);
         }
         self.follow(world, end);
+        heal(world);
+        if self.damage.struck() {
+            // What nobody has read since it changed is found when a log is recovered.
+            for id in world.running(true) {
+                world.crash(id, false);
+            }
+            world.start_all();
+        }
     }
 
     /// Runs the world until then, with what follows what has struck.
@@ -191,6 +202,7 @@ impl Faults {
             }
             Fault::ShakeClients => world.shake_clients(),
             Fault::Wipe => wipe(one, world),
+            Fault::Harm(harm) => self.damage.strike(harm, one, &mut random, world),
         }
     }
 
@@ -244,7 +256,7 @@ impl Faults {
 }
 
 /// Undoes all faults: from here on the world must recover by itself.
-pub fn heal(world: &mut World) {
+fn heal(world: &mut World) {
     world.say(format_args!("all is healed"));
     for group in world.groups_mut() {
         group.network().heal_all();

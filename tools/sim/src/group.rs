@@ -12,6 +12,7 @@ use quorate_wire::{ErrorCode, GroupId, NodeId, Time};
 
 use crate::clients::Clients;
 use crate::consumer::Consumer;
+use crate::disk::Disk;
 use crate::network::Network;
 use crate::node::{self, Node};
 use crate::options::Options;
@@ -106,6 +107,13 @@ impl Group {
     pub fn node(&mut self, id: NodeId) -> &mut Node {
         let node = self.nodes.iter_mut().find(|node| node.id() == id);
         node.expect("a node of this group")
+    }
+
+    /// What a node's disk holds.
+    #[must_use]
+    pub fn disk(&self, id: NodeId) -> &Disk {
+        let node = self.nodes.iter().find(|node| node.id() == id);
+        node.expect("a node of this group").disk.disk()
     }
 
     /// All nodes' names.

@@ -10,7 +10,7 @@ use std::sync::Once;
 
 use quorate_wire::Time;
 
-use crate::faults::{self, Faults};
+use crate::faults::Faults;
 use crate::group::Group;
 use crate::options::Options;
 use crate::plan::Plan;
@@ -39,6 +39,8 @@ pub enum Profile {
     Calm,
     /// Everything is drawn: nodes, load, weather and faults.
     Faults,
+    /// The same, and what was durable on disks is damaged too.
+    Damage,
     /// One world in eight is calm.
     Mixed,
 }
@@ -88,7 +90,7 @@ impl Case {
         if self.is_calm() {
             return Plan::calm(CALM);
         }
-        let plan = Plan::draw(self.seed);
+        let plan = Plan::draw(self.seed, self.profile == Profile::Damage);
         match &self.only {
             Some(numbers) => plan.only(numbers),
             None => plan,
@@ -98,7 +100,7 @@ impl Case {
     fn is_calm(&self) -> bool {
         match self.profile {
             Profile::Calm => true,
-            Profile::Faults => false,
+            Profile::Faults | Profile::Damage => false,
             Profile::Mixed => self.seed.is_multiple_of(8),
         }
     }
@@ -186,11 +188,7 @@ fn live(case: &Case, trace: &Trace) -> Summary {
     let mut world = World::new(case.options(), trace.clone());
     world.start_all();
     let plan = case.plan();
-    let calm = plan.entries.is_empty();
     Faults::new(plan).rage(&mut world);
-    if !calm {
-        faults::heal(&mut world);
-    }
     recover(&mut world);
     world.summary()
 }
@@ -224,6 +222,19 @@ pub fn recover(world: &mut World) {
     assert!(
         world.run_until(CONVERGED, |world| world.converged(since)),
         "liveness: all sound nodes have the same log within {} s",
+        CONVERGED / SECOND
+    );
+    // What is looked at rarely is dear to look at.
+    let whole = (0..CONVERGED / SECOND).any(|_| {
+        let whole = world.is_whole() && world.converged(since);
+        if !whole {
+            world.run_for(SECOND);
+        }
+        whole
+    });
+    assert!(
+        whole,
+        "liveness: all sound logs are repaired within {} s",
         CONVERGED / SECOND
     );
     world.check_logs();

@@ -90,6 +90,12 @@ impl SlowDisk {
         self.due.iter().min().copied()
     }
 
+    /// Whether something waits to be done.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.disk.waiting() > 0
+    }
+
     /// Whether something is done that was not yet told.
     #[must_use]
     pub fn has_done(&self) -> bool {

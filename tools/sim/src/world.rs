@@ -9,6 +9,7 @@ use std::fmt;
 use quorate_wire::{ErrorCode, GroupId, NodeId, Time};
 
 use crate::consumer::Consumer;
+use crate::damage;
 use crate::group::Group;
 use crate::network::Network;
 use crate::node::Node;
@@ -362,6 +363,14 @@ impl World {
         let sound = self.sound();
         let mut groups = self.groups.iter();
         groups.all(|group| group.converged(&sound, since))
+    }
+
+    /// Whether nothing is damaged on the disks of the sound nodes.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let sound = self.sound();
+        let mut groups = self.groups.iter();
+        groups.all(|group| damage::is_whole(group, &sound))
     }
 
     /// Stops all nodes when nothing is under way, and holds their logs against everything that was promised.

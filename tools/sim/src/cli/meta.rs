@@ -40,6 +40,7 @@ fn trace(case: &Case) -> io::Result<String> {
     let profile = match case.profile {
         Profile::Calm => "calm",
         Profile::Faults => "faults",
+        Profile::Damage => "damage",
         Profile::Mixed => "mixed",
     };
     let mut command = Command::new(std::env::current_exe()?);

@@ -125,6 +125,8 @@ enum Kind {
     Calm,
     /// Everything is drawn, faults above all
     Faults,
+    /// The same, and what was durable is damaged too
+    Damage,
     /// Faults; one world in eight is calm
     Mixed,
 }
@@ -152,6 +154,7 @@ impl From<Kind> for Profile {
         match kind {
             Kind::Calm => Self::Calm,
             Kind::Faults => Self::Faults,
+            Kind::Damage => Self::Damage,
             Kind::Mixed => Self::Mixed,
         }
     }
@@ -169,6 +172,7 @@ fn replay(case: &Case) -> String {
     match profile {
         Profile::Calm => line.push_str(" --profile calm"),
         Profile::Faults => line.push_str(" --profile faults"),
+        Profile::Damage => line.push_str(" --profile damage"),
         Profile::Mixed => {}
     }
     if let Some(only) = only {
