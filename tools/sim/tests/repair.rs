@@ -2,13 +2,15 @@
 
 mod seeds;
 
+use std::cell::Cell;
 use std::ops::Range;
 
+use quorate_replication::lane::{Ask, Request, Ticket};
 use quorate_replication::log::{Inspected, inspect};
 use quorate_replication::pipeline::Reopen;
 use quorate_replication::seam::{FileId, SegmentId};
 use quorate_sim::{Options, Trace, World, recover};
-use quorate_wire::{NodeId, Time};
+use quorate_wire::{NodeId, Offset, Time};
 use seeds::each_seed;
 
 const MS: u64 = 1_000_000;
@@ -24,9 +26,14 @@ fn options(seed: u64) -> Options {
     options
 }
 
-/// All nodes have run for a while; producers have more to do.
+/// All nodes have run for a while, until their logs have so much; producers have more to do.
 fn running(seed: u64, mib: u64, trace: &Trace) -> World {
     let mut world = World::new(options(seed), trace.clone());
+    grow(&mut world, mib);
+    world
+}
+
+fn grow(world: &mut World, mib: u64) {
     world.oracle().expect_marred();
     world.start_all();
     let long = |world: &World| {
@@ -38,7 +45,6 @@ fn running(seed: u64, mib: u64, trace: &Trace) -> World {
         })
     };
     assert!(world.run_until(60 * SECOND, long), "the logs grow");
-    world
 }
 
 fn all_names(world: &World) -> [NodeId; 3] {
@@ -208,4 +214,151 @@ fn without_a_whole_copy_a_node_stays_out_until_one_comes_back() {
         recover(&mut world);
         assert!(repaired(&world, one) && repaired(&world, two));
     });
+}
+
+/// How often a node has found damage while it ran.
+fn found(world: &World, node: NodeId) -> usize {
+    let reopened = world.groups()[0].reopened().iter();
+    let found = reopened.filter(|&&(who, why)| who == node && matches!(why, Reopen::Damaged(_)));
+    found.count()
+}
+
+#[test]
+fn the_scrubber_finds_what_nobody_asks_for() {
+    each_seed("scrubber", 0..2, |seed, trace| {
+        let mut world = World::new(
+            Options {
+                scrub: 8 << 20,
+                ..options(seed)
+            },
+            trace.clone(),
+        );
+        grow(&mut world, 1);
+        let node = if seed % 2 == 0 {
+            follower(&mut world)
+        } else {
+            leader(&mut world)
+        };
+        damage(&mut world, node, 30, 40);
+        let healed = |world: &World| repaired(world, node);
+        assert!(
+            world.run_until(10 * SECOND, healed),
+            "it is found, and repaired"
+        );
+        assert_eq!(found(&world, node), 1);
+        recover(&mut world);
+    });
+}
+
+#[test]
+fn a_read_for_a_peer_finds_damage_and_the_node_goes_on() {
+    each_seed("damage for a peer", 0..2, |seed, trace| {
+        let mut world = running(seed, 1, trace);
+        let [one, _, three] = all_names(&world);
+        world.crash(three, false);
+        damage(&mut world, three, 40, 60);
+        // The first one to be asked is damaged itself, and does not know.
+        damage(&mut world, one, 50, 51);
+        world.start(three);
+        let healed = |world: &World| repaired(world, one) && repaired(world, three);
+        assert!(world.run_until(20 * SECOND, healed), "both are repaired");
+        assert_eq!(found(&world, one), 1);
+        recover(&mut world);
+    });
+}
+
+#[test]
+fn a_fetch_finds_damage_and_the_node_goes_on() {
+    each_seed("damage for a consumer", 0..2, |seed, trace| {
+        let mut world = running(seed, 1, trace);
+        let node = follower(&mut world);
+        // What it has in memory does not help.
+        world.crash(node, false);
+        world.start(node);
+        world.run_for(SECOND);
+        damage(&mut world, node, 0, 10);
+        let ask = Ask::Fetch {
+            offset: Offset(0),
+            bytes_max: 1 << 20,
+            wait: 0,
+        };
+        let ticket = Ticket {
+            connection: u64::MAX,
+            correlation: 1,
+        };
+        let taken = world.node(node).lanes.ask(Request { ticket, ask });
+        assert!(taken.is_ok(), "the lane has room");
+        let healed = |world: &World| repaired(world, node);
+        assert!(world.run_until(10 * SECOND, healed), "it is repaired");
+        assert_eq!(found(&world, node), 1);
+        recover(&mut world);
+    });
+}
+
+#[test]
+fn a_crash_at_any_moment_of_a_repair_is_survived() {
+    each_seed("crash while repairing", 0..4, |seed, trace| {
+        let mut world = running(seed, 3, trace);
+        let node = follower(&mut world);
+        world.crash(node, false);
+        if seed % 2 == 0 {
+            world
+                .node(node)
+                .disk
+                .disk_mut()
+                .remove(FileId::Segment(SegmentId(1)));
+        } else {
+            damage(&mut world, node, 20, 70);
+        }
+        let mut crashes = 0;
+        for nth in 1..20 {
+            world.start(node);
+            world.node(node).crash_on_completion(nth, nth % 3 == 0);
+            world.run_for(SECOND);
+            if world.running(false).contains(&node) {
+                crashes += 1;
+            } else {
+                world.node(node).spare();
+                world.crash(node, false);
+            }
+        }
+        assert!(crashes > 5, "{crashes} crashes");
+        world.start(node);
+        recover(&mut world);
+    });
+}
+
+#[test]
+fn a_hole_that_was_never_committed_is_given_up_when_all_others_are_whole() {
+    let gave_up = Cell::new(0);
+    each_seed("given up", 0..4, |seed, trace| {
+        let mut world = running(seed, 1, trace);
+        let old = leader(&mut world);
+        let names = world.names();
+        let others: Vec<NodeId> = names.into_iter().filter(|&it| it != old).collect();
+        for &other in &others {
+            world.cut(old, other, true);
+        }
+        let before = records(&mut world, old).len();
+        world.run_for(100 * MS);
+        world.crash(old, false);
+        // The others have a leader, and other records where the old one's are.
+        world.run_for(2 * SECOND);
+        let after = records(&mut world, old);
+        let stale = after.get(before + 2).cloned();
+        world.network().heal_all();
+        if let Some((segment, range)) = stale {
+            let file = FileId::Segment(segment);
+            world.node(old).disk.disk_mut().mar(file, range)[20] ^= 1;
+        }
+        world.start(old);
+        recover(&mut world);
+        let given = world.groups()[0].reopened().iter();
+        let given = given.filter(|&&(who, why)| who == old && why == Reopen::GaveUp);
+        gave_up.set(gave_up.get() + given.count());
+    });
+    assert!(
+        gave_up.get() > 0,
+        "nothing was given up: this proves nothing"
+    );
 }
