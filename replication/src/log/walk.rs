@@ -119,9 +119,22 @@ impl<V: Visitor> Walk<'_, V> {
         if self.gap.is_none() {
             // A log that was given up here ends here, whatever is left behind it.
             self.over |= self.superblock.unsure && self.superblock.log == self.end();
-            self.gap = Some(Gap::begin(spot, why, self.end(), &self.index));
+            let start = self.hole_start(spot);
+            self.gap = Some(Gap::begin(start, why, self.end(), &self.index));
         }
         Ok(())
+    }
+
+    /// Where missing records may be put. If it is not known where the segment before a lost header ended, that one's last writes
+    /// may be missing too, so they get the room that they had.
+    fn hole_start(&self, damaged: Spot) -> Spot {
+        match self.index.current() {
+            Some(current) if damaged.position == 0 && self.cut.is_none() => Spot {
+                segment: current.id,
+                position: current.end,
+            },
+            Some(_) | None => damaged,
+        }
     }
 
     fn segment<B: AsRef<[u8]>>(
@@ -134,11 +147,11 @@ impl<V: Visitor> Walk<'_, V> {
         }
         let (id, bytes) = (opened.id, opened.bytes.as_ref());
         match &opened.state {
-            State::Damaged(why) => self.dark(id, bytes, *why, ends(bytes, next)),
+            State::Damaged(why) => self.dark(id, bytes, *why, ends(id, bytes, next)),
             State::Unused => {
                 let whole = bytes.len().is_multiple_of(BLOCK_BYTES);
                 if !whole || !is_zero(bytes) {
-                    return self.dark(id, bytes, Damage::Stray, ends(bytes, next));
+                    return self.dark(id, bytes, Damage::Stray, ends(id, bytes, next));
                 }
                 if self.gap.is_none() {
                     self.prepared.push((id, bytes.len() as u64));
@@ -158,26 +171,30 @@ impl<V: Visitor> Walk<'_, V> {
                     });
                 }
                 if let Some(why) = self.join(id, bytes, header)? {
-                    return self.dark(id, bytes, why, ends(bytes, next));
+                    return self.dark(id, bytes, why, ends(id, bytes, next));
                 }
                 if self.over {
                     return Ok(());
                 }
-                self.index.open(id, bytes.len() as u64);
+                self.open(id, bytes);
                 if let Some(gap) = self.gap.take() {
                     self.close_at_header(gap, id, header);
                 }
                 self.index.committed(header.commit);
                 self.visitor.segment(header);
-                self.records(id, bytes, SEGMENT_HEADER_BYTES, ends(bytes, next))
+                self.records(id, bytes, SEGMENT_HEADER_BYTES, ends(id, bytes, next))
             }
         }
     }
 
-    /// A later segment is in use: so were those that look as if they had only been prepared, and the end that looked torn is
-    /// where that segment says.
-    fn in_use(&mut self) -> Result<(), RecoveryError> {
+    /// A segment is in use. If the one before it looked torn, that is where it ends.
+    fn open(&mut self, id: SegmentId, bytes: &[u8]) {
         self.cut = None;
+        self.index.open(id, bytes.len() as u64);
+    }
+
+    /// A later segment is in use: so were those that look as if they had only been prepared.
+    fn in_use(&mut self) -> Result<(), RecoveryError> {
         if let Some(&(unused, _)) = self.prepared.first() {
             self.prepared.clear();
             self.damage(unused, 0, Damage::Lost)?;
@@ -211,7 +228,7 @@ impl<V: Visitor> Walk<'_, V> {
                 if self.over {
                     return Ok(());
                 }
-                self.index.open(id, bytes.len() as u64);
+                self.open(id, bytes);
                 self.records(id, bytes, found, ends)
             }
             None => self.damage(id, 0, why),
@@ -428,7 +445,8 @@ fn limited(bytes: &[u8], ends: Ends) -> &[u8] {
 }
 
 /// Where a segment's records end, by what the next one says.
-fn ends<B>(bytes: &[u8], next: Option<&Opened<B>>) -> Ends {
+fn ends<B>(id: SegmentId, bytes: &[u8], next: Option<&Opened<B>>) -> Ends {
+    let next = next.filter(|next| next.id.0 == id.0 + 1);
     match next.map(|next| &next.state) {
         // A place outside the file is found to be wrong when the next segment's turn has come.
         Some(State::Used(header)) => {

@@ -5,8 +5,8 @@
 //! behind it. In a second pass they are fetched again, held against those checksums, and written. Who leads, who votes, and what
 //! is committed does not matter: what the disk had is put back as it was.
 //!
-//! If all others are whole, and none has records that lead there, then no majority ever had them: they were never committed, and
-//! the log is given up from the hole on. Owns: whom to ask for what. Never: believes a peer. Called by: the turn.
+//! If all others are whole, and none has records that lead there, then the log is given up from the hole on: what was committed
+//! is on a majority, and so on one of them. Owns: whom to ask for what. Never: believes a peer. Called by: the turn.
 
 use alloc::vec::Vec;
 
@@ -32,7 +32,7 @@ pub(super) struct Repair {
     attempt: usize,
     search: Search,
     step: Step,
-    /// Peers that are whole and have no records for this hole.
+    /// Peers that are whole and have no records that fit into this hole.
     lacking: Vec<NodeId>,
     /// Names requests.
     correlation: u64,
@@ -349,7 +349,7 @@ impl Pipeline {
             % self.config.nodes.len().saturating_sub(1).max(1);
         repair.search.asked = 0;
         if repair.search.again.is_some() {
-            return self.mend_with(taken, seam);
+            return self.mend_with(peer, taken, seam);
         }
         let found = repair.search.before();
         if found.index < repair.search.last {
@@ -377,7 +377,7 @@ impl Pipeline {
     }
 
     /// Writes what was fetched again, but for what the log has before the hole.
-    fn mend_with(&mut self, records: &[u8], seam: &mut impl Seam) {
+    fn mend_with(&mut self, peer: NodeId, records: &[u8], seam: &mut impl Seam) {
         let Some(repair) = &mut self.repair else {
             return;
         };
@@ -392,7 +392,9 @@ impl Pipeline {
         let mut events = Vec::new();
         let put = self.log.mend_with(records, seam, &mut events);
         if put.is_err() {
+            // Something else was there. What this peer has is no help.
             self.log.mend_abandon();
+            repair.lacks(peer);
             return repair.fail();
         }
         repair.step = Step::Disk;

@@ -9,7 +9,7 @@ use quorate_replication::lane::{Ask, Request, Ticket};
 use quorate_replication::log::{Inspected, inspect};
 use quorate_replication::pipeline::Reopen;
 use quorate_replication::seam::{FileId, SegmentId};
-use quorate_sim::{Options, Trace, World, recover};
+use quorate_sim::{Options, Random, Trace, World, recover};
 use quorate_wire::{NodeId, Offset, Time};
 use seeds::each_seed;
 
@@ -361,4 +361,93 @@ fn a_hole_that_was_never_committed_is_given_up_when_all_others_are_whole() {
         gave_up.get() > 0,
         "nothing was given up: this proves nothing"
     );
+}
+
+/// Damages a stopped node's disk somehow.
+fn harm(world: &mut World, node: NodeId, random: &mut Random) {
+    let all = records(world, node);
+    let Some((last, _)) = all.last() else { return };
+    let any = FileId::Segment(SegmentId(random.between(1, last.0)));
+    for _ in 0..random.between(1, 3) {
+        let (segment, range) = all[random.below(all.len())].clone();
+        let file = FileId::Segment(segment);
+        let disk = world.node(node).disk.disk_mut();
+        if disk.bytes(file).is_none() {
+            continue;
+        }
+        let block = range.start - range.start % 4096;
+        match random.below(6) {
+            0 | 1 => disk.mar(file, range)[random.below(64)] ^= 1,
+            2 => disk.mar(file, block..block + 4096).fill(0),
+            3 => disk.mar(file, block..block + 4096).fill(0xee),
+            4 => {
+                if let Some(bytes) = disk.bytes(file) {
+                    let end = (block + (256 << 10)).min(bytes.len());
+                    disk.mar(file, block..end).fill(0);
+                }
+            }
+            _ if disk.bytes(any).is_some() => match random.below(3) {
+                0 => disk.remove(any),
+                1 => disk.mar(any, 0..4096).fill(0),
+                _ => disk.mar(any, 0..4096)[random.below(104)] ^= 8,
+            },
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn one_damaged_disk_after_the_other_heals_whatever_else_happens() {
+    each_seed("harm", 0..3, |seed, trace| {
+        let mut random = Random::new(seed, "harm");
+        let mut world = running(seed, 2, trace);
+        for _ in 0..6 {
+            let nodes = world.names();
+            let node = random.of(&nodes);
+            // Records of a leader that nobody follows become void.
+            if let Some(leader) = world.leader()
+                && random.one_in(2)
+            {
+                for &other in nodes.iter().filter(|&&other| other != leader) {
+                    world.cut(leader, other, random.one_in(2));
+                }
+                world.run_for(random.between(10, 600) * MS);
+                if random.one_in(2) {
+                    world.network().heal_all();
+                    world.run_for(random.between(1, 400) * MS);
+                }
+            }
+            world.crash(node, random.one_in(2));
+            harm(&mut world, node, &mut random);
+            if random.one_in(2) {
+                world.run_for(random.between(1, 500) * MS);
+            }
+            world.network().heal_all();
+            world.start(node);
+            if random.one_in(2) {
+                let nth = random.between(1, 30);
+                world.node(node).crash_on_completion(nth, random.one_in(2));
+                world.run_for(random.between(1, 500) * MS);
+                world.start(node);
+            }
+            world.node(node).spare();
+            // One copy of a record at a time.
+            let whole = |world: &World| {
+                let since = Time(world.now().0.saturating_sub(100 * MS));
+                let group = &world.groups()[0];
+                let status = group.status(node, since);
+                let lead = group
+                    .leader()
+                    .and_then(|leader| group.status(leader, since));
+                status.zip(lead).is_some_and(|(status, lead)| {
+                    status.role != 4 && status.commit_index.get() + 20 > lead.commit_index.get()
+                })
+            };
+            assert!(
+                world.run_until(60 * SECOND, whole),
+                "node {node} comes back"
+            );
+        }
+        recover(&mut world);
+    });
 }
