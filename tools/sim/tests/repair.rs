@@ -5,12 +5,11 @@ mod seeds;
 use std::cell::Cell;
 use std::ops::Range;
 
-use quorate_replication::lane::{Ask, Request, Ticket};
 use quorate_replication::log::{Inspected, inspect};
 use quorate_replication::pipeline::Reopen;
 use quorate_replication::seam::{FileId, SegmentId};
 use quorate_sim::{Options, Random, Trace, World, recover};
-use quorate_wire::{NodeId, Offset, Time};
+use quorate_wire::{NodeId, Time};
 use seeds::each_seed;
 
 const MS: u64 = 1_000_000;
@@ -263,34 +262,6 @@ fn a_read_for_a_peer_finds_damage_and_the_node_goes_on() {
         let healed = |world: &World| repaired(world, one) && repaired(world, three);
         assert!(world.run_until(20 * SECOND, healed), "both are repaired");
         assert_eq!(found(&world, one), 1);
-        recover(&mut world);
-    });
-}
-
-#[test]
-fn a_fetch_finds_damage_and_the_node_goes_on() {
-    each_seed("damage for a consumer", 0..2, |seed, trace| {
-        let mut world = running(seed, 1, trace);
-        let node = follower(&mut world);
-        // What it has in memory does not help.
-        world.crash(node, false);
-        world.start(node);
-        world.run_for(SECOND);
-        damage(&mut world, node, 0, 10);
-        let ask = Ask::Fetch {
-            offset: Offset(0),
-            bytes_max: 1 << 20,
-            wait: 0,
-        };
-        let ticket = Ticket {
-            connection: u64::MAX,
-            correlation: 1,
-        };
-        let taken = world.node(node).lanes.ask(Request { ticket, ask });
-        assert!(taken.is_ok(), "the lane has room");
-        let healed = |world: &World| repaired(world, node);
-        assert!(world.run_until(10 * SECOND, healed), "it is repaired");
-        assert_eq!(found(&world, node), 1);
         recover(&mut world);
     });
 }
