@@ -27,6 +27,7 @@ mod scrub;
 mod start;
 mod status;
 mod tail;
+mod view;
 
 use ::core::mem;
 use alloc::collections::VecDeque;
@@ -51,6 +52,7 @@ use tail::Tail;
 pub use config::PipelineConfig;
 pub use note::{Note, Weight};
 pub use start::{StartError, Started};
+pub use view::View;
 
 /// What a turn tells its driver.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use super::Pipeline;
 impl Pipeline {
     /// How the node is now.
     pub(super) fn status(&self) -> Box<StatusReply> {
+        let view = self.view();
         let raft = self.raft.as_ref();
         let idle = if self.repair.is_some() { 4 } else { 0 };
         let role = raft.map_or(idle, |raft| match raft.role() {
@@ -23,17 +24,17 @@ impl Pipeline {
             cluster: self.config.cluster.to_bytes(),
             node: U32::new(self.config.node.0),
             leader: U32::new(self.leader().map_or(0, |leader| leader.0)),
-            term: U64::new(raft.map_or(0, |raft| raft.term().0)),
-            last_index: U64::new(self.state.last().0),
-            durable_index: U64::new(raft.map_or(0, |raft| raft.durable().0)),
-            commit_index: U64::new(self.state.applied().0),
-            committed: U64::new(self.state.committed().0),
-            digest: U64::new(self.state.digest()),
+            term: U64::new(view.term.0),
+            last_index: U64::new(view.last.0),
+            durable_index: U64::new(view.durable.0),
+            commit_index: U64::new(view.applied.0),
+            committed: U64::new(view.committed.0),
+            digest: U64::new(view.digest),
             log_bytes: U64::new(self.log.bytes()),
             producers: U64::new(u64::try_from(self.state.producers()).expect("a count fits")),
             process: U32::new(self.config.process),
             role,
-            serves: u8::from(raft.is_some_and(quorate_raft::Raft::serves)),
+            serves: u8::from(view.serves),
             peers_up: u8::try_from(peers_up).unwrap_or(u8::MAX),
             reserved: 0,
         })

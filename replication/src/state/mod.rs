@@ -107,6 +107,18 @@ impl State {
         self.producers.len()
     }
 
+    /// One number for what is known of all producers at [`State::applied`]: equal where the log's is. It takes as long as there
+    /// are producers.
+    #[must_use]
+    pub fn producers_digest(&self) -> u64 {
+        let known = self.producers.iter();
+        let prints = known.filter_map(|(id, producer)| {
+            producer.fingerprint().map(|print| mix(mix(id.0) ^ print))
+        });
+        // A sum does not depend on the table's order.
+        prints.fold(0, u64::wrapping_add)
+    }
+
     /// `header_crc` of a record that the next one could follow: the last applied one, or a pending one. Zero before the log.
     #[must_use]
     pub fn header_crc(&self, index: LogIndex) -> Option<u32> {

@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 
+use super::mix;
 use quorate_wire::canary::{self, Canary};
 use quorate_wire::{ChunkId, Epoch, Offset, Sequence};
 
@@ -66,6 +67,15 @@ struct Taken {
 }
 
 impl Producer {
+    /// One number for what is committed of it, if anything is.
+    pub(super) fn fingerprint(&self) -> Option<u64> {
+        self.runs.front()?;
+        let start = mix(u64::from(self.epoch.0)) ^ self.next.0;
+        Some(self.runs.iter().fold(mix(start), |print, run| {
+            mix(mix(mix(print ^ run.first.0) ^ run.events) ^ run.offset.0)
+        }))
+    }
+
     pub(super) fn judge(&self, id: &ChunkId) -> Verdict {
         let (epoch, next) = self
             .taken

@@ -135,7 +135,7 @@ impl Clients {
         let shard = self.shards.get_mut(&node).expect("it runs");
         let chunk = shard.answer(reply);
         if let (Some(chunk), Answer::Produced { base_offset, .. }) = (chunk, &reply.answer) {
-            oracle.acknowledged(node, &chunk, *base_offset);
+            oracle.acknowledged(&chunk, *base_offset);
         }
     }
 

@@ -9,7 +9,7 @@ use quorate_client::{Batch, ClientError};
 use quorate_wire::limits::RECORDS_BYTES_MAX;
 use quorate_wire::{ErrorCode, Offset, Time};
 
-use crate::oracle::Oracle;
+use crate::oracle::{ConsumerOrder, Oracle, hold};
 use crate::random::Random;
 use crate::terminal::Terminal;
 use crate::wires::Wires;
@@ -27,8 +27,7 @@ pub struct Consumer {
     open: bool,
     /// When the next one begins.
     again: Time,
-    /// Index and checksum of the last record that this cursor gave.
-    last: Option<(u64, u32)>,
+    order: ConsumerOrder,
     fetched: u64,
     unreadable: u64,
 }
@@ -44,7 +43,7 @@ impl Consumer {
             terminal: Terminal::default(),
             open: false,
             again: Time(0),
-            last: None,
+            order: ConsumerOrder::new(Offset(0)),
             fetched: 0,
             unreadable: 0,
             random,
@@ -102,23 +101,9 @@ impl Consumer {
 
     fn got(&mut self, batch: &Batch, oracle: &mut Oracle) {
         for record in batch.records() {
-            let header = *record.header();
-            if let Some((index, crc)) = self.last
-                && header.index.0 == index + 1
-            {
-                assert_eq!(
-                    header.previous, crc,
-                    "consumer order: the chain has no break"
-                );
-            }
-            assert!(
-                header.next_offset() <= batch.committed(),
-                "consumer order: offset {} is handed out, and {} is said to be committed",
-                header.next_offset(),
-                batch.committed()
-            );
+            let verdict = self.order.got(record.header(), batch.committed());
+            hold("consumer order", verdict);
             oracle.fetched(&record);
-            self.last = Some((header.index.0, header.header_crc));
             self.fetched += 1;
         }
     }
@@ -152,7 +137,7 @@ impl Consumer {
         };
         self.terminal.leave(wires, now);
         self.cursor = cursor(&mut self.random, &self.addresses, offset);
-        self.last = None;
+        self.order = ConsumerOrder::new(offset);
     }
 }
 

@@ -105,6 +105,8 @@ pub struct Disk {
     last_write: Option<(FileId, u64)>,
     /// Bytes that have changed without having been written: only they may be written a second time.
     marred: Vec<(FileId, Range<usize>)>,
+    /// Writes that were done, until somebody asks: where each began, and its bytes.
+    written: Vec<(FileId, u64, usize)>,
 }
 
 impl Default for Disk {
@@ -128,6 +130,7 @@ impl Disk {
             prepare_fails: None,
             last_write: None,
             marred: Vec::new(),
+            written: Vec::new(),
         }
     }
 
@@ -235,6 +238,15 @@ impl Disk {
         self.last_write
     }
 
+    /// Shows what is there now of each write that was done since this was last asked.
+    pub fn take_written(&mut self, visit: &mut dyn FnMut(FileId, &[u8])) {
+        for (file, position, length) in std::mem::take(&mut self.written) {
+            let from = usize::try_from(position).expect("a file fits into memory");
+            let bytes = self.bytes(file).and_then(|it| it.get(from..from + length));
+            visit(file, bytes.unwrap_or_default());
+        }
+    }
+
     /// What was to fail next will not.
     pub fn mend(&mut self) {
         (self.write_fails, self.read_fails, self.prepare_fails) = (None, None, None);
@@ -323,6 +335,7 @@ impl Disk {
                 }
                 self.put(file, position, &bytes);
                 self.last_write = Some((file, position));
+                self.written.push((file, position, bytes.len()));
                 Ok(StorageOutcome::Written)
             }
             StorageOp::Read {

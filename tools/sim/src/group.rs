@@ -72,7 +72,7 @@ impl Group {
                 .collect(),
             network: Network::new(options.seed, options.network, &names),
             clients: Clients::new(&options, node::cluster(), &names),
-            oracle: Oracle::default(),
+            oracle: Oracle::new(names.len()),
             statuses: BTreeMap::new(),
             status_due: Time(0),
             trace,
@@ -212,6 +212,10 @@ impl Group {
         let started = self.node(id).start(&options, now)?;
         self.network.start(id);
         self.clients.start(id);
+        let node = self.nodes.iter().find(|known| known.id() == id);
+        if let Some(node) = node {
+            self.oracle.started(id, node.disk.disk());
+        }
         let Started {
             formatted,
             last,
@@ -348,6 +352,9 @@ impl Group {
                 return;
             };
             node.disk.advance(self.now);
+            let (id, oracle) = (node.id(), &mut self.oracle);
+            let disk = node.disk.disk_mut();
+            disk.take_written(&mut |file, bytes| oracle.wrote(id, file, bytes));
             if let Some(hard) = node.is_doomed() {
                 let id = node.id();
                 self.say(id, format_args!("crashes on a completion"));
@@ -399,6 +406,10 @@ impl Group {
             }
             self.oracle.note(id, &note);
         }
+        let node = self.nodes.get(at);
+        if let Some(pipeline) = node.and_then(Node::pipeline) {
+            self.oracle.turned(id, pipeline);
+        }
         for reply in replies {
             self.reply(id, reply);
         }
@@ -437,7 +448,10 @@ impl Group {
                 reply.answer
             );
         };
-        self.oracle.status(&status);
+        let asked = self.nodes.iter().find(|known| known.id() == node);
+        if let Some(pipeline) = asked.and_then(Node::pipeline) {
+            self.oracle.asked(node, pipeline);
+        }
         self.statuses
             .insert(node, (Time(reply.ticket.correlation), *status));
     }

@@ -73,6 +73,12 @@ impl Node {
         self.id
     }
 
+    /// Its pipeline, if it runs.
+    #[must_use]
+    pub fn pipeline(&self) -> Option<&Pipeline> {
+        self.process.as_ref().map(|process| &process.pipeline)
+    }
+
     /// Whether it runs.
     #[must_use]
     pub fn runs(&self) -> bool {

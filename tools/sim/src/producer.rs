@@ -216,7 +216,7 @@ impl Producer {
                 let epoch = life.epoch;
                 self.acked
                     .insert((epoch, ack.first), (ack.offset, ack.events));
-                oracle.heard(self.plan.id, epoch, &ack);
+                oracle.heard(self.plan.id, epoch, &ack, now);
             }
             self.make(at, now);
             if let Some(life) = self.lives.get_mut(at) {

@@ -1,0 +1,58 @@
+//! What an observer sees of a pipeline. It changes nothing, and no decision depends on it.
+
+use quorate_raft::Raft;
+use quorate_wire::{LogIndex, Offset, Term};
+
+use super::Pipeline;
+
+/// How a pipeline stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Its term; zero while the group forms.
+    pub term: Term,
+    /// Whether it leads.
+    pub leads: bool,
+    /// Whether it leads and knows what is committed.
+    pub serves: bool,
+    /// The last record that it has.
+    pub last: LogIndex,
+    /// The last one that is durable here.
+    pub durable: LogIndex,
+    /// The last one that is applied.
+    pub applied: LogIndex,
+    /// Offset after the last applied event.
+    pub committed: Offset,
+    /// Digest of the state at `applied`.
+    pub digest: u64,
+}
+
+impl Pipeline {
+    /// How it stands now.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let raft = self.raft.as_ref();
+        View {
+            term: self.term(),
+            leads: raft.is_some_and(Raft::leads),
+            serves: raft.is_some_and(Raft::serves),
+            last: self.state.last(),
+            durable: raft.map_or(LogIndex(0), Raft::durable),
+            applied: self.state.applied(),
+            committed: self.state.committed(),
+            digest: self.state.digest(),
+        }
+    }
+
+    /// Term and `header_crc` of a record from [`View::applied`] to [`View::last`].
+    #[must_use]
+    pub fn record_at(&self, index: LogIndex) -> Option<(Term, u32)> {
+        let term = self.raft.as_ref()?.term_at(index)?;
+        Some((term, self.state.header_crc(index)?))
+    }
+
+    /// One number for what it knows of all producers at [`View::applied`].
+    #[must_use]
+    pub fn producers_digest(&self) -> u64 {
+        self.state.producers_digest()
+    }
+}

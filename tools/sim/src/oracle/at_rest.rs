@@ -1,0 +1,104 @@
+//! Repair and convergence (DESIGN rule 3): after everything is healed, each node's disk has every committed record whole, and all
+//! logs are the same bytes up to there.
+
+use std::collections::BTreeMap;
+
+use quorate_replication::log::live_records;
+use quorate_wire::{LogIndex, NodeId, Offset, ProducerId};
+
+use super::Verdict;
+use super::exactly_once::Found;
+use crate::Disk;
+
+/// A log at rest.
+#[derive(Debug, Default)]
+pub(super) struct AtRest {
+    bytes: Vec<u8>,
+    /// Checksum of each record.
+    pub(super) records: BTreeMap<LogIndex, u32>,
+    /// The chunks of each producer, in the log's order.
+    pub(super) chunks: BTreeMap<ProducerId, Vec<Found>>,
+}
+
+impl AtRest {
+    /// Reads the log of a disk, up to a committed record.
+    pub(super) fn read(node: NodeId, disk: &Disk, committed: LogIndex) -> Result<Self, String> {
+        let mut log = Self::default();
+        let (mut index, mut offset, mut time, mut crc) = (LogIndex(0), Offset(0), 0, 0);
+        let mut broken = None;
+        let read = live_records(disk, &mut |record| {
+            let header = record.header();
+            if header.index > committed {
+                return;
+            }
+            let joins = header.index == index.next()
+                && header.base_offset == offset
+                && header.previous == crc
+                && header.log_time >= time;
+            if !joins {
+                broken.get_or_insert(header.index);
+            }
+            (index, offset) = (header.index, header.next_offset());
+            (time, crc) = (header.log_time, header.header_crc);
+            log.records.insert(index, crc);
+            log.bytes.extend_from_slice(record.bytes());
+            for (offset, chunk) in record.chunks() {
+                let found = Found {
+                    id: chunk.id(),
+                    offset,
+                    bytes: chunk.bytes().to_vec(),
+                };
+                let chunks = log.chunks.entry(found.id.producer).or_default();
+                chunks.push(found);
+            }
+        });
+        read.map_err(|error| format!("the log of node {node} is not whole: {error}"))?;
+        if index < committed {
+            return Err(format!(
+                "the log of node {node} ends at {index}, and {committed} is committed"
+            ));
+        }
+        match broken {
+            Some(index) => Err(format!(
+                "in the log of node {node}, record {index} does not join on"
+            )),
+            None => Ok(log),
+        }
+    }
+
+    /// Whether it is the same log.
+    pub(super) fn same(&self, other: &Self, (one, two): (NodeId, NodeId)) -> Verdict {
+        if self.bytes == other.bytes {
+            return Ok(());
+        }
+        let mut pairs = self.bytes.iter().zip(&other.bytes);
+        Err(format!(
+            "the logs of nodes {one} and {two} differ: {} and {} bytes, first at {:?}",
+            self.bytes.len(),
+            other.bytes.len(),
+            pairs.position(|(a, b)| a != b)
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_that_differ_are_seen() {
+        let log = |bytes: &[u8]| AtRest {
+            bytes: bytes.to_vec(),
+            ..AtRest::default()
+        };
+        let nodes = (NodeId(1), NodeId(2));
+        assert_eq!(log(b"abc").same(&log(b"abc"), nodes), Ok(()));
+        assert!(log(b"abc").same(&log(b"abd"), nodes).is_err());
+        assert!(log(b"abc").same(&log(b"ab"), nodes).is_err());
+    }
+
+    #[test]
+    fn a_disk_without_a_log_is_seen() {
+        assert!(AtRest::read(NodeId(1), &Disk::new(), LogIndex(0)).is_err());
+    }
+}

@@ -1,0 +1,320 @@
+//! What must hold in every world, whatever happens in it: one invariant a file, with its source.
+//!
+//! Owns: the memory of what happened. Never: changes anything, or draws chance. An invariant that does not hold ends the run by a
+//! panic with its name and a sentence; the runner adds when. Called by: the group, at each change.
+
+mod acknowledged;
+mod appends;
+mod at_rest;
+mod committed;
+mod consumer_order;
+mod durable;
+mod election;
+mod exactly_once;
+mod log_matching;
+mod state_machine;
+
+use std::collections::BTreeMap;
+
+use quorate_client::Ack;
+use quorate_raft::Note as RaftNote;
+use quorate_replication::log::live_records;
+use quorate_replication::pipeline::{Note, Pipeline, View, Weight};
+use quorate_replication::seam::FileId;
+use quorate_wire::{ChunkId, Epoch, LogIndex, NodeId, Offset, ProducerId, Record, Sequence, Time};
+
+use crate::Disk;
+use crate::producer::Producer;
+use acknowledged::Acknowledged;
+use appends::{Append, Appends};
+use at_rest::AtRest;
+use committed::Committed;
+pub(crate) use consumer_order::ConsumerOrder;
+use durable::Durable;
+use election::ElectionSafety;
+use log_matching::LogMatching;
+use state_machine::{StateMachine, StateView};
+
+/// Why an invariant does not hold, if it does not.
+pub(crate) type Verdict = Result<(), String>;
+
+/// Ends the run if an invariant does not hold.
+#[track_caller]
+pub(crate) fn hold(invariant: &str, verdict: Verdict) {
+    if let Err(why) = verdict {
+        panic!("{invariant}: {why}");
+    }
+}
+
+/// An observer that sees everything and changes nothing.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    /// How many nodes there are.
+    nodes: usize,
+    election: ElectionSafety,
+    matching: LogMatching,
+    committed: Committed,
+    state: StateMachine,
+    durable: Durable,
+    acknowledged: Acknowledged,
+    appends: Appends,
+    /// How each running node stood when it was last looked at.
+    views: BTreeMap<NodeId, Watched>,
+    /// Checksums of the records that were handed out.
+    fetched: BTreeMap<LogIndex, u32>,
+    /// Peers may come with disks that are not theirs.
+    wiped: bool,
+    /// Bytes between peers may change on their way.
+    garbled: bool,
+    /// What disks had may change or go.
+    marred: bool,
+    /// How often records became void.
+    truncations: u64,
+    /// How often a disk was full.
+    full: u64,
+}
+
+/// A node as it was last seen.
+#[derive(Debug, Default)]
+struct Watched {
+    view: View,
+    /// Checksums of records that were not applied then.
+    pending: BTreeMap<LogIndex, u32>,
+}
+
+impl Oracle {
+    /// An observer of so many nodes.
+    #[must_use]
+    pub fn new(nodes: usize) -> Self {
+        Self {
+            nodes,
+            ..Self::default()
+        }
+    }
+
+    /// From now on, a node runs on a wiped disk.
+    pub fn expect_wiped(&mut self) {
+        self.wiped = true;
+    }
+
+    /// From now on, what disks had may change or go.
+    pub fn expect_marred(&mut self) {
+        self.marred = true;
+    }
+
+    /// From now on, bytes between peers may change on their way.
+    pub fn expect_garbled(&mut self) {
+        self.garbled = true;
+    }
+
+    /// From now on, a node's disk may lose what it says that it has written.
+    pub fn expect_lies(&mut self, node: NodeId) {
+        self.durable.lies(node);
+    }
+
+    /// How many terms had a leader.
+    #[must_use]
+    pub fn terms(&self) -> usize {
+        self.election.terms()
+    }
+
+    /// How often records became void, and how often a disk was full.
+    #[must_use]
+    pub fn accidents(&self) -> (u64, u64) {
+        (self.truncations, self.full)
+    }
+
+    /// A node's process has begun, with this disk.
+    pub fn started(&mut self, node: NodeId, disk: &Disk) {
+        self.views.remove(&node);
+        let mut records = BTreeMap::new();
+        let read = live_records(disk, &mut |record| {
+            records.insert(record.header().index, record.header().header_crc);
+        });
+        // What a damaged disk has is the repair's business; it is no evidence until then.
+        if read.is_err() {
+            self.durable.lies(node);
+        }
+        self.durable.holds(node, records);
+    }
+
+    /// A write of a node's disk is done: what is there now.
+    pub fn wrote(&mut self, node: NodeId, file: FileId, bytes: &[u8]) {
+        match file {
+            FileId::Segment(_) => self.durable.wrote(node, bytes),
+            FileId::Superblock => {}
+        }
+    }
+
+    /// Something happened in a node.
+    pub fn note(&mut self, node: NodeId, note: &Note) {
+        if let Note::Raft(RaftNote::BecameLeader { term }) = note {
+            hold("election safety", self.election.leads(node, *term));
+        }
+        if let Note::Raft(RaftNote::Truncated { .. }) = note
+            && let Some(watched) = self.views.get_mut(&node)
+        {
+            // What is there now is looked at anew.
+            watched.pending.clear();
+            watched.view.last = watched.view.applied;
+        }
+        self.truncations += u64::from(matches!(note, Note::Raft(RaftNote::Truncated { .. })));
+        self.full += u64::from(matches!(note, Note::DiskFull));
+        let trouble = match note {
+            Note::Raft(RaftNote::LostQuorum { .. }) | Note::DiskFull => false,
+            Note::Raft(RaftNote::WrongDisk { .. }) => !self.wiped,
+            Note::Refused { .. } | Note::RefusedBy { .. } => !self.wiped && !self.garbled,
+            Note::BadFrame { .. } | Note::BadRecords { .. } => !self.garbled,
+            Note::Missing { .. } | Note::GivesUp { .. } | Note::Raft(RaftNote::Unsure) => {
+                !self.marred
+            }
+            Note::Raft(_)
+            | Note::PeerUp { .. }
+            | Note::PeerDown { .. }
+            | Note::Formed
+            | Note::RoomMade
+            | Note::Repaired { .. } => note.weight() == Weight::Trouble,
+        };
+        assert!(!trouble, "no trouble without a cause: node {node}: {note}");
+    }
+
+    /// A node has had a turn, and its notes were told.
+    pub fn turned(&mut self, node: NodeId, pipeline: &Pipeline) {
+        let view = pipeline.view();
+        let watched = self.views.entry(node).or_default();
+        let before = watched.view;
+        if before == view {
+            return;
+        }
+        let crc = |index| pipeline.record_at(index).map(|(_, crc)| crc);
+        let mut index = before.last.max(view.applied.previous());
+        while index < view.last {
+            index = index.next();
+            if let Some((term, crc)) = pipeline.record_at(index) {
+                hold("log matching", self.matching.has(node, index, term, crc));
+                watched.pending.insert(index, crc);
+            }
+        }
+        if let Some(crc) = crc(view.applied) {
+            watched.pending.insert(view.applied, crc);
+        }
+        let waiting = watched.pending.split_off(&view.applied.next());
+        for (index, crc) in std::mem::replace(&mut watched.pending, waiting) {
+            let verdict = self.committed.applied(node, view.term, index, crc);
+            hold("committed is immutable", verdict);
+        }
+        watched.view = view;
+        if view.leads && (!before.leads || before.term != view.term) {
+            let verdict = self.committed.leads(node, view.term, view.last, crc);
+            hold("leader completeness", verdict);
+        }
+        if view.applied > before.applied {
+            let (digest, committed) = (view.digest, view.committed);
+            let state = StateView { digest, committed };
+            let verdict = self.state.stands(node, view.applied, state);
+            hold("state machine safety", verdict);
+            if view.leads {
+                let known = &self.committed;
+                let verdict = self
+                    .durable
+                    .committed(self.nodes, view.applied, |index| known.crc(index));
+                hold("durable before acknowledged", verdict);
+            }
+        }
+    }
+
+    /// A node is asked, now and then, what it knows of the producers.
+    pub fn asked(&mut self, node: NodeId, pipeline: &Pipeline) {
+        let (index, known) = (pipeline.view().applied, pipeline.producers_digest());
+        hold("state machine safety", self.state.knows(node, index, known));
+    }
+
+    /// A node says that a chunk is on a majority of disks.
+    pub fn acknowledged(&mut self, chunk: &ChunkId, offset: Offset) {
+        let chunk = (chunk.producer, chunk.epoch, chunk.first);
+        hold("acknowledged once", self.acknowledged.said(chunk, offset));
+    }
+
+    /// A producer has heard of an acknowledgement.
+    pub fn heard(&mut self, producer: ProducerId, epoch: Epoch, ack: &Ack, now: Time) {
+        let chunk = (producer, epoch, ack.first);
+        hold(
+            "acknowledged once",
+            self.acknowledged.heard(chunk, ack.offset),
+        );
+        let append = Append {
+            sent: ack.sent_at,
+            heard: now,
+            offset: ack.offset,
+            events: ack.events,
+        };
+        hold("linearizable appends", self.appends.acknowledged(append));
+    }
+
+    /// A consumer has got a record as committed.
+    pub fn fetched(&mut self, record: &Record<'_>) {
+        let (index, crc) = (record.header().index, record.header().header_crc);
+        let known = self.committed.crc(index);
+        let shown = index <= self.committed.last() && known.is_none_or(|known| known == crc);
+        let same = *self.fetched.entry(index).or_insert(crc) == crc;
+        if !shown || !same {
+            let why = format!("record {index} is handed out, and is not the committed one");
+            hold("nothing uncommitted is shown", Err(why));
+        }
+    }
+
+    /// The world has ended, and the nodes have converged: holds the logs against everything that was promised.
+    pub fn check_logs(&self, disks: &[(NodeId, &Disk)], producers: &[Producer]) {
+        // The nodes have converged a moment ago, and a new leader may have committed its no-op since.
+        let ends = disks.iter().map(|(node, _)| match self.views.get(node) {
+            Some(watched) => watched.view.applied.min(watched.view.durable),
+            None => LogIndex(0),
+        });
+        let upto = ends.min().unwrap_or_default();
+        let mut first: Option<(NodeId, AtRest)> = None;
+        for &(node, disk) in disks {
+            let log = match AtRest::read(node, disk, upto) {
+                Ok(log) => log,
+                Err(why) => return hold("repair", Err(why)),
+            };
+            match &first {
+                None => first = Some((node, log)),
+                Some((one, known)) => hold("convergence", known.same(&log, (*one, node))),
+            }
+        }
+        let Some((_, log)) = first else { return };
+        for (index, crc) in self.fetched.range(..=upto) {
+            let there = log.records.get(index) == Some(crc);
+            let lost = || format!("what was handed out at index {index} is not in the log");
+            hold(
+                "committed is immutable",
+                there.then_some(()).ok_or_else(lost),
+            );
+        }
+        for producer in producers {
+            let chunks = log
+                .chunks
+                .get(&producer.id())
+                .map_or(&[][..], Vec::as_slice);
+            hold("exactly once", exactly_once::check(chunks, producer));
+        }
+    }
+}
+
+impl exactly_once::Memory for Producer {
+    fn id(&self) -> ProducerId {
+        Self::id(self)
+    }
+
+    fn end(&self, epoch: Epoch) -> Sequence {
+        Self::end(self, epoch)
+    }
+
+    fn made(&self, epoch: Epoch, first: Sequence, bytes: &[u8]) -> bool {
+        self.chunk(epoch, first).bytes == bytes
+    }
+
+    fn acked(&self) -> &BTreeMap<(Epoch, Sequence), (Offset, u32)> {
+        Self::acked(self)
+    }
+}
