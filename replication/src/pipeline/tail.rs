@@ -83,7 +83,7 @@ impl Tail {
     /// An empty tail behind record `last`.
     pub(super) fn new(buffers: usize, last: LogIndex) -> Self {
         let page = || Page {
-            memory: Arc::new(Buffer::zeroed(BUFFER_BYTES)),
+            memory: Arc::new(Buffer::zeroed(0)),
             filled: 0,
             newest: LogIndex(0),
             unwritten: 0,
@@ -401,6 +401,10 @@ impl Tail {
             None => self.evict()?,
         };
         let page = self.pages.get_mut(buffer)?;
+        if page.memory.is_empty() {
+            // Its first use. Most processes of a cluster at rest never need more than one.
+            page.memory = Arc::new(Buffer::zeroed(BUFFER_BYTES));
+        }
         page.unwritten += 1;
         let start = page.filled;
         let places = self.spare.pop().unwrap_or_default();

@@ -45,6 +45,7 @@ impl Clients {
                 chunks: options.chunks,
                 weather: options.chunk,
                 pause: options.pause,
+                burst: options.burst,
                 restart_one_in: options.restart_one_in,
             })
         };

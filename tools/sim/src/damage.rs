@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use quorate_replication::log::{Inspected, inspect};
+use quorate_replication::log::{Inspected, inspect, live_records};
 use quorate_replication::seam::{FileId, SegmentId};
 use quorate_wire::{LogIndex, NodeId};
 
@@ -284,11 +284,22 @@ fn scan(disk: &Disk) -> Vec<Found> {
     found
 }
 
-/// Whether nothing is damaged on the disks of these nodes.
+/// Whether nothing is damaged on the disks of these nodes, and they have the same records. What nodes say of themselves may be
+/// a moment old, and another one may lead by now.
 #[must_use]
 pub(crate) fn is_whole(group: &Group, sound: &BTreeSet<NodeId>) -> bool {
-    sound.iter().all(|&node| {
-        let summary = inspect(group.disk(node), &mut |_| {});
-        summary.is_ok_and(|summary| summary.damaged == 0)
-    })
+    let logs = sound.iter().map(|&node| {
+        let disk = group.disk(node);
+        let summary = inspect(disk, &mut |_| {}).ok()?;
+        let mut last = (LogIndex(0), 0);
+        live_records(disk, &mut |record| {
+            let header = record.header();
+            last = (header.index, header.header_crc);
+        })
+        .ok()?;
+        // The chain makes the last one stand for all.
+        (summary.damaged == 0).then_some(last)
+    });
+    let logs: Option<Vec<_>> = logs.collect();
+    logs.is_some_and(|logs| logs.windows(2).all(|pair| pair.first() == pair.last()))
 }

@@ -33,6 +33,8 @@ pub struct Options {
     pub window: usize,
     /// Nanoseconds between two chunks of a producer, at most.
     pub pause: u64,
+    /// Chunks of a producer between two pauses.
+    pub burst: u64,
     /// Once in so many losses of its connection, a producer begins a new epoch.
     pub restart_one_in: u64,
     /// What chunks look like.
@@ -72,6 +74,7 @@ impl Options {
             chunks: 700,
             window: 16,
             pause: MS,
+            burst: 1,
             restart_one_in: u64::MAX,
             chunk: ChunkWeather {
                 events: 20,
@@ -120,8 +123,9 @@ impl Options {
         Self {
             producers: 2,
             chunks: u64::MAX,
-            window: 4,
-            pause: 60 * MS,
+            window: 8,
+            pause: 300 * MS,
+            burst: 8,
             chunk: ChunkWeather {
                 events: 8,
                 payload: 64,
@@ -161,15 +165,17 @@ impl Options {
         let producers = random.between(1, 4);
         let bytes = chunk.events * (chunk.payload + 100) / 8 + chunk.large / chunk.large_one_in;
         // About as many bytes of records has the log. Few of them find most of what many find, and in a tenth of the time.
-        let log_bytes: u64 = random.of(&[1 << 17, 1 << 18, 1 << 19, 1 << 20, 4 << 20]);
-        let chunks = (log_bytes / bytes / producers).clamp(20, 2000);
+        let groups = random.of(&[1, 1, 1, 1, 2, 3]);
+        let log_bytes: u64 = random.of(&[1 << 17, 1 << 18, 1 << 19, 1 << 20, 2 << 20]);
+        let chunks = (log_bytes / bytes / producers).clamp(20, 2000) / u64::from(groups);
         Self {
-            groups: random.of(&[1, 1, 1, 1, 2, 3]),
+            groups,
             drift: random.of(&[0, 0, 1000, 30_000]),
             producers,
             chunks,
             window: random.of(&[1, 4, 16, 64]),
             pause: random.of(&[0, 1, 2]) * (5000 * MS / chunks),
+            burst: random.of(&[1, 1, 8]),
             restart_one_in: random.of(&[10, u64::MAX, u64::MAX]),
             chunk,
             consumers: random.below(4),

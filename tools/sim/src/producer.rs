@@ -40,6 +40,8 @@ pub struct ProducerPlan {
     pub weather: ChunkWeather,
     /// Nanoseconds between two chunks, at most; zero for as fast as it goes.
     pub pause: u64,
+    /// Chunks between two pauses.
+    pub burst: u64,
     /// Once in so many losses of its connection, it forgets what it was doing and begins a new epoch.
     pub restart_one_in: u64,
 }
@@ -241,8 +243,10 @@ impl Producer {
                 let place = (life.epoch, life.session.next_sequence());
                 let events = chunks::fill(plan.seed, plan.weather, plan.id, place, &mut buffer);
                 life.made = Some((events, buffer));
-                life.ready = now.after(random.between(0, plan.pause));
                 *made += 1;
+                if made.is_multiple_of(plan.burst) {
+                    life.ready = now.after(random.between(0, plan.pause));
+                }
             }
             let Some((events, buffer)) = life.made.take() else {
                 return;

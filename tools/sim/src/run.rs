@@ -21,7 +21,7 @@ const MS: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MS;
 
 /// How long a calm world runs before its end is checked.
-const CALM: u64 = 20 * SECOND;
+const CALM: u64 = 60 * SECOND;
 
 /// After faults, so much time has the cluster until each group has a leader that serves.
 const ELECTED: u64 = 30 * SECOND;
