@@ -121,13 +121,18 @@ impl Reading {
             return Ok(Self::begin(self.read, index).map_or(Progress::Void, Progress::Again));
         }
         let mut kept = Kept::default();
-        let stop = self
-            .scan(&mut buffer, &mut kept, index)
-            .map_err(|(position, why)| ReadError::Damaged {
-                segment: self.found.spot.segment,
-                position,
-                why,
-            })?;
+        let stop = match self.scan(&mut buffer, &mut kept, index) {
+            Ok(stop) => stop,
+            // What is sound before the damage is good; whoever reads on will meet it.
+            Err(_) if kept.ends.is_some() => Stop::End,
+            Err((position, why)) => {
+                return Err(ReadError::Damaged {
+                    segment: self.found.spot.segment,
+                    position,
+                    why,
+                });
+            }
+        };
         Ok(match (kept.ends, stop) {
             (Some((first, last)), Stop::End | Stop::Short(..)) => Progress::Done(ReadRecords {
                 bytes: share(buffer, kept.start, kept.end),
@@ -166,6 +171,14 @@ impl Reading {
                 Err(error) => match (behind_pad(position, rest), error) {
                     (Some(block), _) => {
                         next.spot.position = block;
+                        continue;
+                    }
+                    // Records that were put back lie closer together than before, and zeros behind them.
+                    (None, _) if is_zero_block(rest) => {
+                        next.spot.position += BLOCK_BYTES as u64;
+                        if next.spot.position >= segment.end {
+                            return Err((position, Damage::Lost));
+                        }
                         continue;
                     }
                     (None, RecordError::Cut { needed, .. })
@@ -253,6 +266,10 @@ fn behind_pad(position: u64, rest: &[u8]) -> Option<u64> {
     let pad = usize::try_from(block - position).expect("less than a block");
     let zeros = rest.get(..pad).is_some_and(is_zero);
     (pad > 0 && zeros).then_some(block)
+}
+
+fn is_zero_block(bytes: &[u8]) -> bool {
+    bytes.get(..BLOCK_BYTES).is_some_and(is_zero)
 }
 
 struct Owner(Buffer);

@@ -1,9 +1,9 @@
 //! Holes: what is missing is known, and put back as it was, whatever was damaged, and whenever the power goes meanwhile.
 
-use quorate_replication::log::{Hole, Link, Log, LogEvent, Needs, Recovery};
+use quorate_replication::log::{From, Hole, Link, Log, LogEvent, Needs, Read, Recovery};
 use quorate_replication::seam::{FileId, Storage};
 use quorate_sim::Disk;
-use quorate_wire::Record;
+use quorate_wire::{LogIndex, Record};
 
 use crate::damage::{Finished, finished, segment};
 use crate::machine::{open, open_damaged};
@@ -152,7 +152,40 @@ fn check(finished: &Finished, disk: &Disk, healed: Healed, what: &str) -> usize 
         ),
         Healed::GivenUp => assert!(recovery.superblock.unsure && recovery.raft.unsure, "{what}"),
     }
+    read_all(recovery.log, disk, &found, what);
     all.len().saturating_sub(found.len())
+}
+
+/// What recovery found can be read, from any record on.
+fn read_all(mut log: Log, disk: &Disk, found: &[Vec<u8>], what: &str) {
+    let mut disk = disk.crashed(&mut |_| false);
+    let mut events = Vec::new();
+    for (index, record) in (1..).zip(found) {
+        let read = Read {
+            token: index,
+            from: From::Index(LogIndex(index)),
+            through: LogIndex(index),
+            bytes_max: 1 << 20,
+            one_term: false,
+        };
+        log.read(read, &mut disk).expect("it is durable");
+        while disk.waiting() > 0 {
+            disk.perform_all();
+            let mut done = Vec::new();
+            disk.completed(&mut done);
+            for done in done {
+                log.completed(done, &mut disk, &mut events)
+                    .expect("nothing fails");
+            }
+        }
+        let Some(LogEvent::Read {
+            result: Ok(read), ..
+        }) = events.pop()
+        else {
+            panic!("{what}: record {index} cannot be read");
+        };
+        assert!(read.bytes == record, "{what}: record {index}");
+    }
 }
 
 #[derive(Debug, Default)]

@@ -376,9 +376,20 @@ fn damage_is_found_by_reading_too() {
         machine.write(&[(None, 1, events(2, 1000)), (None, 1, events(1, 10))]);
     }
     let file = FileId::Segment(SegmentId(1));
-    for at in [4096 + 1, 4096 + 20, 4096 + 500, 8192 + 70, 12_288 + 2300] {
+    for (at, index) in [
+        (4096 + 1, 1),
+        (4096 + 20, 1),
+        (4096 + 500, 1),
+        (8192 + 70, 3),
+    ] {
         machine.disk.bytes_mut(file)[at] ^= 4;
-        let answer = machine.read(From::Index(LogIndex(1)), 9, 1 << 20, false);
+        // What is sound before it is answered with, and what comes then is not.
+        for first in 1..index {
+            let answer = machine.read(From::Index(LogIndex(first)), 9, 1 << 20, false);
+            let records = answer.expect("it is answered").expect("it is sound");
+            assert_eq!((records.first.0, records.last.0), (first, index - 1));
+        }
+        let answer = machine.read(From::Index(LogIndex(index)), 9, 1 << 20, false);
         let error = answer.expect("it is answered").expect_err("it is damaged");
         assert!(
             matches!(error, ReadError::Damaged { .. }),
