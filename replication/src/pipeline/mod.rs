@@ -178,6 +178,12 @@ impl Pipeline {
         notes.append(&mut self.notes);
     }
 
+    /// All records up to here are durable on this node; nothing is known while its log is being repaired or its group formed.
+    #[must_use]
+    pub fn durable(&self) -> Option<LogIndex> {
+        self.raft.as_ref().map(Raft::durable)
+    }
+
     /// Whether this node's own disk has all that its memory has: nothing is lost to it by stopping now.
     #[must_use]
     pub fn is_settled(&self) -> bool {

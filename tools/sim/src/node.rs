@@ -1,7 +1,7 @@
 //! A node's part in a group: a disk that stays, and a pipeline that comes and goes.
 
 use quorate_replication::pipeline::{Note, Pipeline, PipelineConfig, StartError, Started, Turn};
-use quorate_wire::{ClusterName, DiskId, GroupId, NodeId, Time};
+use quorate_wire::{ClusterName, DiskId, GroupId, LogIndex, NodeId, Time};
 
 use crate::clock::NodeClock;
 use crate::lanes::MemoryLanes;
@@ -36,6 +36,8 @@ pub struct Node {
     doom: Option<(u64, bool)>,
     process: Option<Process>,
     processes: u32,
+    /// What its last process knew to be durable.
+    durable: LogIndex,
 }
 
 /// A running pipeline.
@@ -64,6 +66,7 @@ impl Node {
             doom: None,
             process: None,
             processes: 0,
+            durable: LogIndex(0),
         }
     }
 
@@ -114,6 +117,15 @@ impl Node {
         };
         let (pipeline, started) =
             Pipeline::start(self.disk.disk_mut(), config, self.clock.local(now))?;
+        // Protocol-aware recovery: what was durable is there, or the node knows that it is not.
+        assert!(
+            started.formatted || started.damaged.is_some() || started.last >= self.durable,
+            "node {} has lost the records from {} to {}, and does not know it",
+            self.id,
+            started.last.next(),
+            self.durable
+        );
+        self.durable = started.last;
         self.lanes = MemoryLanes::default();
         self.process = Some(Process {
             pipeline,
@@ -132,7 +144,8 @@ impl Node {
 
     /// The process dies.
     pub fn crash(&mut self) {
-        assert!(self.process.take().is_some(), "only what runs crashes");
+        let process = self.process.take().expect("only what runs crashes");
+        self.durable = process.pipeline.durable().unwrap_or(self.durable);
         self.disk.crash();
         self.lanes = MemoryLanes::default();
         self.doom = None;
@@ -166,7 +179,8 @@ impl Node {
 
     /// The pipeline is over, and nothing went wrong: what the disk was told to do is done.
     pub fn close(&mut self) {
-        assert!(self.process.take().is_some(), "only what runs is closed");
+        let process = self.process.take().expect("only what runs is closed");
+        self.durable = process.pipeline.durable().unwrap_or(self.durable);
         self.disk.finish();
         self.lanes = MemoryLanes::default();
     }
