@@ -219,34 +219,6 @@ pub enum Fatal {
         /// How it failed.
         error: StorageError,
     },
-    /// Records that were durable cannot be read.
-    #[error(
-        "reading segment {} of the log at byte {position} failed: {error}; the node stops, for its log is not whole; cure: \
-         look at the disk (dmesg, smartctl), then start the node again",
-        segment.0
-    )]
-    ReadFailed {
-        /// Which segment.
-        segment: SegmentId,
-        /// Where in its file.
-        position: u64,
-        /// How it failed.
-        error: StorageError,
-    },
-    /// Records that were durable have changed.
-    #[error(
-        "segment {} of the log is damaged at byte {position}: {why}; the node stops, for its log is not whole; cure: replace \
-         the disk if it is failing, wipe the data directory and let the node join as a new disk",
-        segment.0
-    )]
-    Damaged {
-        /// Which segment.
-        segment: SegmentId,
-        /// Where in its file.
-        position: u64,
-        /// What is wrong.
-        why: Damage,
-    },
 }
 
 impl Fatal {
@@ -255,7 +227,6 @@ impl Fatal {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::WriteFailed { .. } => ErrorCode::WriteFailed,
-            Self::ReadFailed { .. } | Self::Damaged { .. } => ErrorCode::LogDamaged,
         }
     }
 
@@ -291,31 +262,6 @@ pub enum ReadError {
         /// What is wrong.
         why: Damage,
     },
-}
-
-impl From<ReadError> for Fatal {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Failed {
-                segment,
-                position,
-                error,
-            } => Self::ReadFailed {
-                segment,
-                position,
-                error,
-            },
-            ReadError::Damaged {
-                segment,
-                position,
-                why,
-            } => Self::Damaged {
-                segment,
-                position,
-                why,
-            },
-        }
-    }
 }
 
 /// No such record is in the log and durable.
