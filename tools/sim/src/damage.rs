@@ -284,6 +284,14 @@ fn scan(disk: &Disk) -> Vec<Found> {
     found
 }
 
+/// Whether nothing is damaged on the disks of these nodes.
+pub(crate) fn is_unhurt(group: &Group, sound: &BTreeSet<NodeId>) -> bool {
+    sound.iter().all(|&node| {
+        let summary = inspect(group.disk(node), &mut |_| {});
+        summary.is_ok_and(|summary| summary.damaged == 0)
+    })
+}
+
 /// Whether nothing is damaged on the disks of these nodes, and they have the same records. What nodes say of themselves may be
 /// a moment old, and another one may lead by now.
 #[must_use]

@@ -4,7 +4,7 @@
 
 use quorate_wire::{NodeId, Time};
 
-use crate::damage::Damage;
+use crate::damage::{self, Damage};
 use crate::group::Group;
 use crate::plan::{Entry, Fault, Plan};
 use crate::random::Random;
@@ -201,7 +201,11 @@ impl Faults {
                 self.after.push(world.now(), After::Garble(random, count));
             }
             Fault::ShakeClients => world.shake_clients(),
-            Fault::Wipe => wipe(one, world),
+            Fault::Wipe => {
+                if !self.damage.struck() || others_unhurt(one, world) {
+                    wipe(one, world);
+                }
+            }
             Fault::Harm(harm) => self.damage.strike(harm, one, &mut random, world),
         }
     }
@@ -286,6 +290,14 @@ fn wipe(id: NodeId, world: &mut World) {
     }
     world.wipe(id);
     world.start(id);
+}
+
+/// Whether what the other sound nodes have is whole: what is not may be whole on this one only.
+fn others_unhurt(id: NodeId, world: &World) -> bool {
+    let mut others = world.sound();
+    others.remove(&id);
+    let mut groups = world.groups().iter();
+    groups.all(|group| damage::is_unhurt(group, &others))
 }
 
 /// Pairs of one node and each other one, from it or to it.
