@@ -24,7 +24,7 @@ use crate::trace::{Column, Trace};
 const MS: u64 = 1_000_000;
 
 /// How often each node is asked how it is, in nanoseconds.
-const STATUS_EVERY: u64 = 20 * MS;
+const STATUS_EVERY: u64 = 50 * MS;
 
 /// The connection on which nodes are asked how they are.
 const STATUS: u64 = 0;
