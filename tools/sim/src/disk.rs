@@ -14,6 +14,11 @@ use quorate_replication::seam::{
 /// What a disk writes whole or not at all.
 const SECTOR_BYTES: usize = 512;
 
+/// What the operating system says.
+const NOT_THERE: StorageError = StorageError::Os { errno: 2 };
+const THERE_ALREADY: StorageError = StorageError::Os { errno: 17 };
+const PAST_THE_END: StorageError = StorageError::Os { errno: 27 };
+
 /// Most operations that a pipeline keeps open.
 const OPEN_MAX: usize = 64;
 
@@ -103,10 +108,12 @@ pub struct Disk {
     prepare_fails: Option<StorageError>,
     /// Where the last write that was done began.
     last_write: Option<(FileId, u64)>,
-    /// Bytes that have changed without having been written: only they may be written a second time.
+    /// Bytes that have changed unwritten: only they may be written a second time.
     marred: Vec<(FileId, Range<usize>)>,
     /// Writes that were done, until somebody asks: where each began, and its bytes.
     written: Vec<(FileId, u64, usize)>,
+    /// Whether bytes may be written twice.
+    rewrites: bool,
 }
 
 impl Default for Disk {
@@ -131,6 +138,7 @@ impl Disk {
             last_write: None,
             marred: Vec::new(),
             written: Vec::new(),
+            rewrites: false,
         }
     }
 
@@ -183,6 +191,7 @@ impl Disk {
             superblock: self.superblock.clone(),
             segments: self.segments.clone(),
             room: self.room,
+            rewrites: self.rewrites,
             marred: self.marred.clone(),
             ..Self::new()
         };
@@ -210,6 +219,11 @@ impl Disk {
     /// The power goes: see [`crashed`](Self::crashed).
     pub fn crash(&mut self, keeps: &mut dyn FnMut(Sector) -> bool) {
         *self = self.crashed(keeps);
+    }
+
+    /// From now on, durable bytes may be written a second time, as on any disk.
+    pub fn allow_rewrites(&mut self) {
+        self.rewrites = true;
     }
 
     /// From now on, segments may take so many bytes more.
@@ -242,8 +256,8 @@ impl Disk {
     pub fn take_written(&mut self, visit: &mut dyn FnMut(FileId, &[u8])) {
         for (file, position, length) in std::mem::take(&mut self.written) {
             let from = usize::try_from(position).expect("a file fits into memory");
-            let bytes = self.bytes(file).and_then(|it| it.get(from..from + length));
-            visit(file, bytes.unwrap_or_default());
+            let there = self.bytes(file).unwrap_or_default();
+            visit(file, there.get(from..from + length).unwrap_or_default());
         }
     }
 
@@ -333,6 +347,10 @@ impl Disk {
                 if let Some(error) = self.write_fails.take() {
                     return Err(error);
                 }
+                let there = self.content(file).ok_or(NOT_THERE)?.as_ref().len();
+                if position + bytes.len() as u64 > there as u64 {
+                    return Err(PAST_THE_END);
+                }
                 self.put(file, position, &bytes);
                 self.last_write = Some((file, position));
                 self.written.push((file, position, bytes.len()));
@@ -348,23 +366,28 @@ impl Disk {
                     return Err(error);
                 }
                 let from = usize::try_from(position).expect("a file fits into memory");
-                let content = self.content(file).expect("a file that is read is there");
-                let bytes = content.as_ref().get(from..from + length);
-                into[..length].copy_from_slice(bytes.expect("a read ends inside its file"));
+                let content = self.content(file).ok_or(NOT_THERE)?.as_ref();
+                let Some(bytes) = content.get(from..from + length) else {
+                    let bytes = content.len().saturating_sub(from);
+                    return Err(StorageError::Short { bytes });
+                };
+                into[..length].copy_from_slice(bytes);
                 Ok(StorageOutcome::Read(into))
             }
             StorageOp::Prepare { segment, bytes } => {
                 if let Some(error) = self.prepare_fails.take() {
                     return Err(error);
                 }
+                if self.segments.contains_key(&segment) {
+                    return Err(THERE_ALREADY);
+                }
                 if bytes > self.room {
                     return Err(StorageError::Full);
                 }
                 self.room -= bytes;
                 let length = usize::try_from(bytes).expect("a file fits into memory");
-                let zeros = Content(Arc::new(Memory::zeroed(length)));
-                let before = self.segments.insert(segment, zeros);
-                assert!(before.is_none(), "a segment is prepared once");
+                let zeros = Arc::new(Memory::zeroed(length));
+                self.segments.insert(segment, Content(zeros));
                 Ok(StorageOutcome::Prepared)
             }
         }
@@ -386,7 +409,7 @@ impl Disk {
         let second = changed
             .filter(|&(_, (&old, &new))| old != 0 && old != new)
             .map(|(at, _)| at)
-            .find(|&at| !self.is_marred(file, at));
+            .find(|&at| !self.rewrites && !self.is_marred(file, at));
         if let (FileId::Segment(segment), Some(at)) = (file, second) {
             panic!(
                 "byte {at} of segment {} is sound, and written a second time",

@@ -1,70 +1,110 @@
-//! A node's lanes, as its pipeline sees them: one shard, whose requests and answers the world moves.
+//! A node's lanes: the pipeline's ends, and the shards'.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use quorate_replication::lane::{Reply, Request, ShardId, Ticket};
 use quorate_replication::seam::Lanes;
 
-/// Both lanes between a pipeline and its shard.
+/// Both lanes between a pipeline and one shard.
 #[derive(Debug, Default)]
-pub struct MemoryLanes {
+struct Lane {
     requests: VecDeque<Request>,
-    replies: Vec<Reply>,
     open: BTreeSet<(u64, u64)>,
+    replies: VecDeque<Reply>,
+}
+
+/// All lanes of a pipeline.
+#[derive(Debug)]
+pub struct MemoryLanes {
+    lanes: Vec<Lane>,
+    /// Requests that a shard may have open, until it takes the reply.
+    capacity: usize,
+    /// The shard whose turn it is.
+    next: usize,
+}
+
+impl Default for MemoryLanes {
+    fn default() -> Self {
+        Self::new(1, Self::OPEN_MAX)
+    }
 }
 
 impl MemoryLanes {
-    /// Most requests that are open at a time: more than the pipeline takes in one turn.
+    /// Most requests that are open at a time in a world: more than the pipeline takes in one turn.
     pub const OPEN_MAX: usize = 8192;
 
-    /// Puts a request into the lane; gives it back if the lane is full.
+    /// The lanes of so many shards, each with so many requests open.
+    #[must_use]
+    pub fn new(shards: usize, capacity: usize) -> Self {
+        Self {
+            lanes: (0..shards).map(|_| Lane::default()).collect(),
+            capacity,
+            next: 0,
+        }
+    }
+
+    fn lane(&mut self, shard: ShardId) -> &mut Lane {
+        self.lanes.get_mut(shard.0).expect("a shard of this node")
+    }
+
+    /// The first shard puts a request into its lane; it comes back if the lane is full.
     ///
     /// # Errors
     /// The lane is full.
     pub fn ask(&mut self, request: Request) -> Result<(), Request> {
-        if self.open.len() >= Self::OPEN_MAX {
+        self.ask_by(ShardId(0), request)
+    }
+
+    /// A shard puts a request into its lane; it comes back if the lane is full.
+    ///
+    /// # Errors
+    /// The lane is full.
+    pub fn ask_by(&mut self, shard: ShardId, request: Request) -> Result<(), Request> {
+        let capacity = self.capacity;
+        let lane = self.lane(shard);
+        if lane.open.len() + lane.replies.len() >= capacity {
             return Err(request);
         }
-        let new = self.open.insert(key(request.ticket));
+        let new = lane.open.insert(key(request.ticket));
         assert!(new, "a ticket is for one request");
-        self.requests.push_back(request);
+        lane.requests.push_back(request);
         Ok(())
     }
 
     /// Whether a request waits.
     #[must_use]
     pub fn has_request(&self) -> bool {
-        !self.requests.is_empty()
+        self.lanes.iter().any(|lane| !lane.requests.is_empty())
     }
 
-    /// How many requests have no answer yet.
-    #[must_use]
-    pub fn open(&self) -> usize {
-        self.open.len()
-    }
-
-    /// Takes the answers.
+    /// The first shard takes all its answers.
     pub fn take_replies(&mut self) -> Vec<Reply> {
-        std::mem::take(&mut self.replies)
+        self.lane(ShardId(0)).replies.drain(..).collect()
+    }
+
+    /// A shard takes an answer.
+    pub fn take_reply(&mut self, shard: ShardId) -> Option<Reply> {
+        self.lane(shard).replies.pop_front()
     }
 }
 
 impl Lanes for MemoryLanes {
     fn take(&mut self) -> Option<(ShardId, Request)> {
-        self.requests
-            .pop_front()
-            .map(|request| (ShardId(0), request))
+        for _ in 0..self.lanes.len() {
+            let shard = ShardId(self.next);
+            self.next = (self.next + 1) % self.lanes.len();
+            if let Some(request) = self.lane(shard).requests.pop_front() {
+                return Some((shard, request));
+            }
+        }
+        None
     }
 
     fn put(&mut self, shard: ShardId, reply: Reply) {
-        assert_eq!(
-            shard,
-            ShardId(0),
-            "an answer goes where the request came from"
-        );
-        let asked = self.open.remove(&key(reply.ticket));
+        let lane = self.lane(shard);
+        let asked = lane.open.remove(&key(reply.ticket));
         assert!(asked, "a request is answered once: {:?}", reply.ticket);
-        self.replies.push(reply);
+        lane.replies.push_back(reply);
     }
 }
 

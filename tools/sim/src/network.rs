@@ -61,6 +61,8 @@ pub struct Network {
     links_most: usize,
     /// Most bytes that one send carried in its head.
     head_most: usize,
+    /// Whether a host may use links that it knows to have ended: a driver lets that go, and no pipeline does it.
+    careless: bool,
 }
 
 #[derive(Debug, Default)]
@@ -120,7 +122,13 @@ impl Network {
             cuts: BTreeSet::new(),
             links_most: 0,
             head_most: 0,
+            careless: false,
         }
+    }
+
+    /// From now on, hosts may use links that they know to have ended.
+    pub fn allow_careless_use(&mut self) {
+        self.careless = true;
     }
 
     /// From now on it behaves like this.
@@ -208,7 +216,8 @@ impl Network {
             else {
                 continue;
             };
-            if sender.sending.is_some() && (side.gone || stream.frees()) {
+            let unheard = side.gone && sender.broken.is_none();
+            if sender.sending.is_some() && (unheard || stream.frees()) {
                 // What was read makes room.
                 consider((!self.cuts.contains(&(side.node, sender.node))).then_some(self.now));
             }
@@ -238,12 +247,18 @@ impl Network {
         if !self.cuts.contains(&(to, side.node)) {
             stream.acknowledge();
         }
+        if side.sending.is_none() || side.broken.is_some_and(|at| at <= self.now) {
+            return;
+        }
+        if peer_gone && side.broken.is_none() {
+            // Bytes for nobody: the other host says so. Until then the buffers take what they hold.
+            side.broken = Some(self.now.after(self.latency(0)));
+        }
         let Some(sending) = &mut side.sending else {
             return;
         };
         while sending.sent < sending.bytes.len() {
-            let room = if peer_gone { usize::MAX } else { stream.room() };
-            let most = self.weather.piece.min(room);
+            let most = self.weather.piece.min(stream.room());
             if most == 0 {
                 return;
             }
@@ -255,9 +270,7 @@ impl Network {
             };
             let count = left.len().min(most);
             let arrives = self.now.after(self.latency(count));
-            if !peer_gone {
-                stream.push(left.get(..count).unwrap_or_default(), arrives);
-            }
+            stream.push(left.get(..count).unwrap_or_default(), arrives);
             sending.sent += count;
         }
         if let Some(Sending { send, .. }) = side.sending.take() {
@@ -266,10 +279,6 @@ impl Network {
                 link: link(number, from),
                 send,
             };
-            if peer_gone && side.broken.is_none() {
-                // Bytes for nobody: the other host says so.
-                side.broken = Some(self.now.after(self.latency(0)));
-            }
             self.host(node).events.push(sent);
         }
     }
@@ -363,6 +372,11 @@ impl Network {
         };
         let found = self.connections.iter().filter(|link| pair(link));
         found.map(|link| link.number).collect()
+    }
+
+    /// Whether a host of this name is there, and up.
+    fn is_up(&self, node: NodeId) -> bool {
+        self.hosts.get(host_at(node)).is_some_and(|host| host.up)
     }
 
     fn host(&mut self, node: NodeId) -> &mut Host {

@@ -41,7 +41,7 @@ impl Network {
                 } else {
                     self.latency(0)
                 };
-                let step = if !cut && self.host(to).up {
+                let step = if !cut && self.is_up(to) {
                     Step::Connected(self.open(from, to))
                 } else {
                     Step::Failed
