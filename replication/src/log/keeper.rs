@@ -106,6 +106,14 @@ impl Keeper {
         self.begin(log)
     }
 
+    /// The log is durable up to `log`. Returns a write to submit, if that is news and none is open.
+    pub(super) fn note(&mut self, log: Reached) -> Option<StorageOp> {
+        if self.superblock.log < log {
+            self.waiting.get_or_insert_default();
+        }
+        self.begin(log)
+    }
+
     /// The open write is durable. Returns the next one to submit.
     pub(super) fn written(
         &mut self,

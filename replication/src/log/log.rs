@@ -58,6 +58,8 @@ pub struct Log {
     parts: Vec<usize>,
     /// The log is durable up to here.
     reached: Reached,
+    /// How far the log was when it was opened, until the superblock is told.
+    opened: Option<Reached>,
     /// Reads that wait until others are over.
     reads: VecDeque<Reading>,
     reads_open: usize,
@@ -88,6 +90,7 @@ impl Log {
             cut: (cut.is_some() && !canary::on(Canary::TornTailReused)) || lost,
             group: None,
             parts: Vec::new(),
+            opened: None,
             reached: Reached::START,
             reads: VecDeque::new(),
             reads_open: 0,
@@ -97,6 +100,7 @@ impl Log {
             segment_bytes: longest.max(config.segment_bytes),
         };
         log.all_durable();
+        log.opened = current.map(|_| log.reached);
         log
     }
 
@@ -244,8 +248,14 @@ impl Log {
         }
     }
 
-    /// Prepares segments ahead of need.
+    /// Prepares segments ahead of need. The first time, it also has the superblock say how far the log was when it was opened: what
+    /// is lost of that later, the next start finds missing.
     pub fn tend(&mut self, now: Time, storage: &mut impl Storage) {
+        if let Some(opened) = self.opened.take()
+            && let Some(op) = self.keeper.note(opened)
+        {
+            self.submit(Purpose::Superblock, op, storage);
+        }
         if let Some(op) = self.ahead.tend(now) {
             self.submit(Purpose::Prepare, op, storage);
         }

@@ -4,6 +4,7 @@
 //! the pipeline, and the commands that look at a log at rest. The specification is `docs/log-format.md`.
 
 mod ahead;
+mod behind;
 mod error;
 mod event;
 mod format;

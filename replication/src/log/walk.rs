@@ -48,7 +48,7 @@ pub(super) struct Walked {
 
 /// Where a segment's records end.
 #[derive(Clone, Copy, Debug)]
-enum Ends {
+pub(super) enum Ends {
     /// Here, as the next segment says.
     Here(u64),
     /// It is the last one in use.
@@ -330,33 +330,16 @@ impl<V: Visitor> Walk<'_, V> {
                     }
                 }
             };
+            let behind = self.behind_damaged(valid, at);
             self.damage(id, at as u64, why)?;
-            let found = self.next_sound(valid, at + 1).filter(|_| !self.over);
+            let found = behind.or_else(|| self.next_sound(valid, at + 1));
+            let found = found.filter(|_| !self.over);
             let Some(found) = found else {
                 return Ok(());
             };
             at = found;
         }
         Ok(())
-    }
-
-    /// Where to read on behind zeros. They fill up a block; and there are whole blocks of them where missing records were put
-    /// back, since those lie closer together than before. Then the chain says that nothing is missing.
-    fn behind_zeros(&self, valid: &[u8], at: usize, ends: Ends) -> Option<usize> {
-        let block = at.next_multiple_of(BLOCK_BYTES).min(valid.len());
-        if !is_zero(valid.get(at..block)?) {
-            return None;
-        }
-        if at < block && (block < valid.len() || matches!(ends, Ends::Here(_))) {
-            return Some(block);
-        }
-        let rest = valid.get(block..)?;
-        let written = rest.chunks(BLOCK_BYTES).position(|block| !is_zero(block));
-        let Some(written) = written.map(|nth| block + nth * BLOCK_BYTES) else {
-            return matches!(ends, Ends::Here(_)).then_some(valid.len());
-        };
-        let (record, _) = Record::parse(valid.get(written..)?).ok()?;
-        (written > at && self.index.check(record.header()).is_ok()).then_some(written)
     }
 
     fn judge(&self, bytes: &[u8], stop: Stop, ends: Ends) -> End {
@@ -390,18 +373,6 @@ impl<V: Visitor> Walk<'_, V> {
             return Ok(());
         }
         checked
-    }
-
-    /// The next block, from `from` on, that begins with a sound record which was written behind all that is known.
-    fn next_sound(&self, bytes: &[u8], from: usize) -> Option<usize> {
-        let first = from.next_multiple_of(BLOCK_BYTES).max(SEGMENT_HEADER_BYTES);
-        (first..bytes.len()).step_by(BLOCK_BYTES).find(|&block| {
-            let parsed = Record::parse(bytes.get(block..).unwrap_or_default());
-            parsed.is_ok_and(|(record, _)| {
-                let header = record.header();
-                header.group == self.index.group() && header.index > self.index.commit()
-            })
-        })
     }
 
     /// Where the log ends.

@@ -219,6 +219,7 @@ fn go_on(disk: Disk, chance: &mut Chance, what: &str) {
     let (at, cut) = machine.check(&machine.disk.crashed(&mut |_| false), what);
     assert!(at == 0 && !cut, "{what}: nothing is open any more");
     machine.settle();
+    machine.write(&[(None, term + 2, Body::Noop)]);
     let opened = machine.disk.last_write().map(|write| write.0);
     machine.write(&[(None, term + 2, events(1, 3000))]);
     let written = machine.disk.last_write().map(|write| write.0);

@@ -240,6 +240,29 @@ fn every_changed_byte_heals() {
 }
 
 #[test]
+fn a_damaged_body_costs_that_record_only() {
+    let finished = finished();
+    let history = history(&finished);
+    let (segment, position) = finished.last;
+    let mut disk = finished.disk.crashed(&mut |_| false);
+    let at = usize::try_from(position).expect("small") + 64 + 10;
+    disk.mar(FileId::Segment(segment), at..at + 1)[0] ^= 1;
+    let holes = open_damaged(&disk).expect("it can be repaired").0.holes;
+    let [hole] = &holes[..] else {
+        panic!("the rest of its group commit is sound: {holes:?}");
+    };
+    assert_eq!(missing(hole, &history).len(), 1, "{hole:?}");
+    let healed = heal(&mut disk, &history, &mut never).expect("it heals");
+    let lost = check(
+        &finished,
+        &disk,
+        healed,
+        "the last group commit's first record",
+    );
+    assert_eq!((healed, lost), (Healed::Whole, 0));
+}
+
+#[test]
 fn lost_blocks_heal_in_any_number() {
     let finished = finished();
     let history = history(&finished);
