@@ -9,6 +9,7 @@ use quorate_client::{Batch, ClientError};
 use quorate_wire::limits::RECORDS_BYTES_MAX;
 use quorate_wire::{ErrorCode, Offset, Time};
 
+use crate::history::{Freshness, Read, Reader};
 use crate::oracle::{ConsumerOrder, Oracle, hold};
 use crate::random::Random;
 use crate::terminal::Terminal;
@@ -20,11 +21,14 @@ const MS: u64 = 1_000_000;
 #[derive(Debug)]
 pub struct Consumer {
     random: Random,
+    number: u64,
     addresses: Vec<String>,
     cursor: Cursor,
+    /// Which of its cursors that is.
+    cursors: u64,
     terminal: Terminal,
-    /// Whether a fetch is open.
-    open: bool,
+    /// Since when a fetch is open.
+    open: Option<Time>,
     /// When the next one begins.
     again: Time,
     order: ConsumerOrder,
@@ -39,9 +43,11 @@ impl Consumer {
         let mut random = Random::new(seed, &format!("consumer {number}"));
         Self {
             cursor: cursor(&mut random, &addresses, Offset(0)),
+            number: u64::try_from(number).expect("a few"),
             addresses,
+            cursors: 0,
             terminal: Terminal::default(),
-            open: false,
+            open: None,
             again: Time(0),
             order: ConsumerOrder::new(Offset(0)),
             fetched: 0,
@@ -65,7 +71,7 @@ impl Consumer {
     /// When it wants to act next, if nothing comes.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        if self.open {
+        if self.open.is_some() {
             self.cursor.deadline()
         } else {
             Some(self.again)
@@ -80,31 +86,60 @@ impl Consumer {
             return;
         }
         self.terminal.listen(&mut self.cursor, wires, now);
-        if let Some(end) = self.cursor.take() {
-            self.open = false;
-            self.again = now.after(self.random.between(0, 2 * MS));
-            match end {
-                Ok(batch) => self.got(&batch, oracle),
-                Err(error) => self.failed(&error),
-            }
-            self.go_elsewhere(wires, now);
-        }
-        if !self.open && self.again <= now {
+        self.end(now, wires, oracle);
+        if self.open.is_none() && self.again <= now {
             let wait = self.random.of(&[0, 1, 30, 300]) * MS;
             self.cursor.fetch(wait, now);
-            self.open = true;
-            // The answer may be there already.
+            self.open = Some(now);
+            // The answer may be there already; nothing else would wake the consumer then.
             self.terminal.listen(&mut self.cursor, wires, now);
+            self.end(now, wires, oracle);
         }
         self.terminal.speak(&mut self.cursor, wires, now);
     }
 
-    fn got(&mut self, batch: &Batch, oracle: &mut Oracle) {
+    /// The fetch has ended, if it has.
+    fn end(&mut self, now: Time, wires: &mut Wires, oracle: &mut Oracle) {
+        let Some(end) = self.cursor.take() else {
+            return;
+        };
+        let asked = self.open.take().expect("a fetch is open until it ends");
+        self.again = now.after(self.random.between(0, 2 * MS));
+        match end {
+            Ok(batch) => self.got(&batch, (asked, now), oracle),
+            Err(error) => self.failed(&error),
+        }
+        self.go_elsewhere(wires, now);
+    }
+
+    fn got(&mut self, batch: &Batch, (asked, now): (Time, Time), oracle: &mut Oracle) {
+        let mut shown = Vec::new();
         for record in batch.records() {
             let verdict = self.order.got(record.header(), batch.committed());
             hold("consumer order", verdict);
             oracle.fetched(&record);
             self.fetched += 1;
+            let chunks = record.chunks();
+            shown.extend(chunks.map(|(offset, chunk)| (offset, chunk.id())));
+        }
+        oracle.read(Read {
+            reader: self.reader(),
+            freshness: Freshness::Stale,
+            invoked: asked,
+            answered: now,
+            from: batch.offset(),
+            shown,
+            committed: batch.committed(),
+        });
+    }
+
+    fn reader(&self) -> Reader {
+        let link = self.cursor.wish().map(|wish| wish.number);
+        Reader::Cursor {
+            consumer: self.number,
+            cursor: self.cursors,
+            node: self.cursor.node().expect("it has just answered"),
+            connection: link.expect("it has just answered").0,
         }
     }
 
@@ -137,6 +172,7 @@ impl Consumer {
         };
         self.terminal.leave(wires, now);
         self.cursor = cursor(&mut self.random, &self.addresses, offset);
+        self.cursors += 1;
         self.order = ConsumerOrder::new(offset);
     }
 }

@@ -311,7 +311,8 @@ impl Group {
     pub fn check_logs(&mut self, sound: &BTreeSet<NodeId>) {
         let nodes = self.nodes.iter().filter(|node| sound.contains(&node.id()));
         let disks: Vec<_> = nodes.map(|node| (node.id(), node.disk.disk())).collect();
-        self.oracle.check_logs(&disks, self.clients.producers());
+        self.oracle
+            .check_logs(&disks, self.clients.producers(), self.now);
     }
 
     /// When something happens next.

@@ -10,7 +10,7 @@ use quorate_client::ClusterName;
 use quorate_client::endpoint::Endpoint as _;
 use quorate_client::session::{Counters, Failure, Session, SessionConfig};
 use quorate_replication::lane::ProducedChunk;
-use quorate_wire::{Epoch, ErrorCode, Offset, ProducerId, Sequence, Time};
+use quorate_wire::{ChunkId, Epoch, ErrorCode, Offset, ProducerId, Sequence, Time};
 
 use crate::chunks::{self, ChunkWeather};
 use crate::oracle::Oracle;
@@ -220,7 +220,7 @@ impl Producer {
                     .insert((epoch, ack.first), (ack.offset, ack.events));
                 oracle.heard(self.plan.id, epoch, &ack, now);
             }
-            self.make(at, now);
+            self.make(at, now, oracle);
             if let Some(life) = self.lives.get_mut(at) {
                 life.terminal.speak(&mut life.session, wires, now);
             }
@@ -230,7 +230,7 @@ impl Producer {
     }
 
     /// Makes chunks as long as there is room for them.
-    fn make(&mut self, at: usize, now: Time) {
+    fn make(&mut self, at: usize, now: Time, oracle: &mut Oracle) {
         let Self {
             plan, random, made, ..
         } = self;
@@ -256,7 +256,13 @@ impl Producer {
                 return;
             }
             let pushed = life.session.push(events, buffer, now);
-            pushed.expect("a chunk within its limits");
+            let chunk = ChunkId {
+                producer: plan.id,
+                epoch: life.epoch,
+                first: pushed.expect("a chunk within its limits"),
+                events,
+            };
+            oracle.made(chunk, now);
             self.ends.insert(life.epoch, life.session.next_sequence());
         }
     }

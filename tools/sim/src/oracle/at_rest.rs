@@ -4,16 +4,19 @@
 use std::collections::BTreeMap;
 
 use quorate_replication::log::live_records;
-use quorate_wire::{LogIndex, NodeId, Offset, ProducerId};
+use quorate_wire::{LogIndex, NodeId, Offset, ProducerId, Time};
 
 use super::Verdict;
 use super::exactly_once::Found;
 use crate::Disk;
+use crate::history::{Freshness, Read, Reader};
 
 /// A log at rest.
 #[derive(Debug, Default)]
 pub(super) struct AtRest {
     bytes: Vec<u8>,
+    /// Offset after its last event.
+    end: Offset,
     /// Checksum of each record.
     pub(super) records: BTreeMap<LogIndex, u32>,
     /// The chunks of each producer, in the log's order.
@@ -58,11 +61,28 @@ impl AtRest {
                 "the log of node {node} ends at {index}, and {committed} is committed"
             ));
         }
+        log.end = offset;
         match broken {
             Some(index) => Err(format!(
                 "in the log of node {node}, record {index} does not join on"
             )),
             None => Ok(log),
+        }
+    }
+
+    /// The log, as a consumer would see it who is told everything.
+    pub(super) fn read_at(&self, now: Time) -> Read {
+        let chunks = self.chunks.values().flatten();
+        let mut shown: Vec<_> = chunks.map(|found| (found.offset, found.id)).collect();
+        shown.sort_unstable_by_key(|&(offset, _)| offset);
+        Read {
+            reader: Reader::Auditor,
+            freshness: Freshness::Latest,
+            invoked: now,
+            answered: now,
+            from: Offset(0),
+            shown,
+            committed: self.end,
         }
     }
 

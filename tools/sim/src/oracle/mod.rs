@@ -4,7 +4,6 @@
 //! panic with its name and a sentence; the runner adds when. Called by: the group, at each change.
 
 mod acknowledged;
-mod appends;
 mod at_rest;
 mod committed;
 mod consumer_order;
@@ -24,9 +23,9 @@ use quorate_replication::seam::FileId;
 use quorate_wire::{ChunkId, Epoch, LogIndex, NodeId, Offset, ProducerId, Record, Sequence, Time};
 
 use crate::Disk;
+use crate::history::{History, Read};
 use crate::producer::Producer;
 use acknowledged::Acknowledged;
-use appends::{Append, Appends};
 use at_rest::AtRest;
 use committed::Committed;
 pub(crate) use consumer_order::ConsumerOrder;
@@ -57,7 +56,7 @@ pub struct Oracle {
     state: StateMachine,
     durable: Durable,
     acknowledged: Acknowledged,
-    appends: Appends,
+    history: History,
     /// How each running node stood when it was last looked at.
     views: BTreeMap<NodeId, Watched>,
     /// Checksums of the records that were handed out.
@@ -235,6 +234,22 @@ impl Oracle {
         hold("acknowledged once", self.acknowledged.said(chunk, offset));
     }
 
+    /// A producer has made a chunk, and begins to send it.
+    pub fn made(&mut self, chunk: ChunkId, now: Time) {
+        self.history.invoked(chunk, now);
+    }
+
+    /// A consumer has got an answer.
+    pub fn read(&mut self, read: Read) {
+        self.history.read(read);
+    }
+
+    /// What clients have seen.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
     /// A producer has heard of an acknowledgement.
     pub fn heard(&mut self, producer: ProducerId, epoch: Epoch, ack: &Ack, now: Time) {
         let chunk = (producer, epoch, ack.first);
@@ -242,13 +257,13 @@ impl Oracle {
             "acknowledged once",
             self.acknowledged.heard(chunk, ack.offset),
         );
-        let append = Append {
-            sent: ack.sent_at,
-            heard: now,
-            offset: ack.offset,
+        let chunk = ChunkId {
+            producer,
+            epoch,
+            first: ack.first,
             events: ack.events,
         };
-        hold("linearizable appends", self.appends.acknowledged(append));
+        self.history.answered(&chunk, ack.sent_at, now, ack.offset);
     }
 
     /// A consumer has got a record as committed.
@@ -264,7 +279,7 @@ impl Oracle {
     }
 
     /// The world has ended, and the nodes have converged: holds the logs against everything that was promised.
-    pub fn check_logs(&self, disks: &[(NodeId, &Disk)], producers: &[Producer]) {
+    pub fn check_logs(&mut self, disks: &[(NodeId, &Disk)], producers: &[Producer], now: Time) {
         // The nodes have converged a moment ago, and a new leader may have committed its no-op since.
         let ends = disks.iter().map(|(node, _)| match self.views.get(node) {
             Some(watched) => watched.view.applied.min(watched.view.durable),
@@ -298,6 +313,8 @@ impl Oracle {
                 .map_or(&[][..], Vec::as_slice);
             hold("exactly once", exactly_once::check(chunks, producer));
         }
+        self.history.read(log.read_at(now));
+        hold("linearizable history", self.history.check());
     }
 }
 
