@@ -40,6 +40,9 @@ fn a_calm_world_acknowledges_everything_and_converges() {
             for producer in world.producers() {
                 assert_eq!(producer.acked().len(), 700);
             }
+            let (appends, reads) = world.oracle().history().counts();
+            assert_eq!(appends, 700 * world.producers().len());
+            assert!(reads > 10 * world.consumers().len(), "{reads} reads");
             for consumer in world.consumers() {
                 assert!(consumer.fetched() > 0, "consumers see records");
                 assert_eq!(consumer.unreadable(), 0);

@@ -143,16 +143,10 @@ impl History {
         }
     }
 
-    /// Appends and reads.
+    /// How many appends and reads it has.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.appends.len() + self.reads.len()
-    }
-
-    /// Whether nobody did anything.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub fn counts(&self) -> (usize, usize) {
+        (self.appends.len(), self.reads.len())
     }
 
     fn describe(&self, op: Op) -> String {
