@@ -62,7 +62,9 @@ impl<V: Visitor> Walk<'_, V> {
             let parsed = Record::parse(bytes.get(block..).unwrap_or_default());
             parsed.is_ok_and(|(record, _)| {
                 let header = record.header();
-                header.group == self.index.group() && header.index > self.index.commit()
+                header.group == self.index.group()
+                    && header.index > self.index.commit()
+                    && !self.index.has(header)
             })
         })
     }

@@ -76,6 +76,12 @@ pub enum Damage {
         /// The index.
         index: LogIndex,
     },
+    /// A record that is in the log already: a write went astray.
+    #[error("the record at index {index} is here a second time")]
+    Twice {
+        /// The index.
+        index: LogIndex,
+    },
     /// A record does not carry the checksum of the one before it.
     #[error("the record at index {index} does not continue the chain")]
     Chain {

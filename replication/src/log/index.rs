@@ -232,6 +232,11 @@ impl Index {
                 index: header.index,
             });
         }
+        if self.has(header) {
+            return Err(Damage::Twice {
+                index: header.index,
+            });
+        }
         // Records from the committed one on are in the tail, unless the walk has gone on behind damage.
         let there = header.index > last || self.entry(header.index).is_some();
         let before = self.before(header.index).filter(|_| there).ok_or(gap)?;
@@ -253,6 +258,13 @@ impl Index {
             });
         }
         Ok(())
+    }
+
+    /// Whether this very record is in the log already, and lives: a node takes up what its log does not have, so a second copy is
+    /// one that a disk has put into the wrong place.
+    pub(super) fn has(&self, header: &RecordHeader) -> bool {
+        self.entry(header.index)
+            .is_some_and(|entry| entry.header_crc == header.header_crc)
     }
 
     /// A record lies at `position` in the current segment, behind all others. It has been checked. Says whether it took

@@ -106,6 +106,11 @@ impl Keeper {
         self.begin(log)
     }
 
+    /// Whether nothing is being written, or to be written.
+    pub(super) fn is_settled(&self) -> bool {
+        self.open.is_none() && self.waiting.is_none()
+    }
+
     /// The log is durable up to `log`. Returns a write to submit, if that is news and none is open.
     pub(super) fn note(&mut self, log: Reached) -> Option<StorageOp> {
         if self.superblock.log < log {

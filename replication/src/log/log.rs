@@ -58,8 +58,8 @@ pub struct Log {
     parts: Vec<usize>,
     /// The log is durable up to here.
     reached: Reached,
-    /// How far the log was when it was opened, until the superblock is told.
-    opened: Option<Reached>,
+    /// It was just opened, with records in it.
+    opened: bool,
     /// Reads that wait until others are over.
     reads: VecDeque<Reading>,
     reads_open: usize,
@@ -90,7 +90,7 @@ impl Log {
             cut: (cut.is_some() && !canary::on(Canary::TornTailReused)) || lost,
             group: None,
             parts: Vec::new(),
-            opened: None,
+            opened: current.is_some(),
             reached: Reached::START,
             reads: VecDeque::new(),
             reads_open: 0,
@@ -100,7 +100,6 @@ impl Log {
             segment_bytes: longest.max(config.segment_bytes),
         };
         log.all_durable();
-        log.opened = current.map(|_| log.reached);
         log
     }
 
@@ -251,14 +250,25 @@ impl Log {
     /// Prepares segments ahead of need. The first time, it also has the superblock say how far the log was when it was opened: what
     /// is lost of that later, the next start finds missing.
     pub fn tend(&mut self, now: Time, storage: &mut impl Storage) {
-        if let Some(opened) = self.opened.take()
-            && let Some(op) = self.keeper.note(opened)
-        {
-            self.submit(Purpose::Superblock, op, storage);
+        if core::mem::take(&mut self.opened) {
+            self.note_reached(storage);
         }
         if let Some(op) = self.ahead.tend(now) {
             self.submit(Purpose::Prepare, op, storage);
         }
+    }
+
+    /// Has the superblock say how far the log is durable now: what is lost of that, the next start finds missing.
+    pub fn note_reached(&mut self, storage: &mut impl Storage) {
+        if let Some(op) = self.keeper.note(self.reached) {
+            self.submit(Purpose::Superblock, op, storage);
+        }
+    }
+
+    /// Whether the superblock on the disk is as it shall be.
+    #[must_use]
+    pub fn is_noted(&self) -> bool {
+        self.keeper.is_settled()
     }
 
     /// When [`tend`](Self::tend) wants to be called; the end of time if nothing is to be done.

@@ -442,6 +442,7 @@ pub(super) fn to_error(spot: Spot, why: Damage) -> RecoveryError {
         | Damage::Group { .. }
         | Damage::Index { .. }
         | Damage::Committed { .. }
+        | Damage::Twice { .. }
         | Damage::Chain { .. }
         | Damage::Offset { .. }
         | Damage::Term { .. }

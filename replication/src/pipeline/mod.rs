@@ -163,7 +163,9 @@ impl Pipeline {
         for link in &mut self.links {
             link.flush(now, seam);
         }
-        if let Some(why) = self.reopen {
+        if let Some(why) = self.reopen
+            && self.log.is_noted()
+        {
             self.refuse_all(seam);
             Ok(Turn::Reopen(why))
         } else if more {

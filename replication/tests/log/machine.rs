@@ -164,12 +164,22 @@ impl Machine {
         let mut bytes = Vec::new();
         let mut places = Vec::new();
         for &(first, term, body) in parts {
+            let mut void = None;
             if let Some(first) = first {
-                self.live
-                    .truncate(usize::try_from(first - 1).expect("small"));
+                let first = usize::try_from(first - 1).expect("small");
+                void = self.live.get(first).map(|made| made.header.header_crc);
+                self.live.truncate(first);
                 self.truncations += 1;
             }
-            let made = make(term, body, self.live.last(), &mut self.chance);
+            let mut made = make(term, body, self.live.last(), &mut self.chance);
+            if Some(made.header.header_crc) == void {
+                // What takes a record's place is another one.
+                let one_event = Body::Events {
+                    count: 1,
+                    payload: 8,
+                };
+                made = make(term, one_event, self.live.last(), &mut self.chance);
+            }
             places.push(Place {
                 index: made.header.index,
                 base_offset: made.header.base_offset,

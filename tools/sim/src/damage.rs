@@ -80,9 +80,11 @@ impl Damage {
             return;
         };
         let found = scan(group.disk(one));
-        // What its last write holds stays.
         let Some(last) = found.last() else { return };
-        let last_block = (last.segment, last.range.start / BLOCK);
+        // What its last write holds stays: the records from the last one on that begins on a block.
+        let begins = |found: &&Found| found.range.start.is_multiple_of(BLOCK);
+        let last_write = found.iter().rfind(begins).unwrap_or(last);
+        let last_block = (last_write.segment, last_write.range.start / BLOCK);
         let others: BTreeSet<Name> = group
             .names()
             .into_iter()
