@@ -82,7 +82,7 @@ impl Harm {
 impl Fault {
     /// Those that plans draw, each with the largest weight that it may get. Not among them: misdirected writes, whose old records
     /// recovery takes for a rewrite, and cannot mend.
-    pub const ALL: [(Self, u64); 22] = [
+    pub const ALL: [(Self, u64); 21] = [
         (Self::Crash, 6),
         (Self::CrashOnCompletion, 6),
         (Self::CrashAll, 2),
@@ -102,7 +102,6 @@ impl Fault {
         (Self::Wipe, 1),
         (Self::Harm(Harm::FlipBits), 4),
         (Self::Harm(Harm::LoseWrite), 2),
-        (Self::Harm(Harm::Misdirect), 2),
         (Self::Harm(Harm::LoseSegment), 2),
         (Self::Harm(Harm::DecaySuperblock), 2),
     ];
