@@ -104,7 +104,9 @@ impl Consumer {
             return;
         };
         let asked = self.open.take().expect("a fetch is open until it ends");
-        self.again = now.after(self.random.between(0, 2 * MS));
+        // Some come back at once, and some have other things to do.
+        let pause = self.random.of(&[0, 2, 100]) * MS;
+        self.again = now.after(self.random.between(0, pause));
         match end {
             Ok(batch) => self.got(&batch, (asked, now), oracle),
             Err(error) => self.failed(&error),
