@@ -4,9 +4,14 @@
 use quorate_sim::{Case, Profile, Trace, run};
 
 /// In the profile `faults`.
-const SEEDS: &[(u64, &str)] = &[
-    (30, "a disk wiped while its group forms: the plan waits now"),
+const FAULTS: &[(u64, &str)] = &[
+    (
+        30,
+        "a disk wiped while its group forms: two lists of members",
+    ),
     (34, "the same, with three nodes"),
+    (11, "a chunk on a slow way was taken for silence, for ever"),
+    (192, "a deposed leader's refusal ended a producer"),
     (
         1183,
         "a disk was mended before its node had heard of the failed write",
@@ -14,10 +19,29 @@ const SEEDS: &[(u64, &str)] = &[
     (55, "the oracle took a wiped disk's refusal for trouble"),
 ];
 
+/// In the profile `damage`.
+const DAMAGE: &[(u64, &str)] = &[
+    (
+        147,
+        "an old last write that a disk lost passed for a torn one",
+    ),
+    (
+        255,
+        "a damaged record cost the sound ones behind it: two nodes lacked what the other had",
+    ),
+    (
+        877,
+        "damage that was known while running passed for a torn write after it",
+    ),
+    (20, "a reader took repaired zeros for damage, for ever"),
+];
+
 #[test]
 fn what_once_failed_holds() {
-    for &(seed, found) in SEEDS {
-        let outcome = run(&Case::new(seed, Profile::Faults), &Trace::default());
-        assert_eq!(outcome.violation, None, "seed {seed}: {found}");
+    for (profile, seeds) in [(Profile::Faults, FAULTS), (Profile::Damage, DAMAGE)] {
+        for &(seed, found) in seeds {
+            let outcome = run(&Case::new(seed, profile), &Trace::default());
+            assert_eq!(outcome.violation, None, "seed {seed}: {found}");
+        }
     }
 }
