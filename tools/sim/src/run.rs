@@ -195,6 +195,7 @@ fn live(case: &Case, trace: &Trace) -> Summary {
 
 /// From here on nothing goes wrong. A quorum of sound nodes must elect, serve and converge.
 pub fn recover(world: &mut World) {
+    world.restart_fallen();
     let led = |world: &World| world.groups().iter().all(|group| group.leader().is_some());
     assert!(
         world.run_until(ELECTED, led),

@@ -61,6 +61,8 @@ pub struct World {
     steps: u64,
     /// Steps since time last went on.
     still: u32,
+    /// Whether who stops is started again.
+    restarts: bool,
 }
 
 impl World {
@@ -89,6 +91,7 @@ impl World {
             out: BTreeSet::new(),
             steps: 0,
             still: 0,
+            restarts: false,
             options,
         }
     }
@@ -348,12 +351,23 @@ impl World {
             };
             group.step(self.now);
             for id in group.take_fallen() {
-                // A process dies with all its groups.
-                let others = self.groups.iter_mut();
-                let others = others.filter(|group| group.runs(id));
-                others.for_each(|group| group.crash(id, false));
+                self.fell(id);
             }
         }
+    }
+
+    /// A process dies with all its groups.
+    fn fell(&mut self, id: NodeId) {
+        let others = self.groups.iter_mut().filter(|group| group.runs(id));
+        others.for_each(|group| group.crash(id, false));
+        if self.restarts {
+            self.start(id);
+        }
+    }
+
+    /// From now on, whoever stops is started again at once: a write that failed before all was healed may be heard of later.
+    pub fn restart_fallen(&mut self) {
+        self.restarts = true;
     }
 
     /// Whether all nodes with sound disks run, and each group's logs are equal, all of them committed, durable and asked for

@@ -17,6 +17,10 @@ const FAULTS: &[(u64, &str)] = &[
         "a disk was mended before its node had heard of the failed write",
     ),
     (55, "the oracle took a wiped disk's refusal for trouble"),
+    (
+        2_000_641,
+        "nobody started a node again that had stood still and then heard of a write that failed",
+    ),
 ];
 
 /// In the profile `damage`.
