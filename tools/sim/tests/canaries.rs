@@ -21,9 +21,12 @@ const fn worlds(bug: Canary) -> Option<u64> {
         | Canary::UncommittedShown
         | Canary::TornTailReused
         | Canary::WriteErrorIgnored => Some(200),
-        Canary::VoteBeforeDurable | Canary::StaleCompletionCounted => Some(5000),
+        Canary::VoteBeforeDurable => Some(5000),
         // They need a rare order of elections, or messages that overtake each other: the core's own worlds find them.
-        Canary::VoteForgotten | Canary::PriorTermCounted | Canary::TruncateWithoutConflict => None,
+        Canary::VoteForgotten
+        | Canary::PriorTermCounted
+        | Canary::TruncateWithoutConflict
+        | Canary::StaleCompletionCounted => None,
         // They need a log whose end is damaged: the core's own worlds, and the tests of the log.
         Canary::UnsureVotes | Canary::AckOutlivesSession | Canary::DamageIsTorn => None,
     }
