@@ -26,6 +26,7 @@ mod frame;
 pub mod limits;
 pub mod peer;
 mod record;
+mod slot;
 
 pub use chunk::{CHUNK_HEADER_BYTES, Chunk, ChunkError, ChunkId, seal_chunk};
 pub use error::ErrorCode;
@@ -38,3 +39,4 @@ pub use record::{
     RECORD_HEADER_BYTES, RECORD_MAGIC, RECORD_VERSION, Record, RecordError, RecordHeader,
     RecordKind, Stamp,
 };
+pub use slot::{SLOTS, Slot, Slots};

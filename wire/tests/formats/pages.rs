@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use quorate_wire::checksum::{crc32, key_of};
-use quorate_wire::{ErrorCode, FrameKind, limits};
+use quorate_wire::{ErrorCode, FrameKind, Slot, limits};
 
 use crate::golden;
 use crate::tables::{self, Table};
@@ -184,11 +184,18 @@ fn the_limits_are_those_of_the_code() {
 }
 
 #[test]
-fn the_checksum_vectors_are_those_of_the_code() {
+fn the_checksums_and_slots_are_those_of_the_code() {
     let page = page("protocol.md");
     for text in ["", "a", "foobar", "N14228"] {
         let key = format!("{:#018x}", key_of(text.as_bytes()));
         assert_row(&page, &[format!("\"{text}\""), key]);
+    }
+    for (text, key) in [
+        ("0", 0),
+        ("1", 1),
+        ("0xeddd2c15ff48b181", 0xeddd_2c15_ff48_b181),
+    ] {
+        assert_row(&page, &[text.to_owned(), Slot::of(key).to_string()]);
     }
     let check = format!("{:#010x}", crc32(&[b"123456789"]));
     assert!(page.contains(&check), "the check value of the CRC");
