@@ -15,4 +15,5 @@ pub mod lane;
 pub mod log;
 pub mod pipeline;
 pub mod seam;
+pub mod snapshot;
 pub mod state;

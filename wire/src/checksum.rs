@@ -10,6 +10,23 @@ pub fn crc32(parts: &[&[u8]]) -> u32 {
     hasher.finalize()
 }
 
+/// The checksum of bytes that come one after another.
+#[derive(Clone, Debug, Default)]
+pub struct Crc32(crc32fast::Hasher);
+
+impl Crc32 {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Of all that was added so far.
+    #[must_use]
+    pub fn value(&self) -> u32 {
+        self.0.clone().finalize()
+    }
+}
+
 /// The key of a text: FNV-1a, 64 bits. Clients in every language derive the same key from the same text.
 #[must_use]
 pub fn key_of(text: &[u8]) -> u64 {
@@ -20,13 +37,18 @@ pub fn key_of(text: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{crc32, key_of};
+    use super::{Crc32, crc32, key_of};
 
     #[test]
     fn crc32_is_the_one_of_ieee_802_3() {
         assert_eq!(crc32(&[]), 0);
         assert_eq!(crc32(&[b"123456789"]), 0xcbf4_3926);
         assert_eq!(crc32(&[b"1234", b"", b"56789"]), 0xcbf4_3926);
+        let mut whole = Crc32::default();
+        for part in [b"1234".as_slice(), b"", b"56789"] {
+            whole.update(part);
+        }
+        assert_eq!(whole.value(), 0xcbf4_3926);
     }
 
     #[test]

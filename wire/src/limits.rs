@@ -45,6 +45,16 @@ pub const MESSAGE_BYTES_MAX: usize = 1024;
 /// Most bytes of a frame's body.
 pub const FRAME_BODY_BYTES_MAX: usize = RECORDS_BYTES_MAX + MESSAGE_BYTES_MAX;
 
+/// Most bytes of entries in one piece of a snapshot.
+pub const SNAPSHOT_PIECE_BYTES_MAX: usize = 64 << 10;
+
+/// Most bytes of one entry of a snapshot.
+pub const SNAPSHOT_ENTRY_BYTES_MAX: usize = 32 << 10;
+
+const _: () = assert!(
+    SNAPSHOT_ENTRY_BYTES_MAX <= SNAPSHOT_PIECE_BYTES_MAX,
+    "an entry fits into a piece"
+);
 const _: () = assert!(CHUNK_BYTES_MAX.is_multiple_of(ALIGNMENT));
 const _: () = assert!(EVENT_BYTES_MAX.is_multiple_of(ALIGNMENT));
 const _: () = assert!(

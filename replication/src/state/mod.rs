@@ -7,15 +7,17 @@
 //! Called by: recovery (as [`Replay`]), the group (append, commit), the accumulator (whether a chunk is new).
 
 mod producer;
+mod snapshot;
+mod table;
 
 use alloc::collections::VecDeque;
 
-use hashbrown::HashMap;
-use quorate_wire::{ChunkId, LogIndex, Offset, ProducerId, Record, RecordHeader};
+use quorate_wire::{ChunkId, LogIndex, Offset, Position, ProducerId, Record, RecordHeader};
 
 use crate::log::Replay;
 use producer::Producer;
 pub use producer::Verdict;
+use table::Table;
 
 /// Most producers that a group knows.
 pub const PRODUCERS_MAX: usize = 100_000;
@@ -23,7 +25,7 @@ pub const PRODUCERS_MAX: usize = 100_000;
 /// A record that is in the log and not known to be committed.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
-    index: LogIndex,
+    position: Position,
     header_crc: u32,
     body_crc: u32,
     next_offset: Offset,
@@ -35,7 +37,7 @@ struct Pending {
 /// The replicated state, and what is pending of it.
 #[derive(Debug, Default)]
 pub struct State {
-    producers: HashMap<ProducerId, Producer>,
+    producers: Table<ProducerId, Producer>,
     pending: VecDeque<Pending>,
     /// The chunks of all pending records, in order, each with the offset of its first event.
     chunks: VecDeque<(ChunkId, Offset)>,
@@ -43,20 +45,25 @@ pub struct State {
 }
 
 /// What the applied records amount to.
-#[derive(Clone, Copy, Debug, Default)]
-struct Applied {
-    index: LogIndex,
-    header_crc: u32,
-    next_offset: Offset,
-    log_time: u64,
-    digest: u64,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The last one.
+    pub position: Position,
+    /// Its `header_crc`.
+    pub header_crc: u32,
+    /// Offset after its last event.
+    pub next_offset: Offset,
+    /// Its log time.
+    pub log_time: u64,
+    /// Digest of all of them.
+    pub digest: u64,
 }
 
 impl State {
     /// The last applied record.
     #[must_use]
     pub fn applied(&self) -> LogIndex {
-        self.applied.index
+        self.applied.position.index
     }
 
     /// Offset after the last applied event.
@@ -76,7 +83,7 @@ impl State {
     pub fn last(&self) -> LogIndex {
         self.pending
             .back()
-            .map_or(self.applied.index, |record| record.index)
+            .map_or(self.applied.position.index, |record| record.position.index)
     }
 
     /// Offset after the log's last event.
@@ -122,10 +129,10 @@ impl State {
     /// `header_crc` of a record that the next one could follow: the last applied one, or a pending one. Zero before the log.
     #[must_use]
     pub fn header_crc(&self, index: LogIndex) -> Option<u32> {
-        if index == self.applied.index {
+        if index == self.applied.position.index {
             return Some(self.applied.header_crc);
         }
-        let first = self.pending.front()?.index;
+        let first = self.pending.front()?.position.index;
         let at = usize::try_from(index.0.checked_sub(first.0)?).ok()?;
         self.pending.get(at).map(|record| record.header_crc)
     }
@@ -145,7 +152,7 @@ impl State {
 
     /// A leader has taken this new chunk: the next one of its producer must follow it.
     pub fn take(&mut self, id: &ChunkId) {
-        self.producers.entry(id.producer).or_default().take(id);
+        self.producers.entry(id.producer).take(id);
     }
 
     /// Offset of a chunk that is pending.
@@ -171,7 +178,10 @@ impl State {
         let before = self.chunks.len();
         self.chunks.extend(chunks);
         self.pending.push_back(Pending {
-            index: header.index,
+            position: Position {
+                term: header.term,
+                index: header.index,
+            },
             header_crc: header.header_crc,
             body_crc: header.body_crc,
             next_offset: header.next_offset(),
@@ -182,19 +192,17 @@ impl State {
 
     /// Forgets what a leader has taken and not seen committed: it leads no more. The records stay pending, as any follower's.
     pub fn forget_taken(&mut self) {
-        self.producers.retain(|_, producer| producer.forget_taken());
+        self.producers
+            .retain_unseen(|producer| producer.forget_taken());
     }
 
     fn apply(&mut self, record: Pending) {
         for (id, offset) in self.chunks.drain(..record.chunks) {
-            self.producers
-                .entry(id.producer)
-                .or_default()
-                .commit(&id, offset);
+            self.producers.entry(id.producer).commit(&id, offset);
         }
         let fingerprint = u64::from(record.header_crc) << 32 | u64::from(record.body_crc);
         self.applied = Applied {
-            index: record.index,
+            position: record.position,
             header_crc: record.header_crc,
             next_offset: record.next_offset,
             log_time: record.log_time,
@@ -213,13 +221,13 @@ impl Replay for State {
 
     fn truncate(&mut self, first: LogIndex) {
         assert!(
-            first > self.applied.index,
+            first > self.applied.position.index,
             "a committed record is never void"
         );
         while self
             .pending
             .back()
-            .is_some_and(|record| record.index >= first)
+            .is_some_and(|record| record.position.index >= first)
         {
             let void = self.pending.pop_back().expect("the back was just seen");
             self.chunks.truncate(self.chunks.len() - void.chunks);
@@ -230,7 +238,7 @@ impl Replay for State {
         while self
             .pending
             .front()
-            .is_some_and(|record| record.index <= upto)
+            .is_some_and(|record| record.position.index <= upto)
         {
             let record = self.pending.pop_front().expect("the front was just seen");
             self.apply(record);

@@ -1,10 +1,15 @@
 //! What the group knows of one producer: enough to tell a retry from a new chunk, and to give the retry its first offset.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use super::mix;
+use crate::snapshot::COUNT_MAX;
 use quorate_wire::canary::{self, Canary};
-use quorate_wire::{ChunkId, Epoch, Offset, Sequence};
+use quorate_wire::limits::SNAPSHOT_ENTRY_BYTES_MAX;
+use quorate_wire::{ChunkId, Epoch, Offset, ProducerId, Sequence};
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// What is to be done with a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,30 @@ pub enum Verdict {
 /// Runs that are kept: at least as many chunks as a client may have in flight, since it may retry them all.
 const RUNS_MAX: usize = quorate_wire::limits::WINDOW_REQUESTS_MAX;
 
+/// A producer in a snapshot; its runs follow.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RawProducer {
+    id: U64,
+    next: U64,
+    epoch: U32,
+    runs: U32,
+}
+
+/// A run in a snapshot.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RawRun {
+    first: U64,
+    events: U64,
+    offset: U64,
+}
+
+const _: () = assert!(
+    size_of::<RawProducer>() + RUNS_MAX * size_of::<RawRun>() <= SNAPSHOT_ENTRY_BYTES_MAX,
+    "a producer is one entry of a snapshot"
+);
+
 /// Committed events whose sequences and offsets both have no gap.
 #[derive(Clone, Copy, Debug)]
 struct Run {
@@ -45,7 +74,7 @@ struct Run {
 }
 
 /// One producer.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Producer {
     /// The newest incarnation of which a chunk is committed.
     epoch: Epoch,
@@ -156,6 +185,54 @@ impl Producer {
                 self.taken = None;
             }
         }
+    }
+
+    /// Adds what is committed of it to a snapshot.
+    pub(super) fn encode(&self, id: ProducerId, bytes: &mut Vec<u8>) {
+        let raw = RawProducer {
+            id: U64::new(id.0),
+            next: U64::new(self.next.0),
+            epoch: U32::new(self.epoch.0),
+            runs: U32::new(u32::try_from(self.runs.len()).expect("runs are bounded")),
+        };
+        bytes.extend_from_slice(raw.as_bytes());
+        for run in &self.runs {
+            let raw = RawRun {
+                first: U64::new(run.first.0),
+                events: U64::new(run.events),
+                offset: U64::new(run.offset.0),
+            };
+            bytes.extend_from_slice(raw.as_bytes());
+        }
+    }
+
+    /// Takes the next producer from a snapshot's bytes; `None` if there is none.
+    pub(super) fn decode(bytes: &mut &[u8]) -> Option<(ProducerId, Self)> {
+        let (raw, rest) = RawProducer::ref_from_prefix(bytes).ok()?;
+        let count = usize::try_from(raw.runs.get()).ok()?;
+        if !(1..=RUNS_MAX).contains(&count) {
+            return None;
+        }
+        let (runs, rest) = <[RawRun]>::ref_from_prefix_with_elems(rest, count).ok()?;
+        *bytes = rest;
+        let mut producer = Self {
+            epoch: Epoch(raw.epoch.get()),
+            ..Self::default()
+        };
+        for run in runs {
+            let (first, events, offset) = (run.first.get(), run.events.get(), run.offset.get());
+            let end = first.checked_add(events).filter(|&end| end <= COUNT_MAX)?;
+            if first < producer.next.0 || events == 0 || offset > COUNT_MAX - events {
+                return None;
+            }
+            producer.next = Sequence(end);
+            producer.runs.push_back(Run {
+                first: Sequence(first),
+                events,
+                offset: Offset(offset),
+            });
+        }
+        (raw.next.get() == producer.next.0).then_some((ProducerId(raw.id.get()), producer))
     }
 
     /// Whether anything is left to remember once the leader's own appends are forgotten.

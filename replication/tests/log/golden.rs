@@ -4,13 +4,15 @@
 
 use std::path::PathBuf;
 
-use quorate_replication::log::{COPY_BYTES, live_records, read_superblock};
+use quorate_replication::log::{COPY_BYTES, Replay, live_records, read_superblock, recover};
 use quorate_replication::seam::{FileId, Files, OpId, SegmentId, Storage, StorageOp};
+use quorate_replication::snapshot::{Header, Writer};
+use quorate_replication::state::State;
 use quorate_sim::Disk;
-use quorate_wire::{NodeId, Term};
+use quorate_wire::{LogIndex, NodeId, Term};
 
 use crate::dump::{Part, read, render};
-use crate::machine::{Machine, SEGMENT_BYTES, members, open};
+use crate::machine::{Machine, SEGMENT_BYTES, config, identity, members, open};
 use crate::work::Body;
 
 const SUPERBLOCK: &[Part] = &[
@@ -71,6 +73,44 @@ const SEGMENT: &[Part] = &[
     Part::Zeros(12_288),
 ];
 
+const SNAPSHOT: &[Part] = &[
+    Part::Heading("header"),
+    Part::Text("magic", 4),
+    Part::Bits("crc"),
+    Part::Count("version", 4),
+    Part::Count("group", 4),
+    Part::Text("cluster", 16),
+    Part::Count("index", 8),
+    Part::Count("term", 8),
+    Part::Count("next_offset", 8),
+    Part::Count("log_time", 8),
+    Part::Bytes("digest", 8),
+    Part::Bits("header_crc"),
+    Part::Zeros(128),
+    Part::Heading("a piece: one producer"),
+    Part::Count("section", 4),
+    Part::Count("entries", 4),
+    Part::Count("bytes", 4),
+    Part::Bits("crc"),
+    Part::Count("id", 8),
+    Part::Count("next", 8),
+    Part::Count("epoch", 4),
+    Part::Count("runs", 4),
+    Part::Count("first", 8),
+    Part::Count("events", 8),
+    Part::Count("offset", 8),
+    Part::Heading("the end"),
+    Part::Count("section", 4),
+    Part::Count("entries", 4),
+    Part::Count("bytes", 4),
+    Part::Bits("crc"),
+    Part::Count("bytes", 8),
+    Part::Count("entries", 8),
+    Part::Bits("crc"),
+    Part::Count("reserved", 4),
+    Part::Zeros(4096),
+];
+
 fn path(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden");
     folder.join(format!("{name}.hex"))
@@ -108,7 +148,30 @@ fn sample() -> Disk {
     machine.disk
 }
 
-fn dumps() -> [(&'static str, String); 2] {
+/// The state of a log of two records, the second of one event.
+fn state() -> State {
+    let mut machine = Machine::new(1);
+    let event = Body::Events {
+        count: 1,
+        payload: 16,
+    };
+    machine.write(&[(None, 3, Body::Noop), (None, 3, event)]);
+    let mut state = State::default();
+    recover(&machine.disk, config(), &mut state).expect("it is sound");
+    state.commit(LogIndex(2));
+    state
+}
+
+fn snapshot() -> Vec<u8> {
+    let mut state = state();
+    let header = Header::new(identity().cluster, identity().group, state.freeze());
+    let mut writer = Writer::new(&header);
+    assert!(!state.copy(10, &mut writer), "a few entries");
+    writer.end();
+    writer.take(1 << 20).expect("a block").to_vec()
+}
+
+fn dumps() -> [(&'static str, String); 3] {
     let disk = sample();
     let superblock = disk.bytes(FileId::Superblock).expect("it was formatted");
     let (a, b) = superblock.split_at(COPY_BYTES);
@@ -122,6 +185,7 @@ fn dumps() -> [(&'static str, String); 2] {
             "segment_v1",
             render("first blocks of a segment", &segment[..12_288], SEGMENT),
         ),
+        ("snapshot_v1", render("snapshot", &snapshot(), SNAPSHOT)),
     ]
 }
 
@@ -166,6 +230,16 @@ fn the_golden_files_are_read() {
     let mut terms = Vec::new();
     live_records(&disk, &mut |record| terms.push(record.header().term)).expect("it is sound");
     assert_eq!(terms, [Term(3), Term(5)]);
+}
+
+#[test]
+fn the_golden_snapshot_is_read() {
+    let bytes = read(&file("snapshot_v1"));
+    let (cluster, group) = (identity().cluster, identity().group);
+    let found = State::load(&bytes, cluster, group).expect("it is sound");
+    assert_eq!(found.covers(), state().covers());
+    assert_eq!(found.producers_digest(), state().producers_digest());
+    assert_eq!(found.producers(), 1);
 }
 
 /// The page shows what the code writes.

@@ -13,3 +13,4 @@ pub mod record;
 mod script;
 pub mod seeds;
 pub mod session;
+pub mod snapshot;

@@ -19,6 +19,7 @@ pub fn golden(name: &str) -> Vec<u8> {
     let text = match name {
         "superblock_v1" => include_str!("../../../replication/golden/superblock_v1.hex"),
         "segment_v1" => include_str!("../../../replication/golden/segment_v1.hex"),
+        "snapshot_v1" => include_str!("../../../replication/golden/snapshot_v1.hex"),
         other => panic!("no golden file {other}"),
     };
     read(text)
@@ -105,6 +106,12 @@ pub fn all() -> Vec<(&'static str, String, Vec<u8>)> {
                 }
             }
         }
+    }
+    // Each field of the header, of the piece and of the end becomes another one, and the checksums fit.
+    for at in (0..232u16).step_by(4) {
+        let [low, high] = at.to_le_bytes();
+        let seed = vec![50, 4, low, high, 4, 7, 0, 0, 0];
+        seeds.push(("snapshot", format!("field_{at}"), seed));
     }
     for (at, how) in [
         (64u16, 9u8),

@@ -1,0 +1,100 @@
+//! The state as a snapshot, and back.
+//!
+//! Called by: the pipeline, which copies a frozen state turn by turn, and recovery.
+
+use quorate_wire::{ClusterName, GroupId, LogIndex, ProducerId};
+
+use super::producer::Producer;
+use super::table::Table;
+use super::{Applied, PRODUCERS_MAX, State};
+use crate::snapshot::{Header, Piece, Pieces, Section, SnapshotError, Writer};
+
+impl State {
+    /// What is applied.
+    #[must_use]
+    pub fn covers(&self) -> &Applied {
+        &self.applied
+    }
+
+    /// From now on, [`State::copy`] gives the state as it is applied at this moment, whatever is applied meanwhile.
+    pub fn freeze(&mut self) -> Applied {
+        self.producers.freeze();
+        self.applied
+    }
+
+    /// No copy is made any more.
+    pub fn thaw(&mut self) {
+        self.producers.thaw();
+    }
+
+    /// Copies up to `most` further entries of the frozen state. Says whether more are left.
+    pub fn copy(&mut self, most: usize, writer: &mut Writer) -> bool {
+        self.producers.copy(most, &mut |id, producer| {
+            // What only a leader has taken is no part of the replicated state.
+            if producer.fingerprint().is_some() {
+                writer.entry(Section::Producers, |bytes| producer.encode(*id, bytes));
+            }
+        })
+    }
+
+    /// The state of a snapshot. It is believed only once all of it is found sound.
+    ///
+    /// # Errors
+    /// The bytes are no snapshot of this group.
+    pub fn load(bytes: &[u8], cluster: ClusterName, group: GroupId) -> Result<Self, SnapshotError> {
+        let (header, mut pieces) = Pieces::of(bytes)?;
+        if header.cluster != cluster || header.group != group {
+            let group = header.group;
+            return Err(SnapshotError::Foreign { group });
+        }
+        let mut state = Self {
+            applied: header.applied,
+            ..Self::default()
+        };
+        while let Some(piece) = pieces.next_piece()? {
+            match piece.section {
+                Section::Producers => load_producers(&mut state.producers, &piece)?,
+                Section::End => return Err(piece.wrong("section")),
+            }
+        }
+        Ok(state)
+    }
+}
+
+fn load_producers(
+    producers: &mut Table<ProducerId, Producer>,
+    piece: &Piece<'_>,
+) -> Result<(), SnapshotError> {
+    let mut rest = piece.payload;
+    for _ in 0..piece.entries {
+        let (id, producer) =
+            Producer::decode(&mut rest).ok_or_else(|| piece.wrong("a producer"))?;
+        if producers.len() == PRODUCERS_MAX || producers.get(&id).is_some() {
+            return Err(piece.wrong("the number of producers"));
+        }
+        *producers.entry(id) = producer;
+    }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(piece.wrong("entries"))
+    }
+}
+
+impl Header {
+    /// The header of a state's snapshot.
+    #[must_use]
+    pub const fn new(cluster: ClusterName, group: GroupId, applied: Applied) -> Self {
+        Self {
+            cluster,
+            group,
+            applied,
+        }
+    }
+
+    /// The last record that it covers.
+    #[must_use]
+    pub const fn index(&self) -> LogIndex {
+        self.applied.position.index
+    }
+}

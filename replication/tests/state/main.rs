@@ -1,0 +1,4 @@
+//! The replicated state: a snapshot taken while it changes is the state of one moment, and comes back as it was.
+
+mod life;
+mod snapshot;
