@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
-use quorate_client::session::{Endpoint, Failure, LinkNumber, Session};
+use quorate_client::session::{Endpoint, LinkNumber, Session};
 use quorate_client::{ClientError, InvalidEvent, LinkCause, Time};
 use quorate_wire::FrameError;
 
@@ -160,10 +160,7 @@ impl Stream {
         self.session.tick(now);
         self.dial(now);
         self.write(now);
-        match self.session.failure() {
-            Some(failure) => Err(self.ended(failure.clone())),
-            None => Ok(()),
-        }
+        self.session.check()
     }
 
     /// Sees to it that there is the connection that the session wishes for, or an attempt at it.
@@ -220,26 +217,6 @@ impl Stream {
     fn lost(&mut self, cause: LinkCause, now: Time) {
         if let Some((number, _)) = self.socket.take() {
             self.session.lost(number, cause, now);
-        }
-    }
-
-    fn ended(&self, failure: Failure) -> ClientError {
-        match failure {
-            Failure::Refused {
-                code,
-                text,
-                expected,
-            } => ClientError::Refused {
-                code,
-                text,
-                expected,
-            },
-            Failure::Protocol(error) => ClientError::Protocol(error),
-            Failure::GaveUp { after } => ClientError::TimedOut {
-                what: "the acknowledgement of a chunk",
-                after,
-                last: self.session.trouble().clone(),
-            },
         }
     }
 }

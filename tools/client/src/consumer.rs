@@ -7,10 +7,14 @@ use std::time::Duration;
 use quorate_wire::limits::FRAME_BODY_BYTES_MAX;
 use quorate_wire::{FRAME_HEADER_BYTES, NodeId, Offset};
 
-use crate::cursor::{Cursor, CursorConfig};
+use crate::cursor::Cursor;
 use crate::session::nanoseconds;
+use crate::socket::PollSocket;
 use crate::transport::Transport;
-use crate::{Batch, ClientError, ConsumerOptions, LinkCause};
+use crate::{Batch, ClientError, ConsumerOptions};
+
+/// Bytes of the largest answer.
+pub(crate) const INPUT_BYTES: usize = FRAME_HEADER_BYTES + FRAME_BODY_BYTES_MAX;
 
 /// The longest sleep; a bound for a wait that has no other.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
@@ -19,7 +23,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Consumer {
     cursor: Cursor,
-    transport: Transport,
+    transport: Transport<PollSocket>,
 }
 
 impl Consumer {
@@ -28,35 +32,9 @@ impl Consumer {
     /// # Errors
     /// No node answers within `patience`, or a node refuses the greeting for good.
     pub fn connect(options: ConsumerOptions) -> Result<Self, ClientError> {
-        let mut nodes = options.nodes;
-        if options.stick {
-            nodes.truncate(1);
-        }
-        if nodes.is_empty() {
-            return Err(ClientError::Unreachable {
-                nodes,
-                last: LinkCause::Unresolved,
-            });
-        }
-        let seed = getrandom::u64().map_err(|error| ClientError::Io {
-            doing: "drawing a random number",
-            error: error.into(),
-        })?;
-        let config = CursorConfig {
-            nodes,
-            cluster: options.cluster,
-            offset: options.offset,
-            bytes_max: options.bytes_max,
-            check_chunks: options.check_chunks,
-            stick: options.stick,
-            connect_timeout: options.connect_timeout,
-            request_timeout: options.request_timeout,
-            patience: options.patience,
-            seed,
-        };
         let mut consumer = Self {
-            cursor: Cursor::new(config),
-            transport: Transport::new(FRAME_HEADER_BYTES + FRAME_BODY_BYTES_MAX),
+            cursor: Cursor::new(options.cursor()?),
+            transport: Transport::new(INPUT_BYTES),
         };
         consumer.cursor.greet(consumer.transport.now());
         consumer.end_of_call()?;

@@ -7,8 +7,9 @@ use quorate_wire::{ClusterName, FRAME_HEADER_BYTES, Frame, FrameError, FrameKind
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::LinkCause;
-use crate::connection::Connection;
+use crate::connection::{Connection, Socket as _};
 use crate::greeting::{Refusal, Welcome, write_frame, write_hello};
+use crate::socket::PollSocket;
 
 /// The correlation of refusals that answer no request: the node closes the connection.
 const CONNECTION: u64 = 0;
@@ -16,7 +17,7 @@ const CONNECTION: u64 = 0;
 /// A greeted connection.
 #[derive(Debug)]
 pub(crate) struct Conversation {
-    connection: Connection,
+    connection: Connection<PollSocket>,
     /// Correlation of the last request.
     correlation: u64,
     /// Bytes of the answer at the front of the buffer.
@@ -52,8 +53,9 @@ impl Conversation {
     ) -> Result<(Self, Welcome), OpenError> {
         let deadline = Instant::now() + timeout;
         let input = vec![0; FRAME_HEADER_BYTES + FRAME_BODY_BYTES_MAX];
-        let mut connection = Connection::dial(address, input).map_err(OpenError::Link)?;
-        while !connection.established().map_err(OpenError::Link)? {
+        let socket = PollSocket::dial(address).map_err(OpenError::Link)?;
+        let mut connection = Connection::new(socket, input);
+        while !connection.socket.established().map_err(OpenError::Link)? {
             wait(&connection, false, deadline, LinkCause::ConnectTimeout)
                 .map_err(OpenError::Link)?;
         }
@@ -150,7 +152,7 @@ impl Conversation {
     fn write(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), LinkCause> {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let written = self.connection.write(rest)?;
+            let written = self.connection.socket.write(rest)?;
             rest = rest.get(written..).unwrap_or_default();
             if written == 0 {
                 wait(&self.connection, true, deadline, LinkCause::Silent)?;
@@ -167,7 +169,7 @@ fn whole(input: &[u8]) -> Result<Option<Frame<'_>>, LinkCause> {
 
 /// Sleeps until there is news; `late` at the deadline.
 fn wait(
-    connection: &Connection,
+    connection: &Connection<PollSocket>,
     writes: bool,
     deadline: Instant,
     late: LinkCause,
@@ -177,6 +179,7 @@ fn wait(
         return Err(late);
     }
     connection
+        .socket
         .wait(writes, left)
         .map_err(|error| LinkCause::Io(error.kind()))
 }

@@ -124,9 +124,15 @@ impl Cursor {
     }
 
     /// Begins to ask for the next batch, and to wait up to `wait` nanoseconds for an event to be committed; then the batch has no
-    /// events. Failures of a node are made good with another one, as long as patience lasts.
+    /// events. Failures of a node are made good with another one, as long as patience lasts. A call that nobody took the end of
+    /// goes on, with this `wait`.
     pub fn fetch(&mut self, wait: u64, now: Time) {
-        self.begin(Some(now.after(wait)), now);
+        let until = now.after(wait);
+        if let Some(call) = &mut self.call {
+            call.until = Some(until);
+            return;
+        }
+        self.begin(Some(until), now);
         let timeout = nanoseconds(self.config.request_timeout);
         match &mut self.link {
             // It was asked ahead, and the caller was away: the node may have answered long ago.

@@ -51,6 +51,9 @@ pub enum ClientError {
     /// A node sent a record that fails its checks.
     #[error("the node sent a damaged record: {0}")]
     Damaged(RecordError),
+    /// The producer was closed or dropped before the event was acknowledged.
+    #[error("the producer was closed before the event was acknowledged")]
+    Closed,
     /// The caller's event, or its encoded chunk, is over a limit.
     #[error("the event cannot be sent: {0}")]
     InvalidEvent(InvalidEvent),
@@ -74,7 +77,7 @@ impl ClientError {
         match self {
             Self::Refused { code, .. } => Some(*code),
             Self::Unreachable { last, .. } | Self::TimedOut { last, .. } => last.code(),
-            Self::Io { .. } => None,
+            Self::Io { .. } | Self::Closed => None,
             Self::Protocol(error) => Some(error.code()),
             Self::Damaged(_) => Some(ErrorCode::RecordUnreadable),
             Self::InvalidEvent(InvalidEvent::Event(_)) => Some(ErrorCode::EventInvalid),

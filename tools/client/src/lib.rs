@@ -1,8 +1,8 @@
 //! Client library of Quorate: produce events exactly once, read them back, ask a node how it is.
 //!
 //! Owns: a producer's sequences and its retries, the way to the leader, and the checks of what a consumer gets. Never: a thread,
-//! an async runtime, anything of raft, replication or engine. Called by: the command line, the load generator, and programs
-//! that emit events.
+//! anything of raft, replication or engine; an async runtime only with the feature `tokio`. Called by: the command line, the load
+//! generator, and programs that emit events. `docs/tutorial-rust.md` is the way in.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -25,8 +25,9 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | [`Producer`] | blocking: [`send`](Producer::send), [`send_encoded`](Producer::send_encoded) for load generators, [`poll`](Producer::poll), [`flush`](Producer::flush), [`take_acks`](Producer::take_acks), [`stats`](Producer::stats) |
+//! | [`Producer`] | blocking: [`send`](Producer::send), [`send_encoded`](Producer::send_encoded) for load generators, [`poll`](Producer::poll), [`flush`](Producer::flush), [`take_acks`](Producer::take_acks), [`stats`](Producer::stats), [`close`](Producer::close) |
 //! | [`Consumer`] | blocking: [`fetch`](Consumer::fetch) gives a [`Batch`] of verified records and events; follows to any node, or sticks to one |
+//! | `AsyncProducer`, `AsyncConsumer` | the same on tokio, with the feature `tokio`; every future may be dropped at any moment |
 //! | [`status`] | one question to one node |
 //! | [`ClientError`] | what went wrong, with its stable code where there is one |
 //! | [`session`], [`cursor`] | a producer's and a consumer's protocol without sockets, clocks or chance: what the blocking ones and the simulator both run |
@@ -43,19 +44,27 @@ pub mod cursor;
 pub mod endpoint;
 mod error;
 mod greeting;
+#[cfg(feature = "tokio")]
+mod on_tokio;
 mod options;
+mod packer;
 mod producer;
 mod route;
 pub mod session;
+mod socket;
+mod stats;
 mod status;
 mod transport;
 
 pub use batch::Batch;
 pub use consumer::Consumer;
 pub use error::{ClientError, InvalidEvent, LinkCause};
+#[cfg(feature = "tokio")]
+pub use on_tokio::{AsyncConsumer, AsyncProducer, Receipt};
 pub use options::{ConsumerOptions, ProducerOptions};
-pub use producer::{Producer, Stats};
+pub use producer::Producer;
 pub use session::Ack;
+pub use stats::{CloseError, Stats};
 pub use status::{Role, Status, status};
 
 pub use quorate_wire::{

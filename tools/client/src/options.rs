@@ -5,6 +5,10 @@ use std::time::Duration;
 use quorate_wire::limits::RECORDS_BYTES_MAX;
 use quorate_wire::{ClusterName, Epoch, Offset, ProducerId};
 
+use crate::cursor::CursorConfig;
+use crate::session::SessionConfig;
+use crate::{ClientError, LinkCause};
+
 /// How a [`Producer`](crate::Producer) behaves. [`ProducerOptions::new`] has the defaults; set the fields that should differ.
 #[derive(Clone, Debug)]
 pub struct ProducerOptions {
@@ -60,6 +64,26 @@ impl ProducerOptions {
             acks_max: 1 << 16,
         }
     }
+
+    /// What a session is told, with chance for what the caller left open.
+    pub(crate) fn session(self) -> Result<SessionConfig, ClientError> {
+        Ok(SessionConfig {
+            nodes: at_least_one(self.nodes)?,
+            cluster: self.cluster,
+            producer: match self.producer {
+                Some(id) => id,
+                None => ProducerId(random()?),
+            },
+            epoch: self.epoch,
+            window_requests: self.window_requests,
+            window_bytes: self.window_bytes,
+            connect_timeout: self.connect_timeout,
+            request_timeout: self.request_timeout,
+            give_up: self.give_up,
+            acks_max: self.acks_max,
+            seed: random()?,
+        })
+    }
 }
 
 /// How a [`Consumer`](crate::Consumer) behaves. [`ConsumerOptions::new`] has the defaults; set the fields that should differ.
@@ -102,4 +126,41 @@ impl ConsumerOptions {
             patience: Duration::from_secs(10),
         }
     }
+
+    /// What a cursor is told, with chance for what the caller left open.
+    pub(crate) fn cursor(self) -> Result<CursorConfig, ClientError> {
+        let mut nodes = at_least_one(self.nodes)?;
+        if self.stick {
+            nodes.truncate(1);
+        }
+        Ok(CursorConfig {
+            nodes,
+            cluster: self.cluster,
+            offset: self.offset,
+            bytes_max: self.bytes_max,
+            check_chunks: self.check_chunks,
+            stick: self.stick,
+            connect_timeout: self.connect_timeout,
+            request_timeout: self.request_timeout,
+            patience: self.patience,
+            seed: random()?,
+        })
+    }
+}
+
+fn at_least_one(nodes: Vec<String>) -> Result<Vec<String>, ClientError> {
+    if nodes.is_empty() {
+        return Err(ClientError::Unreachable {
+            nodes,
+            last: LinkCause::Unresolved,
+        });
+    }
+    Ok(nodes)
+}
+
+fn random() -> Result<u64, ClientError> {
+    getrandom::u64().map_err(|error| ClientError::Io {
+        doing: "drawing a random number",
+        error: error.into(),
+    })
 }

@@ -13,6 +13,7 @@
 mod answer;
 mod config;
 mod outcome;
+mod report;
 mod requests;
 mod window;
 
@@ -252,6 +253,12 @@ impl Session {
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
         self.window.bytes()
+    }
+
+    /// Every event with a sequence before this one is acknowledged.
+    #[must_use]
+    pub fn acked_before(&self) -> Sequence {
+        self.window.acked_before()
     }
 
     /// Requests on the present connection that have no answer.

@@ -1,7 +1,7 @@
-//! One nonblocking socket under an endpoint, moved by the caller's own thread.
+//! One nonblocking socket under an endpoint.
 //!
 //! Owns: the socket and the clock. Never: decides what to send when, or where to; that is the endpoint's. Called by: the blocking
-//! producer and the consumer.
+//! producer and consumer, whose own thread waits, and those on an async runtime.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,39 +9,64 @@ use std::time::{Duration, Instant};
 use quorate_wire::{FrameError, Time};
 
 use crate::LinkCause;
-use crate::connection::{Connection, sleep};
+use crate::connection::{Connection, Socket};
 use crate::endpoint::{Endpoint, LinkNumber};
 use crate::session::nanoseconds;
+use crate::socket::{PollSocket, sleep};
 
 /// The socket under an endpoint.
 #[derive(Debug)]
-pub(crate) struct Transport {
-    connection: Option<(LinkNumber, Connection)>,
+pub(crate) struct Transport<S> {
+    connection: Option<(LinkNumber, Connection<S>)>,
     /// The input buffer while there is no connection.
     spare: Vec<u8>,
     /// Bytes of the largest frame that the endpoint takes.
     input_bytes: usize,
-    start: Instant,
+    clock: Clock,
 }
 
-impl Transport {
+/// Nanoseconds since it was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    pub(crate) fn now(self) -> Time {
+        Time(nanoseconds(self.0.elapsed()))
+    }
+}
+
+/// What to wait for, when there is nothing to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause {
+    /// Until when at the latest; for ever if there is no deadline.
+    pub(crate) timeout: Option<Duration>,
+    /// Whether bytes wait for the socket to take them.
+    pub(crate) blocked: bool,
+}
+
+impl<S: Socket> Transport<S> {
     /// No connection yet. `input_bytes` is the largest frame that may come.
     pub(crate) fn new(input_bytes: usize) -> Self {
         Self {
             connection: None,
             spare: vec![0; input_bytes],
             input_bytes,
-            start: Instant::now(),
+            clock: Clock(Instant::now()),
         }
     }
 
-    /// The endpoint's clock: nanoseconds since the transport was made.
-    pub(crate) fn now(&self) -> Time {
-        Time(nanoseconds(self.start.elapsed()))
+    /// The endpoint's clock.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
-    /// One round: write, sleep up to `timeout` if there is nothing to do, read.
-    pub(crate) fn turn(&mut self, end: &mut impl Endpoint, timeout: Duration) -> io::Result<()> {
+    pub(crate) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Lets time pass, connects, moves bytes both ways. Returns what to wait for before the next round, or nothing if bytes came
+    /// in.
+    pub(crate) fn advance(&mut self, end: &mut impl Endpoint) -> Option<Pause> {
         let now = self.now();
         if end.deadline().is_some_and(|due| due <= now) {
             // The answers may have come while the caller was elsewhere: they are read before the silence is judged.
@@ -49,29 +74,23 @@ impl Transport {
         }
         end.tick(now);
         self.dial(end);
-        self.exchange_and_wait(end, timeout)?;
-        end.tick(self.now());
-        Ok(())
+        let now = self.now();
+        if self.exchange(end, now) {
+            return None;
+        }
+        let timeout = end
+            .deadline()
+            .map(|due| Duration::from_nanos(due.since(now)));
+        Some(Pause {
+            timeout,
+            blocked: !end.output(now).is_empty(),
+        })
     }
 
-    fn exchange_and_wait(&mut self, end: &mut impl Endpoint, timeout: Duration) -> io::Result<()> {
-        let now = self.now();
-        let moved = self.exchange(end, now);
-        let timeout = match end.deadline() {
-            Some(due) => timeout.min(Duration::from_nanos(due.since(now))),
-            None => timeout,
-        };
-        if moved || timeout.is_zero() {
-            return Ok(());
-        }
-        let blocked = !end.output(now).is_empty();
-        match &self.connection {
-            Some((_, connection)) => connection.wait(blocked, timeout)?,
-            None => sleep(timeout)?,
-        }
-        let now = self.now();
-        self.exchange(end, now);
-        Ok(())
+    /// The socket to wait for.
+    pub(crate) fn socket(&mut self) -> Option<&mut S> {
+        let (_, connection) = self.connection.as_mut()?;
+        Some(&mut connection.socket)
     }
 
     /// Makes the connection that the endpoint wishes for; if that fails at once, the one that it wishes for then.
@@ -84,13 +103,14 @@ impl Transport {
                 return;
             };
             let number = wish.number;
-            match Connection::dial(wish.address, std::mem::take(&mut self.spare)) {
-                Ok(connection) => self.connection = Some((number, connection)),
-                Err(cause) => {
-                    self.spare = vec![0; self.input_bytes];
-                    // To look an address up may have taken long.
-                    end.lost(number, cause, self.now());
+            match S::dial(wish.address) {
+                Ok(socket) => {
+                    let mut input = std::mem::take(&mut self.spare);
+                    input.resize(self.input_bytes, 0);
+                    self.connection = Some((number, Connection::new(socket, input)));
                 }
+                // To look an address up may have taken long.
+                Err(cause) => end.lost(number, cause, self.now()),
             }
         }
     }
@@ -125,18 +145,36 @@ impl Transport {
     }
 }
 
+impl Transport<PollSocket> {
+    /// One round: write, sleep up to `timeout` if there is nothing to do, read.
+    pub(crate) fn turn(&mut self, end: &mut impl Endpoint, timeout: Duration) -> io::Result<()> {
+        if let Some(pause) = self.advance(end) {
+            let timeout = pause.timeout.map_or(timeout, |due| due.min(timeout));
+            if !timeout.is_zero() {
+                match self.socket() {
+                    Some(socket) => socket.wait(pause.blocked, timeout)?,
+                    None => sleep(timeout)?,
+                }
+                self.exchange(end, self.now());
+            }
+        }
+        end.tick(self.now());
+        Ok(())
+    }
+}
+
 fn is_wished(end: &impl Endpoint, number: LinkNumber) -> bool {
     end.wish().is_some_and(|wish| wish.number == number)
 }
 
 /// Writes what there is. Says whether the connection can be read.
-fn write(
+fn write<S: Socket>(
     end: &mut impl Endpoint,
     number: LinkNumber,
-    connection: &mut Connection,
+    connection: &mut Connection<S>,
     now: Time,
 ) -> Result<bool, LinkCause> {
-    if !is_wished(end, number) || !connection.established()? {
+    if !is_wished(end, number) || !connection.socket.established()? {
         return Ok(false);
     }
     end.connected(number, now);
@@ -145,7 +183,7 @@ fn write(
         if bytes.is_empty() {
             return Ok(true);
         }
-        let written = connection.write(bytes)?;
+        let written = connection.socket.write(bytes)?;
         if written == 0 {
             return Ok(true);
         }
@@ -153,10 +191,10 @@ fn write(
     }
 }
 
-fn exchange(
+fn exchange<S: Socket>(
     end: &mut impl Endpoint,
     number: LinkNumber,
-    connection: &mut Connection,
+    connection: &mut Connection<S>,
     now: Time,
 ) -> Result<bool, LinkCause> {
     if !is_wished(end, number) {

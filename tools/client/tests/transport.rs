@@ -79,7 +79,7 @@ fn what_is_produced_is_consumed() {
     assert_eq!(stats.node, Some(NodeId(1)));
     assert_eq!((stats.acked_chunks, stats.acked_events), (3, 20));
     assert_eq!((stats.resends, stats.pending_chunks), (0, 0));
-    assert_eq!(stats, producer.close().expect("nothing is left to do"));
+    assert_eq!(stats, producer.close(WAIT).expect("nothing is left to do"));
 
     let mut consumer =
         Consumer::connect(ConsumerOptions::new(cluster.addresses())).expect("it connects");
@@ -195,6 +195,31 @@ fn an_open_chunk_goes_out_when_it_has_lingered() {
         assert!(Instant::now() < deadline, "nothing was acknowledged");
     }
     assert_eq!(producer.take_acks().count(), 1);
+}
+
+#[test]
+fn a_producer_that_is_closed_says_what_was_acknowledged() {
+    let cluster = Cluster::start(1);
+    let mut done = Producer::connect(producer(cluster.addresses())).expect("it connects");
+    for _ in 0..9 {
+        done.send(&event(b"in the log")).expect("it is sent");
+    }
+    let stats = done.close(WAIT).expect("all is acknowledged");
+    assert_eq!((stats.acked_events, stats.acked_before), (9, Sequence(9)));
+
+    let mut cut = Producer::connect(producer(cluster.addresses())).expect("it connects");
+    cut.send(&event(b"in the log")).expect("it is sent");
+    cut.flush().expect("it is acknowledged");
+    cluster.freeze(1);
+    for _ in 0..9 {
+        cut.send(&event(b"who knows")).expect("it is sent");
+    }
+    let error = cut.close(Duration::from_millis(20)).expect_err("frozen");
+    assert_eq!((error.stats.acked_before, error.events), (Sequence(1), 9));
+    assert!(
+        matches!(*error.error, ClientError::TimedOut { .. }),
+        "{error}"
+    );
 }
 
 #[test]

@@ -153,7 +153,7 @@ impl From<ClientError> for Failure {
                 "docs/errors.md says what to do about {}",
                 code.number()
             )),
-            ClientError::Io { .. } => failure,
+            ClientError::Io { .. } | ClientError::Closed => failure,
             ClientError::Protocol(_) => {
                 failure.cure("the address is not a client port of a node; peers listen on another")
             }

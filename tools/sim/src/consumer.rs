@@ -154,6 +154,7 @@ impl Consumer {
             }
             ClientError::TimedOut { .. }
             | ClientError::Io { .. }
+            | ClientError::Closed
             | ClientError::Protocol(_)
             | ClientError::Damaged(_)
             | ClientError::InvalidEvent(_) => false,

@@ -90,6 +90,11 @@ impl Window {
         self.next
     }
 
+    pub(super) fn acked_before(&self) -> Sequence {
+        let oldest = self.chunks.front();
+        oldest.map_or(self.next, |pending| pending.first)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.chunks.len()
     }

@@ -144,6 +144,11 @@ impl Cluster {
         self.shared.state().node_mut(id).frozen = true;
     }
 
+    /// Answers again. What it took while it was frozen stays without an answer.
+    pub fn thaw(&self, id: u32) {
+        self.shared.state().node_mut(id).frozen = false;
+    }
+
     /// Looks at the log.
     pub fn with_log<T>(&self, look: impl FnOnce(&mut Log) -> T) -> T {
         look(&mut self.shared.state().log)

@@ -292,7 +292,9 @@ impl Replay<'_> {
         }
         let took = Duration::from_nanos(self.last_ack_at.since(self.started));
         let producer = self.producer.id();
-        self.producer.close()?;
+        self.producer
+            .close(SILENCE_MAX)
+            .map_err(|closed| *closed.error)?;
         Ok(Replayed {
             producer,
             offsets: self.offsets,

@@ -105,7 +105,7 @@ fn produce(nodes: Vec<String>, acked: &AtomicU64, stop: &AtomicBool) -> Sent {
         );
     }
     let producer_id = producer.id();
-    producer.close().expect("everything is acknowledged");
+    producer.close(SOON).expect("everything is acknowledged");
     Sent {
         producer: producer_id,
         offsets,
