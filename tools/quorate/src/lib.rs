@@ -18,6 +18,7 @@ pub mod local;
 mod log_view;
 mod logging;
 mod phases;
+mod profile;
 mod reading;
 mod source;
 mod status_view;

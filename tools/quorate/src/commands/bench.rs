@@ -21,6 +21,7 @@ use crate::interrupt::Interrupt;
 use crate::phases::Phases;
 use crate::{Failure, terminal};
 use measure::{Bench, Plan};
+pub(crate) use shape::seconds;
 use shape::{Pacing, Shape};
 
 const EXAMPLES: &str = "\

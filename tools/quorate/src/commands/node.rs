@@ -2,6 +2,7 @@
 
 use std::io::{self, Read as _};
 use std::path::PathBuf;
+use std::time::Duration;
 use std::{panic, process, thread};
 
 use quorate_client::NodeId;
@@ -9,7 +10,9 @@ use quorate_engine::config::{Config, Overrides, Pin};
 use quorate_engine::node;
 use rustix::process::{Signal, getpid, kill_process, setsid};
 
+use super::bench::seconds;
 use crate::Failure;
+use crate::profile::Profiler;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,6 +43,13 @@ pub(crate) struct Args {
     /// The cores that its threads keep to: auto, off, or a list such as 2,3 (the pipeline's first).
     #[arg(long, value_name = "CORES", env = "QUORATE_PIN")]
     pin: Option<Pin>,
+    /// Sample where its processor time goes for so many seconds, and again for so long at each SIGUSR1, and write that as a flame
+    /// graph.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    profile: Option<Duration>,
+    /// Where the flame graph goes; by default `profile.svg` in the data directory.
+    #[arg(long, value_name = "FILE.svg", requires = "profile")]
+    profile_out: Option<PathBuf>,
     /// Ends at once when standard input ends: whoever started the node holds the other end, and must not be outlived.
     #[arg(long, hide = true)]
     supervised: bool,
@@ -66,8 +76,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Failure::coded(error.code(), error.to_string())
             .cure("docs/configuration.md lists every key with its default")
     })?;
+    let page = args.profile_out.clone();
+    let page = page.unwrap_or_else(|| config.data.join("profile.svg"));
+    let profiler = args.profile.map(|length| Profiler::start(length, page));
+    let profiler = profiler.transpose()?;
     // Whoever started it asks the client port whether it serves: that is the only word that counts.
-    Ok(node::run(&config, |_| {})?)
+    let ended = node::run(&config, |_| {});
+    if let Some(profiler) = profiler {
+        profiler.finish();
+    }
+    Ok(ended?)
 }
 
 /// A thread that dies alone would leave a node that looks alive: its end is the node's. Builds for tests unwind, so the profile

@@ -4,6 +4,7 @@
 mod client;
 mod commands;
 mod demo;
+mod diagnostics;
 mod failover;
 mod full_disk;
 mod load;

@@ -64,6 +64,16 @@ impl World {
         Self::make(directory, turn, options)
     }
 
+    /// One node, made and not started.
+    pub(crate) fn prepare_one() -> Self {
+        let options = LocalOptions {
+            nodes: 1,
+            adjust: small_segments,
+            ..LocalOptions::new(QUORATE)
+        };
+        Self::make(directory(), turn(), options)
+    }
+
     /// Three nodes that serve, each on a host of its own; `None`, with the reason said, where the machine forbids that.
     pub(crate) fn start_on_hosts() -> Option<Self> {
         let turn = turn();

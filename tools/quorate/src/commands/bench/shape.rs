@@ -152,7 +152,8 @@ fn event_size(text: &str) -> Result<u32, String> {
     bytes.ok_or_else(|| format!("an event has at most {EVENT_BYTES_MAX} bytes in all"))
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// A number of seconds: `5` or `0.5`.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| {
         let duration = Duration::try_from_secs_f64(seconds).ok()?;
         (duration <= Duration::from_secs(86_400)).then_some(duration)
