@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use quorate_client::session::{Endpoint, Session, SessionConfig};
-use quorate_client::{ClientError, Epoch, LinkCause, NodeId, ProducerId, Time};
+use quorate_client::{ClientError, Epoch, LinkCause, NodeId, ProducerId, Sequence, Time};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -48,6 +48,7 @@ impl Generator {
                 cluster: None,
                 producer: ProducerId(random()?),
                 epoch: Epoch(0),
+                first: Sequence(0),
                 window_requests: load.in_flight.max(1),
                 window_bytes: usize::MAX,
                 connect_timeout: load.connect_timeout,

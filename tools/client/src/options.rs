@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quorate_wire::limits::RECORDS_BYTES_MAX;
-use quorate_wire::{ClusterName, Epoch, Offset, ProducerId};
+use quorate_wire::{ClusterName, Epoch, Offset, ProducerId, Sequence};
 
 use crate::cursor::CursorConfig;
 use crate::session::SessionConfig;
@@ -20,6 +20,9 @@ pub struct ProducerOptions {
     pub producer: Option<ProducerId>,
     /// The producer's incarnation; sequences begin at 0 in each.
     pub epoch: Epoch,
+    /// Sequence of the first event: 0, unless an earlier run of the same producer and epoch has everything before it acknowledged.
+    /// What that run had sent beyond must be sent again in the same chunks.
+    pub first: Sequence,
     /// Most chunks that are not yet acknowledged. The node may allow fewer on the wire.
     pub window_requests: usize,
     /// Most bytes of chunks that are not yet acknowledged; one chunk always fits.
@@ -52,6 +55,7 @@ impl ProducerOptions {
             cluster: None,
             producer: None,
             epoch: Epoch(0),
+            first: Sequence(0),
             window_requests: 64,
             window_bytes: 8 << 20,
             batch_events: 64,
@@ -65,6 +69,14 @@ impl ProducerOptions {
         }
     }
 
+    /// An id that no other producer has: for programs that keep it.
+    ///
+    /// # Errors
+    /// The operating system has no chance to give.
+    pub fn draw_producer() -> Result<ProducerId, ClientError> {
+        random().map(ProducerId)
+    }
+
     /// What a session is told, with chance for what the caller left open.
     pub(crate) fn session(self) -> Result<SessionConfig, ClientError> {
         Ok(SessionConfig {
@@ -72,9 +84,10 @@ impl ProducerOptions {
             cluster: self.cluster,
             producer: match self.producer {
                 Some(id) => id,
-                None => ProducerId(random()?),
+                None => Self::draw_producer()?,
             },
             epoch: self.epoch,
+            first: self.first,
             window_requests: self.window_requests,
             window_bytes: self.window_bytes,
             connect_timeout: self.connect_timeout,

@@ -46,12 +46,12 @@ impl Packer {
         &mut self,
         event: &Event<'_>,
         session: &mut Session,
-        now: Time,
+        now: impl FnOnce() -> Time,
     ) -> Result<Sequence, ClientError> {
         let mut open = self.open.take().unwrap_or_else(|| Open {
             buffer: session.buffer(),
             events: 0,
-            since: now,
+            since: now(),
         });
         let written = append(&mut open.buffer, event);
         let at = u64::from(open.events);

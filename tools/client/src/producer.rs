@@ -80,8 +80,10 @@ impl Producer {
         if self.packer.closes_before(event.size()) {
             self.seal()?;
         }
-        let now = self.now();
-        let sequence = self.packer.append(event, &mut self.session, now)?;
+        let clock = self.transport.clock();
+        let sequence = self
+            .packer
+            .append(event, &mut self.session, || clock.now())?;
         if self.packer.is_full() {
             self.seal()?;
         }
@@ -206,8 +208,11 @@ impl Producer {
         }
     }
 
-    /// Seals the open chunk, if there is one. Waits while the window is full.
-    fn seal(&mut self) -> Result<(), ClientError> {
+    /// Seals the open chunk, if there is one: it is sent without waiting for further events. Waits while the window is full.
+    ///
+    /// # Errors
+    /// The producer has ended.
+    pub fn seal(&mut self) -> Result<(), ClientError> {
         match self.packer.take() {
             Some(open) => self.push(open.events, open.buffer).map(drop),
             None => Ok(()),

@@ -116,12 +116,7 @@ impl Session {
             route: Route::new(&config.nodes, config.seed),
             link: Link::Dialing { since: now },
             number: LinkNumber(1),
-            window: Window::new(
-                config.producer,
-                config.epoch,
-                config.window_requests,
-                config.window_bytes,
-            ),
+            window: Window::new(&config),
             requests: Requests::default(),
             correlation: 1,
             out: Vec::new(),

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use quorate_client::session::{Endpoint, LinkNumber, Session, SessionConfig};
-use quorate_client::{Chunk, Epoch, ErrorCode, LinkCause, ProducerId, Time};
+use quorate_client::{Chunk, Epoch, ErrorCode, LinkCause, ProducerId, Sequence, Time};
 use quorate_wire::{Frame, FrameKind};
 use support::chance::Chance;
 use support::frames::{self, Refuse};
@@ -50,6 +50,7 @@ impl World {
             cluster: None,
             producer: PRODUCER,
             epoch: Epoch(0),
+            first: Sequence(0),
             window_requests: 8,
             window_bytes: 1 << 20,
             connect_timeout: Duration::from_millis(100),

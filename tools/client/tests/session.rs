@@ -20,6 +20,7 @@ fn config(nodes: usize) -> SessionConfig {
         cluster: None,
         producer: ProducerId(77),
         epoch: Epoch(3),
+        first: Sequence(0),
         window_requests: 4,
         window_bytes: 1 << 20,
         connect_timeout: Duration::from_secs(1),

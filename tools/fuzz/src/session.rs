@@ -6,7 +6,7 @@ use quorate_client::LinkCause;
 use quorate_client::cursor::{Cursor, CursorConfig};
 use quorate_client::endpoint::{Endpoint, LinkNumber};
 use quorate_client::session::{Session, SessionConfig};
-use quorate_wire::{CHUNK_HEADER_BYTES, Epoch, Event, Offset, ProducerId, Time};
+use quorate_wire::{CHUNK_HEADER_BYTES, Epoch, Event, Offset, ProducerId, Sequence, Time};
 
 use crate::script::Script;
 
@@ -30,6 +30,7 @@ fn produce(mut script: Script<'_>) {
             cluster: None,
             producer: ProducerId(1),
             epoch: Epoch(0),
+            first: Sequence(0),
             window_requests: 8,
             window_bytes: 1 << 16,
             connect_timeout: SECOND,

@@ -104,6 +104,7 @@ impl Producer {
             cluster: random.one_in(2).then_some(plan.cluster),
             producer: plan.id,
             epoch,
+            first: Sequence(0),
             window_requests: plan.window,
             window_bytes: random.of(&[64 << 10, 8 << 20]),
             connect_timeout: Duration::from_millis(random.of(&[100, 1000])),

@@ -102,7 +102,7 @@ impl Core {
         if self.packer.closes_before(event.size()) && !self.seal(now) {
             return Ok(None);
         }
-        let sequence = self.packer.append(event, &mut self.session, now)?;
+        let sequence = self.packer.append(event, &mut self.session, || now)?;
         if sequence == self.session.next_sequence() {
             self.receipts.push_back(watch::Sender::new(None));
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate_wire::{ClusterName, Epoch, ProducerId};
+use quorate_wire::{ClusterName, Epoch, ProducerId, Sequence};
 
 /// What a session is told once. The fields are those of [`ProducerOptions`](crate::ProducerOptions), with the choices made.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct SessionConfig {
     pub producer: ProducerId,
     /// The producer's incarnation.
     pub epoch: Epoch,
+    /// The first chunk's sequence.
+    pub first: Sequence,
     /// Most chunks that are not yet acknowledged.
     pub window_requests: usize,
     /// Most bytes of chunks that are not yet acknowledged; one chunk always fits.

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use quorate_wire::{CHUNK_HEADER_BYTES, ChunkError, ChunkId, Epoch, ProducerId};
 use quorate_wire::{Offset, Sequence, Time, seal_chunk};
 
+use super::SessionConfig;
 use crate::Ack;
 
 /// Names a chunk for the life of a session: 0 and up.
@@ -60,22 +61,18 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(
-        producer: ProducerId,
-        epoch: Epoch,
-        chunks_max: usize,
-        bytes_max: usize,
-    ) -> Self {
+    pub(super) fn new(config: &SessionConfig) -> Self {
+        let chunks_max = config.window_requests;
         Self {
-            producer,
-            epoch,
-            next: Sequence(0),
+            producer: config.producer,
+            epoch: config.epoch,
+            next: config.first,
             chunks: VecDeque::with_capacity(chunks_max.min(1024)),
             front: ChunkNumber(0),
             cursor: ChunkNumber(0),
             bytes: 0,
             chunks_max: chunks_max.max(1),
-            bytes_max,
+            bytes_max: config.window_bytes,
             free: Vec::new(),
             free_bytes: 0,
         }

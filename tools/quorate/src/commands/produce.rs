@@ -1,15 +1,18 @@
 //! `quorate produce`: events from a file or a pipe, one a line, each in the log exactly once.
 
+mod resume;
+
 use std::io::{self, BufRead};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use quorate_client::{ClientError, Event, Offset, Producer, ProducerOptions};
+use quorate_client::{ClientError, ErrorCode, Event, Offset, Producer, ProducerOptions};
 use quorate_wire::limits::{CHUNK_EVENTS_MAX, TOPIC_BYTES_MAX, WINDOW_REQUESTS_MAX};
 use serde::Serialize;
 
+use self::resume::{IN_FLIGHT_MAX, Resume};
 use super::keys::Keys;
 use super::nodes::Nodes;
 use crate::figures::{Latencies, Percentiles, rate};
@@ -35,11 +38,17 @@ const EXAMPLES: &str = "\
 Examples:
   quorate produce orders.csv --skip-header --key-column 2 --topic orders
   zcat log.gz | quorate produce --key-regex 'user=([0-9]+)'
+  quorate produce big.csv --resume big.state        after whatever killed it: the same again
   tail -f app.log | quorate produce --nodes 10.0.0.1:9001 --json
 
 Events of one key keep their order. The key is a number made of text (FNV-1a, 64 bits): of a column, or of what an expression
 finds; without either of the two it is 0 for all. A line that has no such column, or in which the expression finds nothing,
 ends the command; with '|$' behind it, as in 'user=([0-9]+)|$', an expression takes every line.
+
+With --resume, a run that was killed is taken up where it stopped, and no line is in the log twice: run the same command again.
+The file (made if it does not exist) holds the producer's id and how far it came. Chunks then end at their size, not after
+1 ms, so that they are the same in each run: this is for files, and for pipes that say the same again. A file that has grown
+since goes on with what is new. A cluster knows a producer for 24 hours after its last event: so long a run may be taken up.
 
 Ctrl-C sends no further lines, waits for the acknowledgement of those that were sent, and says how far it came: exit status 130.";
 
@@ -69,9 +78,27 @@ pub(crate) struct Args {
     /// Give up when no node answers, or nothing is acknowledged, for so many seconds.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     patience: u64,
+    /// Take up where the run before stopped, and write down in this file how far this one comes.
+    #[arg(long, value_name = "STATE")]
+    resume: Option<PathBuf>,
     /// Print one JSON object in the end.
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// What the run before left, if it is to be taken up.
+    fn open_state(&self) -> Result<Option<Resume>, Failure> {
+        let Some(path) = &self.resume else {
+            return Ok(None);
+        };
+        if usize::try_from(self.in_flight.get()).is_ok_and(|chunks| chunks > IN_FLIGHT_MAX) {
+            let most = format!("with --resume, at most {IN_FLIGHT_MAX} requests may be in flight");
+            return Err(Failure::usage(most));
+        }
+        let same = (&self.topic, self.keys.rule(), self.skip_header, self.batch);
+        Resume::open(path, &format!("{same:?}")).map(Some)
+    }
 }
 
 fn topic(text: &str) -> Result<String, String> {
@@ -92,6 +119,8 @@ pub(super) fn window(text: &str) -> Result<NonZeroU32, String> {
 /// What came of it. Field names are those of the JSON object.
 #[derive(Debug, Serialize)]
 struct Summary {
+    /// Events of the input that earlier runs had in the log; not counted below.
+    resumed: u64,
     events: u64,
     acked: u64,
     seconds: f64,
@@ -116,18 +145,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut sending = Sending::connect(args)?;
     let sent = sending.all(&mut lines, &opened.waiter, &interrupt);
     let flushed = sending.flush(&interrupt);
+    let saved = sending.save();
     let summary = sending.finish();
     if args.json {
         terminal::print_json(&summary);
     } else {
         terminal::print(&summary.table().to_string());
     }
-    sent.and(flushed).map_err(|stop| match stop {
+    let ended = sent.and(flushed).map_err(|stop| match stop {
         Stop::Interrupted => Failure::interrupted(),
         Stop::Line(error) => failed_line(args, &error),
-        Stop::Client(error) => error.into(),
+        Stop::Client(error) => failed_client(args, error),
+        Stop::Resume(failure) => failure,
         Stop::Input(error) => failed(error),
-    })
+    });
+    ended.and(saved)
 }
 
 fn failed_line(args: &Args, error: &LineError) -> Failure {
@@ -135,8 +167,22 @@ fn failed_line(args: &Args, error: &LineError) -> Failure {
     failure.cure("the lines before it are in the log; `--help` says what makes a key")
 }
 
+fn failed_client(args: &Args, error: ClientError) -> Failure {
+    let forgotten = [ErrorCode::SequenceTooOld, ErrorCode::ProducerUnknown];
+    let is_forgotten = error.code().is_some_and(|code| forgotten.contains(&code));
+    let failure = Failure::from(error);
+    match &args.resume {
+        Some(state) if is_forgotten => failure.cure(format!(
+            "the cluster no longer knows the run of {}: `quorate verify` says what is in the log",
+            state.display()
+        )),
+        Some(_) | None => failure,
+    }
+}
+
 /// Why no further line is sent.
 enum Stop {
+    Resume(Failure),
     Interrupted,
     Line(LineError),
     Client(ClientError),
@@ -154,10 +200,14 @@ struct Sending<'a> {
     /// The first line is no event.
     has_header: bool,
     producer: Producer,
+    resume: Option<Resume>,
     bar: Option<ProgressBar>,
     begun: Instant,
     /// When the last acknowledgement came.
     acked_at: Instant,
+    /// Events that earlier runs had acknowledged.
+    resumed: u64,
+    /// Events of this run.
     events: u64,
     acked: u64,
     latencies: Latencies,
@@ -166,7 +216,7 @@ struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
-    fn connect(args: &'a Args) -> Result<Self, ClientError> {
+    fn connect(args: &'a Args) -> Result<Self, Failure> {
         let patience = Duration::from_secs(args.patience);
         let mut options = ProducerOptions::new(args.nodes.nodes.iter());
         options.batch_events = args.batch;
@@ -174,15 +224,22 @@ impl<'a> Sending<'a> {
             usize::try_from(args.in_flight.get()).expect("the window is small");
         options.ready_timeout = patience;
         options.give_up = Some(patience);
+        let resume = args.open_state()?;
+        if let Some(resume) = &resume {
+            resume.adjust(&mut options);
+        }
+        let resumed = options.first.0;
         let producer = Producer::connect(options)?;
         let begun = Instant::now();
         Ok(Self {
             topic: args.topic.as_bytes(),
             has_header: args.skip_header,
             producer,
+            resume,
             bar: terminal::is_watched().then(bar),
             begun,
             acked_at: begun,
+            resumed,
             events: 0,
             acked: 0,
             latencies: Latencies::new(),
@@ -210,14 +267,19 @@ impl<'a> Sending<'a> {
             match line {
                 Ok(None) => header = false,
                 Ok(Some(Some((key, payload)))) => self.event(key, payload)?,
-                Ok(Some(None)) => return Ok(()),
+                Ok(Some(None)) => return self.check_end().map_err(Stop::Resume),
                 Err(LineError::NotYet { .. }) => self.wait(waiter)?,
                 Err(error) => return Err(Stop::Line(error)),
             }
         }
     }
 
-    fn event(&mut self, key: u64, payload: &[u8]) -> Result<(), ClientError> {
+    fn event(&mut self, key: u64, payload: &[u8]) -> Result<(), Stop> {
+        if let Some(resume) = &mut self.resume
+            && !resume.event(key, payload).map_err(Stop::Resume)?
+        {
+            return Ok(());
+        }
         self.producer.send(&Event {
             key,
             time: wall_clock(),
@@ -226,17 +288,26 @@ impl<'a> Sending<'a> {
             priority: 0,
         })?;
         self.events += 1;
+        if self.resume.as_ref().is_some_and(Resume::cuts_here) {
+            // Before a further cut can be written down, this one must be of the past.
+            self.producer.flush()?;
+        }
         if self.events.is_multiple_of(EVENTS_BETWEEN) {
-            self.take_acks();
+            self.take_acks().map_err(Stop::Resume)?;
         }
         Ok(())
     }
 
+    /// The input has ended: it must have held what earlier runs had sent of it.
+    fn check_end(&self) -> Result<(), Failure> {
+        self.resume.as_ref().map_or(Ok(()), Resume::check_end)
+    }
+
     /// The input has nothing yet: waits for it, and for acknowledgements if any are due.
     fn wait(&mut self, waiter: &Waiter) -> Result<(), Stop> {
-        if self.acked < self.events {
+        if self.is_due() {
             self.producer.poll(TICK)?;
-            self.take_acks();
+            self.take_acks().map_err(Stop::Resume)?;
         } else if !waiter.wait(LOOK_EACH).map_err(Stop::Input)? {
             // Nothing is in flight; whether the node is still there is seen meanwhile.
             self.producer.poll(Duration::ZERO)?;
@@ -244,10 +315,22 @@ impl<'a> Sending<'a> {
         Ok(())
     }
 
+    /// Whether acknowledgements are to come. A chunk that is not full goes out by itself, but not if a later run may have to send
+    /// the same one.
+    fn is_due(&self) -> bool {
+        let lingers = self.resume.is_none() && self.acked < self.events;
+        lingers || self.producer.stats().pending_chunks > 0
+    }
+
     /// Waits until everything is acknowledged; after Ctrl-C, not for ever.
     fn flush(&mut self, interrupt: &Interrupt) -> Result<(), Stop> {
+        if let Some(resume) = &mut self.resume
+            && resume.end().map_err(Stop::Resume)?
+        {
+            self.producer.seal()?;
+        }
         let mut until = None;
-        while self.acked < self.events {
+        while self.is_due() {
             if interrupt.is_asked() {
                 let until = until.get_or_insert_with(|| Instant::now() + FLUSH_WITHIN);
                 if Instant::now() >= *until {
@@ -255,12 +338,20 @@ impl<'a> Sending<'a> {
                 }
             }
             self.producer.poll(LOOK_EACH)?;
-            self.take_acks();
+            self.take_acks().map_err(Stop::Resume)?;
         }
         Ok(())
     }
 
-    fn take_acks(&mut self) {
+    /// Writes down how far it came.
+    fn save(&mut self) -> Result<(), Failure> {
+        let before = self.producer.stats().acked_before;
+        self.resume
+            .as_mut()
+            .map_or(Ok(()), |resume| resume.save(before))
+    }
+
+    fn take_acks(&mut self) -> Result<(), Failure> {
         for ack in self.producer.take_acks() {
             self.acked += u64::from(ack.events);
             self.acked_at = Instant::now();
@@ -269,7 +360,12 @@ impl<'a> Sending<'a> {
             self.next = Some(ack.offset.plus(u64::from(ack.events)));
         }
         if let Some(bar) = &self.bar {
-            bar.set_position(self.acked);
+            bar.set_position(self.resumed + self.acked);
+        }
+        let stats = self.producer.stats();
+        match &mut self.resume {
+            Some(resume) => resume.acknowledged(stats.acked_before, stats.acked_chunks),
+            None => Ok(()),
         }
     }
 
@@ -280,6 +376,7 @@ impl<'a> Sending<'a> {
         let took = self.acked_at - self.begun;
         let stats = self.producer.stats();
         Summary {
+            resumed: self.resumed,
             events: self.events,
             acked: self.acked,
             seconds: took.as_secs_f64(),
@@ -304,6 +401,9 @@ impl Summary {
             }
             (_, _) => String::new(),
         };
+        if self.resumed > 0 {
+            line("resumed after", thousands(self.resumed));
+        }
         line("events", thousands(self.events));
         line(
             "acknowledged",
@@ -354,6 +454,7 @@ mod tests {
 
     fn summary(acked: u64) -> Summary {
         Summary {
+            resumed: 0,
             events: 1_500,
             acked,
             seconds: 0.5,

@@ -13,4 +13,5 @@ mod nonsense;
 mod partition;
 mod refusals;
 mod repair;
+mod resume;
 mod world;
