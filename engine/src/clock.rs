@@ -5,10 +5,11 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// The monotonic clock. Its start is the same for all processes of a host, and arbitrary.
+/// The monotonic clock. Its start is the same for all processes of a host, and arbitrary. It counts the time in which the host
+/// is suspended: a leader must not wake and take its lease for fresh.
 #[must_use]
 pub fn now() -> Time {
-    Time(nanoseconds(clock_gettime(ClockId::Monotonic)))
+    Time(nanoseconds(clock_gettime(ClockId::Boottime)))
 }
 
 /// Nanoseconds since 1970, as good as the host knows it.

@@ -121,6 +121,8 @@ pub struct RaftConfig {
     pub election_min_ms: u64,
     /// The longest.
     pub election_max_ms: u64,
+    /// Whether reads may be answered by a lease instead of a round.
+    pub lease_reads: bool,
 }
 
 impl Default for RaftConfig {
@@ -129,6 +131,7 @@ impl Default for RaftConfig {
             heartbeat_ms: 50,
             election_min_ms: 150,
             election_max_ms: 300,
+            lease_reads: false,
         }
     }
 }

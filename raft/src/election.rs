@@ -200,6 +200,14 @@ impl Raft {
 
     /// Whether this node hears from a live leader, or is one: then nobody else is wanted (thesis §4.2.3).
     fn sticks(&self, candidate: NodeId, output: &mut Output) -> bool {
+        let sticks = self.loyalty.holds(self.now) || self.hears_leader();
+        if sticks {
+            output.notes.push(Note::SticksToLeader { candidate });
+        }
+        sticks
+    }
+
+    fn hears_leader(&self) -> bool {
         let silence = match &self.role {
             Role::Follower {
                 leader: Some(leader),
@@ -212,11 +220,7 @@ impl Raft {
             | Role::PreCandidate { .. }
             | Role::Candidate { .. } => return false,
         };
-        let sticks = silence < self.config.election_min;
-        if sticks {
-            output.notes.push(Note::SticksToLeader { candidate });
-        }
-        sticks
+        silence < self.config.election_min
     }
 
     /// Whether a log that ends at `last` has at least what ours has (Raft §5.4.1).

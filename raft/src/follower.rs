@@ -106,6 +106,7 @@ impl Raft {
             }
         }
         self.timer.reset(self.now);
+        self.loyalty.renew();
         true
     }
 

@@ -12,7 +12,7 @@ pub enum Input {
     /// The clock shows `now`. Told at least when [`Raft::deadline`](crate::Raft::deadline) has come, after the messages that
     /// have already arrived: a late turn must not start an election that a waiting heartbeat would prevent (TRAPS 21).
     Tick {
-        /// The driver's clock.
+        /// The driver's clock, read after every [`Read`](Self::Read) that was told before had been asked: the lease is held against it.
         now: Time,
     },
     /// The driver appended one record at [`Raft::last`](crate::Raft::last)` + 1`, of the current term. Only while
@@ -61,6 +61,12 @@ pub enum Input {
         /// Size of the records together.
         bytes: u32,
     },
+    /// Somebody wants to read everything that is committed by now. It is answered by one [`Readable`](crate::Readable), at once
+    /// or later.
+    Read {
+        /// The driver's name for it.
+        id: u64,
+    },
     /// The turn ends: say what each peer shall be sent.
     Gather,
 }
@@ -87,6 +93,9 @@ pub struct Config {
     pub election_min: u64,
     /// Longest election timeout, in nanoseconds.
     pub election_max: u64,
+    /// Whether reads may be answered by a lease instead of a round. The same on all nodes of a group: what keeps a lease true is
+    /// that the others honour it (see `lease.rs`).
+    pub lease_reads: bool,
     /// Most bytes of records in one append.
     pub append_bytes_max: u32,
     /// Most bytes of records in flight to one peer.

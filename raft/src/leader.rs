@@ -94,7 +94,7 @@ impl Raft {
                 session: reply.session,
             });
         };
-        peer.hear();
+        peer.hear(reply.round);
         match reply.outcome {
             Outcome::Durable(durable) => {
                 if peer.on_durable(reply.round, durable, &self.config) {
@@ -105,6 +105,7 @@ impl Raft {
                 peer.on_conflict(reply.round, refused, hint, &self.terms)
             }
         }
+        self.settle_reads(output);
     }
 
     /// Commits what a majority has durably. The own copy is one like any other: both followers together can do without it.
@@ -162,12 +163,19 @@ impl Raft {
 
     /// A leader's own state, its peers, and what sending needs to see of the rest.
     fn leading(&mut self) -> Option<(&mut Leader, &[Peer], View<'_>)> {
+        let reads_due = if self.holds_lease() {
+            0 // The next tick answers them.
+        } else {
+            self.reads.last_waiting()
+        };
         let Role::Leader(leader) = &mut self.role else {
             return None;
         };
         let view = View {
             term: self.ballot.term(),
             commit: self.commit,
+            reads_asked: self.reads.asked(),
+            reads_due,
             now: self.now,
             terms: &self.terms,
             config: &self.config,

@@ -21,6 +21,8 @@ pub struct Output {
     pub want: Vec<Want>,
     /// All records up to here are committed. Told once for each rise.
     pub commit: Option<LogIndex>,
+    /// Reads that may be answered, or never will be. Each [`Input::Read`](crate::Input::Read) is told here once.
+    pub reads: Vec<Readable>,
     /// What happened, for the log and the transcripts.
     pub notes: Vec<Note>,
 }
@@ -34,6 +36,7 @@ impl Output {
         self.send.clear();
         self.want.clear();
         self.commit = None;
+        self.reads.clear();
         self.notes.clear();
     }
 }
@@ -75,6 +78,16 @@ pub struct Want {
     pub last: LogIndex,
     /// Most bytes. One record is sent even if it alone is larger.
     pub bytes_max: u32,
+}
+
+/// What became of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readable {
+    /// From [`Input::Read`](crate::Input::Read).
+    pub id: u64,
+    /// It sees all that was committed before it was asked, once the records up to here are applied. `None`: this node does not
+    /// lead, or does not serve yet, or leads no more.
+    pub at: Option<LogIndex>,
 }
 
 /// Something worth telling. The core does not log; the driver maps these to `tracing` and counters.

@@ -7,6 +7,7 @@
 use quorate_wire::canary::{self, Canary};
 use quorate_wire::{LogIndex, NodeId, Position, SessionId, Term, Time};
 
+use crate::rounds::{Confirmed, Rounds};
 use crate::terms::Terms;
 use crate::window::Window;
 use crate::{Append, Config, Envelope, Message, Output, Run, Want};
@@ -22,6 +23,7 @@ pub(crate) struct Progress {
     /// When the peer last answered; what arrives between two ticks is dated at the second.
     heard: Time,
     heard_since_tick: bool,
+    confirmed: Confirmed,
     /// `None` while the peer is down.
     talk: Option<Talk>,
 }
@@ -31,6 +33,10 @@ pub(crate) struct Progress {
 pub(crate) struct View<'a> {
     pub(crate) term: Term,
     pub(crate) commit: LogIndex,
+    /// How many reads were ever asked.
+    pub(crate) reads_asked: u64,
+    /// How many of them an append has to leave after; zero: none waits for one.
+    pub(crate) reads_due: u64,
     pub(crate) now: Time,
     pub(crate) terms: &'a Terms,
     pub(crate) config: &'a Config,
@@ -44,6 +50,7 @@ struct Talk {
     round: u64,
     /// When it left.
     spoke: Option<Time>,
+    rounds: Rounds,
     /// First record that was not sent yet. Invariant: the record before it is in our log.
     next: LogIndex,
     flow: Flow,
@@ -72,12 +79,17 @@ impl Progress {
             told: LogIndex(0),
             heard: now,
             heard_since_tick: false,
+            confirmed: Confirmed::default(),
             talk: None,
         }
     }
 
     pub(crate) fn matched(&self) -> LogIndex {
         self.matched
+    }
+
+    pub(crate) fn confirmed(&self) -> Confirmed {
+        self.confirmed
     }
 
     pub(crate) fn heard(&self, now: Time) -> Time {
@@ -102,6 +114,7 @@ impl Progress {
             session,
             round: 0,
             spoke: None,
+            rounds: Rounds::new(),
             next,
             flow: Flow::Probe { since: None },
         });
@@ -119,6 +132,10 @@ impl Progress {
     /// Asks for the records that may go next; if there are none, sends a probe or a heartbeat when one is due.
     pub(crate) fn gather(&mut self, peer: NodeId, view: &View<'_>, output: &mut Output) {
         let Some(talk) = &mut self.talk else { return };
+        if talk.rounds.wants(view.reads_due) {
+            // Without records: they are answered when they are durable, this at once.
+            self.told = self.told.max(talk.send(peer, view, 0, output));
+        }
         if talk.open_want(peer, view, output) {
             return; // The records will speak; if they are long in coming, the next gathering finds the want still open.
         }
@@ -167,9 +184,12 @@ impl Progress {
             .is_some_and(|talk| talk.session == session && round <= talk.round)
     }
 
-    /// The peer answered.
-    pub(crate) fn hear(&mut self) {
+    /// The peer answered, in this term.
+    pub(crate) fn hear(&mut self, round: u64) {
         self.heard_since_tick = true;
+        if let Some(talk) = &mut self.talk {
+            talk.rounds.answered(round, &mut self.confirmed);
+        }
     }
 
     /// The peer's log agrees with ours and is durable up to `durable`. Says whether that is news.
@@ -260,6 +280,7 @@ impl Talk {
         };
         self.round += 1;
         self.spoke = Some(view.now);
+        self.rounds.push(self.round, view.reads_asked, view.now);
         self.next = last.next();
         if let Flow::Probe { since } = &mut self.flow {
             since.get_or_insert(self.round);

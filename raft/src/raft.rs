@@ -8,8 +8,10 @@ use quorate_wire::canary::{self, Canary};
 use quorate_wire::{DiskId, LogIndex, NodeId, SessionId, Term, Time};
 
 use crate::ballot::Ballot;
+use crate::lease::Loyalty;
 use crate::progress::Ready;
 use crate::quorum::Tally;
+use crate::reads::Reads;
 use crate::role::Role;
 use crate::terms::Terms;
 use crate::timer::ElectionTimer;
@@ -42,6 +44,9 @@ pub struct Raft {
     pub(crate) session: SessionId,
     pub(crate) timer: ElectionTimer,
     pub(crate) role: Role,
+    /// Invariant: empty unless this node leads.
+    pub(crate) reads: Reads,
+    pub(crate) loyalty: Loyalty,
 }
 
 /// Another voter.
@@ -86,6 +91,8 @@ impl Raft {
             session: SessionId(0),
             timer: ElectionTimer::new(&config, now),
             role: Role::Follower { leader: None },
+            reads: Reads::default(),
+            loyalty: Loyalty::new(&config, now),
             config,
         }
     }
@@ -126,13 +133,18 @@ impl Raft {
                     output,
                 );
             }
+            Input::Read { id } => self.on_read(id, output),
             Input::Gather => self.on_gather(output),
+        }
+        if !self.leads() {
+            self.reads.refuse_all(output);
         }
     }
 
     fn on_tick(&mut self, now: Time, output: &mut Output) {
         assert!(now >= self.now, "a monotonic clock does not go back");
         self.now = now;
+        self.loyalty.on_tick(now);
         // Messages carry no time. What came since the last tick is dated now: dated at the last tick, a heartbeat that waited
         // behind a slow turn would look as old as that turn (TRAPS 21).
         match &mut self.role {
@@ -149,12 +161,16 @@ impl Raft {
                     .progress
                     .iter_mut()
                     .for_each(|peer| peer.on_tick(now));
-                return self.check_quorum(output);
+                self.check_quorum(output);
+                return self.read_by_lease(output);
             }
         }
         if now >= self.timer.deadline() {
             if self.ballot.unsure() {
                 return self.wait_on();
+            }
+            if self.loyalty.holds(now) {
+                return self.timer.hint(self.loyalty.until());
             }
             self.ask_pre_votes(output);
         }

@@ -96,13 +96,14 @@ impl Raft {
     }
 
     /// When the next `Tick` is needed at the latest: the election deadline, or on a leader its next heartbeat or the moment
-    /// at which it would have to step down.
+    /// at which it would have to step down; at once, if reads wait for one to hold the lease against.
     #[must_use]
     pub fn deadline(&self) -> Time {
         match &self.role {
             Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
                 self.timer.deadline()
             }
+            Role::Leader(_) if !self.reads.is_empty() && self.holds_lease() => self.now,
             Role::Leader(leader) => leader
                 .progress
                 .iter()

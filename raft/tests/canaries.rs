@@ -19,7 +19,7 @@ use stateright::{Checker as _, HasDiscoveries, Model as _};
 use world::World;
 
 /// The bugs that are the core's.
-const OF_THE_CORE: [Canary; 13] = [
+const OF_THE_CORE: [Canary; 16] = [
     Canary::AckBeforeDurable,
     Canary::AckPastVerified,
     Canary::VoteBeforeDurable,
@@ -33,10 +33,13 @@ const OF_THE_CORE: [Canary; 13] = [
     Canary::StaleCompletionCounted,
     Canary::AckOutlivesSession,
     Canary::ServesTooEarly,
+    Canary::ReadWithoutRound,
+    Canary::LeaseOfLastTick,
+    Canary::LeaseWithoutLoyalty,
 ];
 
 /// Each is found within so many worlds.
-const SEEDS: u64 = 5_000;
+const SEEDS: u64 = 20_000;
 const STEPS: u32 = 1_200;
 
 /// One bug at a time: it is on for the whole process.

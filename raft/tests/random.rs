@@ -28,6 +28,7 @@ fn random_worlds_keep_the_invariants() {
         });
     let mut commits = 0;
     let mut terms = 0;
+    let mut reads = 0;
     for seed in seeds.clone() {
         let mut world = World::new(seed);
         let run = catch_unwind(AssertUnwindSafe(|| {
@@ -45,12 +46,17 @@ fn random_worlds_keep_the_invariants() {
             "replay: QUORATE_SEED={seed} cargo test -p quorate-raft --test random"
         );
         terms += world.terms();
+        reads += world.reads_answered();
     }
     // Worlds in which nothing happens prove nothing.
     let count = seeds.end - seeds.start;
     assert!(
         count < 100 || commits > 20 * count,
         "only {commits} records were committed during faults in {count} worlds"
+    );
+    assert!(
+        count < 100 || reads > 10 * count,
+        "only {reads} reads were answered in {count} worlds"
     );
     assert!(
         count < 100 || terms > 3 * count,

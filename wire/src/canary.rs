@@ -33,6 +33,12 @@ pub enum Canary {
     AckOutlivesSession,
     /// A leader serves before a record of its own term is committed (TRAPS 17).
     ServesTooEarly,
+    /// A leader answers reads without a look whether it still leads (TRAPS 28).
+    ReadWithoutRound,
+    /// A leader holds its lease against a clock that was read before the request came, perhaps long before (TRAPS 28).
+    LeaseOfLastTick,
+    /// A follower whose leader's sockets were reset helps another to lead while the leader's lease runs.
+    LeaseWithoutLoyalty,
     /// A wiped disk under an old id is taken for the one that voted and acknowledged (TRAPS 26).
     WipedDiskVotes,
     /// A producer's retry is new to a leader that did not take the first one itself (TRAPS 29, 30).
@@ -51,7 +57,7 @@ pub enum Canary {
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::AckBeforeDurable,
         Self::AckPastVerified,
         Self::VoteBeforeDurable,
@@ -65,6 +71,9 @@ impl Canary {
         Self::StaleCompletionCounted,
         Self::AckOutlivesSession,
         Self::ServesTooEarly,
+        Self::ReadWithoutRound,
+        Self::LeaseOfLastTick,
+        Self::LeaseWithoutLoyalty,
         Self::WipedDiskVotes,
         Self::DedupForgotten,
         Self::AnsweredAtAppend,

@@ -139,6 +139,7 @@ impl Group {
                 heartbeat: 50 * MS,
                 election_min: 150 * MS * patience,
                 election_max: 300 * MS * patience,
+                lease_reads: false,
                 scrub_bytes: 0,
                 scrub_rest: u64::MAX,
                 buffers: 32,

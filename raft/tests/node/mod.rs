@@ -98,6 +98,7 @@ pub(crate) fn config(id: u32, nodes: u32, seed: u64) -> Config {
         heartbeat: 50 * MS,
         election_min: 150 * MS,
         election_max: 300 * MS,
+        lease_reads: false,
         append_bytes_max: 10 * RECORD_BYTES,
         window_bytes: 100 * u64::from(RECORD_BYTES),
         window_appends: 8,
@@ -171,7 +172,7 @@ impl Node {
             Input::PeerDown { .. } | Input::HardStateDurable { .. } | Input::LogDurable { .. } => {
                 LogIndex(0)
             }
-            Input::Ready { .. } | Input::Gather => LogIndex(0),
+            Input::Ready { .. } | Input::Read { .. } | Input::Gather => LogIndex(0),
         };
         self.output.clear();
         self.raft.step(input, &mut self.output);

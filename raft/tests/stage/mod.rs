@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cluster 3 [key=value ..]   a group, all linked; keys: window_bytes, window_appends, append_bytes_max (of 100-byte records);
-//!                            of node 2: term2=4 vote2=1 log2=1,1,4 (the terms of its records) commit2=1 unsure2=1
+//!                            lease=1; of node 2: term2=4 vote2=1 log2=1,1,4 (the terms of its records) commit2=1 unsure2=1
 //! tick 1 10ms | tick 1 deadline | tick all 10ms
 //! deliver 1->2 [count] | deliver all      the messages that wait on a link, or on all until none is left
 //! drop 1->2 [count]                       they are lost
@@ -18,6 +18,7 @@
 //! peer-down 1 2 | peer-up 1 2 [disk 9]    node 1 is told about node 2
 //! crash 1 | restart 1                     nobody is told; link it again
 //! rot 1 2                                 of node 1, which has crashed, the last 2 records are lost; it comes back unsure
+//! ask 1 [count]                           somebody wants to read what is committed by now
 //! slow-reads 1 | read 1                   records are not at hand until `read` hands over what waits
 //! ready 1 2 session=1 first=2 last=2 bytes=100     a report by hand, about records for node 2
 //! state [1]
@@ -45,6 +46,7 @@ pub(crate) struct Stage {
     queues: BTreeMap<(u32, u32), Queue>,
     slow: Vec<u32>,
     value: u64,
+    asked: u64,
     shown: String,
 }
 
@@ -86,6 +88,7 @@ impl Stage {
             "restart" => self.restart(words.id(1)?)?,
             "rot" => self.rot(words.id(1)?, number(words.at(2)?)?)?,
             "slow-reads" => self.slow.push(words.id(1)?),
+            "ask" => self.ask(&words)?,
             "read" => self.read(words.id(1)?)?,
             "ready" => self.ready(&words)?,
             "state" => self.state(words.id(1).ok())?,
@@ -118,6 +121,7 @@ impl Stage {
             config.window_appends = words
                 .value("window_appends")?
                 .unwrap_or(config.window_appends);
+            config.lease_reads = words.value::<u8>("lease")? == Some(1);
             let term = Term(words.value(&format!("term{id}"))?.unwrap_or(0));
             let vote = words.value(&format!("vote{id}"))?.map(NodeId);
             let terms = words.list(&format!("log{id}"))?;
@@ -317,6 +321,15 @@ impl Stage {
             self.input(id, Input::Propose, &[record])?;
         }
         self.gather(id)
+    }
+
+    fn ask(&mut self, words: &Words<'_>) -> Done {
+        let node = words.id(1)?;
+        for _ in 0..words.at(2).map_or(Ok(1), number::<u32>)? {
+            self.asked += 1;
+            self.input(node, Input::Read { id: self.asked }, &[])?;
+        }
+        self.gather(node)
     }
 
     fn log_durable(&mut self, id: u32) -> Done {

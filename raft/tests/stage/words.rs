@@ -204,6 +204,12 @@ pub(crate) fn show(shown: &mut String, node: &Node, slow: bool) {
     if let Some(commit) = output.commit {
         line(format!("commit {commit}"));
     }
+    for read in &output.reads {
+        line(match read.at {
+            Some(at) => format!("read {} at {at}", read.id),
+            None => format!("read {} refused", read.id),
+        });
+    }
     for envelope in &output.send {
         show_message(shown, id.0, envelope.to.0, &envelope.message);
     }

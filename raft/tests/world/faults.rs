@@ -3,7 +3,7 @@
 use quorate_wire::LogIndex;
 
 use super::{Item, Place, World, pair};
-use crate::node::{Node, length};
+use crate::node::{MS, Node, length};
 
 impl World {
     pub(super) fn cut(&mut self, one: usize, other: usize) {
@@ -123,8 +123,13 @@ impl World {
         let Some(leader) = self.one_where(|node| node.raft.leads()) else {
             return;
         };
-        if self.chance.one_in(3) {
-            return self.crash(leader);
+        match self.chance.below(6) {
+            0 | 1 => return self.crash(leader),
+            2 if self.weather.stands_still => {
+                self.still[leader] = self.now.after(self.chance.up_to(400 * MS));
+                return;
+            }
+            _ => {}
         }
         for other in 0..self.places.len() {
             if !self.chance.one_in(4) {
@@ -144,13 +149,15 @@ impl World {
     }
 
     pub(super) fn restart(&mut self, place: usize) {
+        self.still[place] = self.now;
         let Place::Crashed(disk) = &mut self.places[place] else {
             return;
         };
         let disk = std::mem::take(disk);
         let known = self.oracle.committed_at(place).min(length(&disk.log));
         let commit = LogIndex(self.chance.up_to(known.0));
-        let node = Node::start(self.configs[place].clone(), disk, commit, self.now);
+        let now = self.clock(place);
+        let node = Node::start(self.configs[place].clone(), disk, commit, now);
         self.places[place] = Place::Runs(Box::new(node));
     }
 }

@@ -36,11 +36,13 @@ struct Weather {
     disk: u64,
     propose: u64,
     read: u64,
+    /// Somebody wants to read what is committed.
+    ask: u64,
     cut: u64,
     connect: u64,
     crash: u64,
     restart: u64,
-    /// The leader crashes or is cut off.
+    /// The leader crashes, is cut off, or stands still.
     depose: u64,
     calm: u64,
     /// The end of a node's log rots.
@@ -51,6 +53,10 @@ struct Weather {
     pace: u64,
     /// One in so many messages is lost, doubled or overtaken; zero is a network of streams.
     dirt: u64,
+    /// How far clocks run from the right one, in thousandths.
+    drift: u64,
+    /// Whether a leader that is deposed may also stand still.
+    stands_still: bool,
 }
 
 pub(crate) struct World {
@@ -58,6 +64,8 @@ pub(crate) struct World {
     weather: Weather,
     now: Time,
     configs: Vec<Config>,
+    /// How fast each node's clock runs, in thousandths.
+    clocks: Vec<u64>,
     places: Vec<Place>,
     links: BTreeMap<(usize, usize), VecDeque<Item>>,
     /// The live connection between two nodes, lower place first.
@@ -65,7 +73,10 @@ pub(crate) struct World {
     /// The connection to the second that the first's core knows of.
     views: BTreeMap<(usize, usize), u64>,
     connection: u64,
+    /// Until when each node stands still: what comes for it waits.
+    still: Vec<Time>,
     value: u64,
+    asked: u64,
     oracle: Oracle,
 }
 
@@ -74,8 +85,17 @@ impl World {
         let mut chance = Chance::new(seed);
         let nodes = [1, 2, 3, 3, 3, 3, 4, 5][chance.below(8)];
         let weather = Weather::draw(&mut chance);
+        let lease_reads = weather.ask > 0 && chance.one_in(2);
         let configs: Vec<_> = (1..=nodes)
             .map(|id| draw_config(id, nodes, seed, &mut chance))
+            .map(|config| Config {
+                lease_reads,
+                ..config
+            })
+            .collect();
+        let clocks = configs
+            .iter()
+            .map(|_| 1000 + chance.up_to(weather.drift) - weather.drift / 2)
             .collect();
         let places = configs
             .iter()
@@ -90,9 +110,12 @@ impl World {
             connections: BTreeMap::new(),
             views: BTreeMap::new(),
             connection: 0,
+            still: vec![Time(0); configs.len()],
             value: 0,
+            asked: 0,
             oracle: Oracle::new(configs.len()),
             configs,
+            clocks,
         };
         (0..world.places.len()).for_each(|place| world.restart(place));
         world.connect_all();
@@ -117,6 +140,7 @@ impl World {
             weather.depose,
             weather.calm,
             weather.rot,
+            weather.ask,
         ];
         match self.chance.pick(&weights) {
             0 => self.deliver_some(),
@@ -130,13 +154,15 @@ impl World {
             8 => self.restart_one(),
             9 => self.depose(),
             10 => self.settle(),
-            _ => self.rot(place),
+            11 => self.rot(place),
+            _ => self.ask(place),
         }
     }
 
     /// Faults end: within a few seconds somebody leads, serves, and everybody has the same committed log.
     pub(crate) fn heal(&mut self) {
         self.weather.dirt = 0;
+        self.still.fill(self.now);
         (0..self.places.len()).for_each(|place| self.restart(place));
         self.connect_all();
         let deadline = self.now.after(5_000 * MS);
@@ -161,7 +187,9 @@ impl World {
                     && commit.min(durable) >= goal.index
                     && !node.raft.unsure()
             };
-            if (0..self.places.len()).all(|place| self.running(place).is_some_and(has)) {
+            if (0..self.places.len()).all(|place| self.running(place).is_some_and(has))
+                && self.oracle.open_reads() == 0
+            {
                 return;
             }
         }
@@ -176,8 +204,17 @@ impl World {
         length(self.oracle.committed()).0
     }
 
+    pub(crate) fn reads_answered(&self) -> u64 {
+        self.oracle.reads_answered()
+    }
+
     pub(crate) fn terms(&self) -> u64 {
         self.oracle.terms()
+    }
+
+    /// Whether a node stands still: its process is stopped, or its host is busy elsewhere.
+    pub(super) fn is_still(&self, place: usize) -> bool {
+        self.now < self.still[place]
     }
 
     fn running(&self, place: usize) -> Option<&Node> {
@@ -192,8 +229,10 @@ impl World {
         let Place::Runs(node) = &mut self.places[place] else {
             return;
         };
+        node.output.clear(); // Some work makes no step.
         work(node);
         self.oracle.see(place, node);
+        self.oracle.see_reads(node);
         if node.output.commit.is_some() {
             let disks = self.places.iter().map(|place| match place {
                 Place::Runs(node) => &node.disk,
@@ -238,7 +277,7 @@ impl World {
         let busy: Vec<_> = self
             .links
             .iter()
-            .filter(|link| !link.1.is_empty())
+            .filter(|link| !link.1.is_empty() && !self.is_still(link.0.1))
             .map(|link| *link.0)
             .collect();
         if busy.is_empty() {
@@ -321,13 +360,44 @@ impl World {
             1..4 => self.chance.up_to(60 * MS),
             4..8 => self
                 .running(place)
-                .map_or(0, |node| node.raft.deadline().since(self.now)),
+                .map_or(0, |node| node.raft.deadline().since(self.clock(place))),
             _ => self.chance.up_to(self.weather.pace),
         };
         self.now = self.now.after(waits);
         let all = self.chance.one_in(2);
         for place in (0..self.places.len()).filter(|&other| all || other == place) {
-            self.input(place, Input::Tick { now: self.now }, &[]);
+            if self.is_still(place) {
+                continue;
+            }
+            self.input_tick(place);
+            self.gather(place);
+        }
+    }
+
+    /// What a node's own clock shows.
+    pub(super) fn clock(&self, place: usize) -> Time {
+        Time(self.now.0 / 1000 * self.clocks[place])
+    }
+
+    fn input_tick(&mut self, place: usize) {
+        let now = self.clock(place);
+        self.input(place, Input::Tick { now }, &[]);
+    }
+
+    /// Somebody wants to read, mostly where it can be.
+    fn ask(&mut self, place: usize) {
+        // Also where somebody stands still: it may have been about to look what is asked.
+        let leads = |place: &usize| self.running(*place).is_some_and(|node| node.raft.leads());
+        let leader = (0..self.places.len()).find(leads);
+        let place = leader.filter(|_| !self.chance.one_in(8)).unwrap_or(place);
+        for _ in 0..=self.chance.below(2) {
+            if self.running(place).is_some() {
+                self.asked += 1;
+                self.oracle.ask(self.asked, place);
+                self.input(place, Input::Read { id: self.asked }, &[]);
+            }
+        }
+        if self.chance.one_in(2) {
             self.gather(place);
         }
     }
@@ -397,7 +467,8 @@ impl World {
 
     /// One of the running nodes for which `holds`.
     fn one_where(&mut self, holds: impl Fn(&Node) -> bool) -> Option<usize> {
-        let fitting = |place: &usize| self.running(*place).is_some_and(&holds);
+        let fitting =
+            |place: &usize| !self.is_still(*place) && self.running(*place).is_some_and(&holds);
         let found: Vec<_> = (0..self.places.len()).filter(fitting).collect();
         (!found.is_empty()).then(|| found[self.chance.below(found.len())])
     }
@@ -414,11 +485,14 @@ impl World {
     fn calm(&mut self, rounds: u32) {
         for _ in 0..rounds {
             for to in 0..self.places.len() {
+                if self.is_still(to) {
+                    continue;
+                }
                 for from in 0..self.places.len() {
                     let waiting = self.links.get(&(from, to)).map_or(0, VecDeque::len);
                     (0..waiting).for_each(|_| self.deliver(from, to));
                 }
-                self.input(to, Input::Tick { now: self.now }, &[]);
+                self.input_tick(to);
                 while self
                     .running(to)
                     .is_some_and(|node| !node.hard_writes.is_empty())
@@ -450,6 +524,7 @@ impl World {
 
 impl Weather {
     fn draw(chance: &mut Chance) -> Self {
+        let ask = [0, 4, 12][chance.below(3)];
         let mut often = |most: u64| chance.up_to(most);
         Self {
             deliver: 40 + often(80),
@@ -457,6 +532,7 @@ impl Weather {
             disk: 20 + often(40),
             propose: 2 + often(15),
             read: 10 + often(20),
+            ask,
             cut: often(2),
             connect: 2 + often(6),
             crash: often(2),
@@ -467,6 +543,8 @@ impl Weather {
             slow_disk: [None, None, Some(NodeId(1))][chance.below(3)],
             pace: [1, 4, 16][chance.below(3)] * MS,
             dirt: [0, 0, 4, 12][chance.below(4)],
+            drift: [0, 0, 3, 40][chance.below(4)],
+            stands_still: chance.one_in(2),
         }
     }
 }

@@ -19,6 +19,9 @@ pub(crate) struct Oracle {
     /// Each node's log at the last look.
     logs: Vec<Vec<Record>>,
     led: Vec<Option<Term>>,
+    /// Reads that wait: where, and how much was committed when they were asked.
+    reads: BTreeMap<u64, (usize, usize)>,
+    reads_answered: u64,
 }
 
 impl Oracle {
@@ -31,6 +34,8 @@ impl Oracle {
             commits: vec![LogIndex(0); nodes],
             logs: vec![Vec::new(); nodes],
             led: vec![None; nodes],
+            reads: BTreeMap::new(),
+            reads_answered: 0,
         }
     }
 
@@ -50,6 +55,35 @@ impl Oracle {
     pub(crate) fn see(&mut self, place: usize, node: &Node) {
         self.see_leader(place, node);
         self.see_log(place, node);
+    }
+
+    /// Somebody wants to read at a node.
+    pub(crate) fn ask(&mut self, id: u64, place: usize) {
+        self.reads.insert(id, (place, self.committed.len()));
+    }
+
+    pub(crate) fn open_reads(&self) -> usize {
+        self.reads.len()
+    }
+
+    pub(crate) fn reads_answered(&self) -> u64 {
+        self.reads_answered
+    }
+
+    /// A read sees everything that was committed, anywhere, before it was asked (TRAPS 28).
+    pub(crate) fn see_reads(&mut self, node: &Node) {
+        for read in &node.output.reads {
+            let asked = self.reads.remove(&read.id);
+            let (_, committed) = asked.expect("each read is answered once");
+            if let Some(at) = read.at {
+                self.reads_answered += 1;
+                assert!(
+                    at >= length(&self.committed[..committed]),
+                    "a read sees up to {at}, and {committed} records were committed before it"
+                );
+                assert!(at <= node.raft.commit(), "what is read is committed");
+            }
+        }
     }
 
     fn see_leader(&mut self, place: usize, node: &Node) {
@@ -145,6 +179,7 @@ impl Oracle {
     /// void records may still stand in its place.
     pub(crate) fn see_crash(&mut self, place: usize, disk: &Disk) {
         self.led[place] = None;
+        self.reads.retain(|_, read| read.0 != place);
         self.logs[place].clone_from(&disk.log);
         let kept = disk
             .log

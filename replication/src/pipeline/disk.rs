@@ -121,6 +121,7 @@ impl Pipeline {
             heartbeat: self.config.heartbeat,
             election_min: self.config.election_min,
             election_max: self.config.election_max,
+            lease_reads: self.config.lease_reads,
             append_bytes_max: APPEND_BYTES_MAX,
             window_bytes: WINDOW_BYTES,
             window_appends: WINDOW_APPENDS,

@@ -69,6 +69,7 @@ pub fn check(data: &[u8]) {
         heartbeat: 1,
         election_min: 2,
         election_max: 3,
+        lease_reads: false,
         append_bytes_max: 1,
         window_bytes: 1,
         window_appends: 1,

@@ -111,6 +111,7 @@ impl Node {
             heartbeat: 50_000_000,
             election_min: 150_000_000,
             election_max: 300_000_000,
+            lease_reads: options.lease_reads,
             scrub_bytes: options.scrub,
             scrub_rest: 1_000_000_000,
             buffers: options.buffers,

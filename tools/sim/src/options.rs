@@ -25,6 +25,8 @@ pub struct Options {
     pub groups: u32,
     /// By how much a node's monotonic clock may be too fast or too slow, in parts of a million.
     pub drift: u64,
+    /// Whether leaders take leases.
+    pub lease_reads: bool,
     /// How many producers.
     pub producers: u64,
     /// Chunks of each producer.
@@ -70,6 +72,7 @@ impl Options {
             nodes,
             groups: 1,
             drift: 0,
+            lease_reads: false,
             producers: 3,
             chunks: 700,
             window: 16,
@@ -171,6 +174,7 @@ impl Options {
         Self {
             groups,
             drift: random.of(&[0, 0, 1000, 30_000]),
+            lease_reads: Random::new(seed, "leases").one_in(3),
             producers,
             chunks,
             window: random.of(&[1, 4, 16, 64]),
