@@ -40,7 +40,7 @@ impl Raft {
         output.send.push(Envelope { to, message });
     }
 
-    pub(crate) fn send_vote(&self, to: NodeId, output: &mut Output) {
+    pub(crate) fn send_vote(&self, to: NodeId, handed: bool, output: &mut Output) {
         assert!(
             self.ballot.is_durable(),
             "a candidate asks when its own vote is durable"
@@ -48,6 +48,7 @@ impl Raft {
         let message = Message::Vote {
             term: self.term(),
             last: self.last(),
+            handed,
         };
         output.send.push(Envelope { to, message });
     }
@@ -112,15 +113,15 @@ impl Raft {
     pub(crate) fn on_vote(
         &mut self,
         from: NodeId,
-        term: Term,
-        last: Position,
+        (term, last): (Term, Position),
+        handed: bool,
         output: &mut Output,
     ) {
         if term < self.term() {
             output.notes.push(Note::IgnoredTerm { from, term });
             return self.refuse_vote(from, output);
         }
-        if self.sticks(from, output) {
+        if !handed && self.sticks(from, output) {
             return self.refuse_vote(from, output); // And the later term is not taken over: the leader stays.
         }
         if term > self.term() {
@@ -185,15 +186,18 @@ impl Raft {
     /// crash could vote for somebody else in the same term.
     pub(crate) fn stand_when_durable(&mut self, output: &mut Output) {
         let durable = self.ballot.is_durable();
-        match &mut self.role {
-            Role::Candidate { asked, .. } if durable && !*asked => *asked = true,
+        let handed = match &mut self.role {
+            Role::Candidate { asked, handed, .. } if durable && !*asked => {
+                *asked = true;
+                *handed
+            }
             Role::Candidate { .. }
             | Role::Follower { .. }
             | Role::PreCandidate { .. }
             | Role::Leader(_) => return,
-        }
+        };
         for peer in self.peers.iter().filter(|peer| peer.up) {
-            self.send_vote(peer.id, output);
+            self.send_vote(peer.id, handed, output);
         }
         self.lead_if_elected(output);
     }
@@ -241,14 +245,19 @@ impl Raft {
             Role::PreCandidate { granted } => *granted,
             Role::Follower { .. } | Role::Candidate { .. } | Role::Leader(_) => return,
         };
-        if !self.majority_granted(granted) {
-            return;
+        if self.majority_granted(granted) {
+            self.campaign(false, output);
         }
+    }
+
+    /// Stands for election in the next term.
+    pub(crate) fn campaign(&mut self, handed: bool, output: &mut Output) {
         self.enter_term(self.term().next(), output);
         self.ballot.cast(self.config.id, output);
         self.role = Role::Candidate {
             granted: Tally::default(),
             asked: false,
+            handed,
         };
         self.timer.reset(self.now);
         output.notes.push(Note::Campaigns { term: self.term() });
@@ -259,6 +268,7 @@ impl Raft {
             Role::Candidate {
                 granted,
                 asked: true,
+                ..
             } if self.majority_granted(*granted) => self.lead(output),
             Role::Candidate { .. }
             | Role::Follower { .. }

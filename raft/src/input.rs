@@ -67,6 +67,12 @@ pub enum Input {
         /// The driver's name for it.
         id: u64,
     },
+    /// Hand the lead over, to one that [`Raft::successor`](crate::Raft::successor) names. Everything that is appended has been
+    /// proposed before, and nothing is proposed while [`Raft::transfers_to`](crate::Raft::transfers_to) names somebody.
+    Transfer {
+        /// Who shall lead.
+        to: NodeId,
+    },
     /// The turn ends: say what each peer shall be sent.
     Gather,
 }

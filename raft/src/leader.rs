@@ -38,6 +38,8 @@ impl Raft {
         self.role = Role::Leader(Leader {
             noop: noop.index,
             progress,
+            takes_leases: self.config.lease_reads,
+            transfer: None,
         });
         for place in 0..self.peers.len() {
             if self.peers[place].up {
@@ -60,6 +62,10 @@ impl Raft {
         assert!(
             self.leads(),
             "only a leader appends; who was told so may have been deposed since (TRAPS 18)"
+        );
+        assert!(
+            self.transfers_to().is_none(),
+            "a leader that hands its lead over appends nothing"
         );
         self.terms.append(self.ballot.term(), 1);
     }
@@ -106,6 +112,7 @@ impl Raft {
             }
         }
         self.settle_reads(output);
+        self.advance_transfer(output);
     }
 
     /// Commits what a majority has durably. The own copy is one like any other: both followers together can do without it.

@@ -69,7 +69,7 @@ impl Raft {
         let Role::Leader(leader) = &self.role else {
             return false;
         };
-        if !self.config.lease_reads {
+        if !leader.takes_leases && !canary::on(Canary::LeaseOutlivesTransfer) {
             return false;
         }
         let confirmed = leader.progress.iter().map(Progress::confirmed);

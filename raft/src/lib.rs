@@ -25,6 +25,7 @@ mod rounds;
 mod status;
 mod terms;
 mod timer;
+mod transfer;
 mod unsure;
 mod window;
 

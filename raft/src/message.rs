@@ -34,6 +34,8 @@ pub enum Message {
         term: Term,
         /// Where the candidate's log ends.
         last: Position,
+        /// The leader wants the sender to lead: nobody sticks to it.
+        handed: bool,
     },
     /// Answer to `Vote`. A grant leaves only when the vote is durable.
     VoteReply {
@@ -41,6 +43,11 @@ pub enum Message {
         term: Term,
         /// Whether the sender voted for the candidate.
         granted: bool,
+    },
+    /// "Stand for election at once" (thesis §3.10): the leader hands its lead over.
+    TimeoutNow {
+        /// The leader's term.
+        term: Term,
     },
     /// AppendEntries (Raft figure 2); without entries it is a heartbeat or a probe.
     Append(Append),

@@ -161,6 +161,16 @@ pub enum Note {
         /// The refused candidate.
         candidate: NodeId,
     },
+    /// Hands its lead over.
+    Transfers {
+        /// To this node.
+        to: NodeId,
+    },
+    /// Could not hand its lead over, and goes on.
+    TransferFailed {
+        /// To this node.
+        to: NodeId,
+    },
     /// Starts with a log whose end was damaged: until it has everything again, it neither votes nor stands.
     Unsure,
     /// Refused a vote or pre-vote since it may have lost records that it acknowledged.

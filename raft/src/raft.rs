@@ -134,6 +134,7 @@ impl Raft {
                 );
             }
             Input::Read { id } => self.on_read(id, output),
+            Input::Transfer { to } => self.on_transfer(to, output),
             Input::Gather => self.on_gather(output),
         }
         if !self.leads() {
@@ -162,6 +163,7 @@ impl Raft {
                     .iter_mut()
                     .for_each(|peer| peer.on_tick(now));
                 self.check_quorum(output);
+                self.end_late_transfer(output);
                 return self.read_by_lease(output);
             }
         }
@@ -185,7 +187,10 @@ impl Raft {
             Message::PreVoteReply { term, granted } => {
                 self.on_pre_vote_reply(place, term, granted, output)
             }
-            Message::Vote { term, last } => self.on_vote(from, term, last, output),
+            Message::Vote { term, last, handed } => {
+                self.on_vote(from, (term, last), handed, output)
+            }
+            Message::TimeoutNow { term } => self.on_timeout_now(from, term, output),
             Message::VoteReply { term, granted } => {
                 self.on_vote_reply(place, term, granted, output)
             }
@@ -206,7 +211,11 @@ impl Raft {
         match &self.role {
             Role::Follower { .. } | Role::Candidate { asked: false, .. } => {}
             Role::PreCandidate { .. } => self.send_pre_vote(peer, output),
-            Role::Candidate { asked: true, .. } => self.send_vote(peer, output),
+            Role::Candidate {
+                asked: true,
+                handed,
+                ..
+            } => self.send_vote(peer, *handed, output),
             // A peer that was away for a moment has everything; the others answer with a hint.
             Role::Leader(_) => self.open_talk(place, self.terms.last().index.next()),
         }
@@ -225,7 +234,10 @@ impl Raft {
                 }
             }
             Role::PreCandidate { .. } | Role::Candidate { .. } => {}
-            Role::Leader(leader) => leader.progress[place].close(),
+            Role::Leader(leader) => {
+                leader.progress[place].close();
+                leader.transfer.take_if(|transfer| transfer.to == peer);
+            }
         }
     }
 
@@ -249,6 +261,7 @@ impl Raft {
         );
         self.durable = self.durable.max(mark.last);
         self.count_copies(output);
+        self.advance_transfer(output);
         self.become_whole(output);
     }
 

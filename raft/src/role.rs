@@ -4,6 +4,7 @@ use quorate_wire::{LogIndex, NodeId, SessionId, Time};
 
 use crate::progress::Progress;
 use crate::quorum::{Tally, reached_by_majority};
+use crate::transfer::Transfer;
 
 /// The role of this node in its current term.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(crate) enum Role {
         granted: Tally,
         /// Whether its own vote is durable, and so counts, and the others were asked for theirs.
         asked: bool,
+        /// The leader handed its lead over to this node.
+        handed: bool,
     },
     Leader(Leader),
 }
@@ -83,6 +86,9 @@ pub(crate) struct Leader {
     pub(crate) noop: LogIndex,
     /// One for each peer, in the order of the peers.
     pub(crate) progress: alloc::vec::Vec<Progress>,
+    /// Whether it may take leases: never again once it has told somebody to stand, who may do so at any time.
+    pub(crate) takes_leases: bool,
+    pub(crate) transfer: Option<Transfer>,
 }
 
 impl Leader {

@@ -108,6 +108,7 @@ impl Raft {
                 .progress
                 .iter()
                 .filter_map(|peer| peer.deadline(self.now, self.config.heartbeat))
+                .chain(leader.transfer.map(|transfer| transfer.until))
                 .fold(
                     leader
                         .quorum_heard(self.now)

@@ -19,7 +19,7 @@ use stateright::{Checker as _, HasDiscoveries, Model as _};
 use world::World;
 
 /// The bugs that are the core's.
-const OF_THE_CORE: [Canary; 16] = [
+const OF_THE_CORE: [Canary; 17] = [
     Canary::AckBeforeDurable,
     Canary::AckPastVerified,
     Canary::VoteBeforeDurable,
@@ -36,6 +36,7 @@ const OF_THE_CORE: [Canary; 16] = [
     Canary::ReadWithoutRound,
     Canary::LeaseOfLastTick,
     Canary::LeaseWithoutLoyalty,
+    Canary::LeaseOutlivesTransfer,
 ];
 
 /// Each is found within so many worlds.

@@ -39,6 +39,8 @@ pub enum Canary {
     LeaseOfLastTick,
     /// A follower whose leader's sockets were reset helps another to lead while the leader's lease runs.
     LeaseWithoutLoyalty,
+    /// A leader goes on answering by its lease after it has told another to stand.
+    LeaseOutlivesTransfer,
     /// A wiped disk under an old id is taken for the one that voted and acknowledged (TRAPS 26).
     WipedDiskVotes,
     /// A producer's retry is new to a leader that did not take the first one itself (TRAPS 29, 30).
@@ -57,7 +59,7 @@ pub enum Canary {
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::AckBeforeDurable,
         Self::AckPastVerified,
         Self::VoteBeforeDurable,
@@ -74,6 +76,7 @@ impl Canary {
         Self::ReadWithoutRound,
         Self::LeaseOfLastTick,
         Self::LeaseWithoutLoyalty,
+        Self::LeaseOutlivesTransfer,
         Self::WipedDiskVotes,
         Self::DedupForgotten,
         Self::AnsweredAtAppend,

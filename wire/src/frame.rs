@@ -114,6 +114,13 @@ kinds! {
     /// Peer: answer to it; the tail is the records.
     RepairReply = 0x29, peer::RepairReplyMessage, SelfChecked;
 
+    /// Peer: up to where must a read see the log that is asked now?
+    ReadIndex = 0x2a, (), None;
+    /// Peer: answer to it.
+    ReadIndexReply = 0x2b, peer::ReadIndexReplyMessage, None;
+    /// Peer: stand for election at once.
+    TimeoutNow = 0x2c, peer::TimeoutNowMessage, None;
+
     /// Node to client: answer to `Hello`; the tail lists the nodes.
     HelloReply = 0x81, client::HelloReply, Checked;
     /// Node to client: the chunk is committed.

@@ -93,6 +93,10 @@ pub struct VoteMessage {
     pub last_term: U64,
     /// Index of the candidate's last record.
     pub last_index: U64,
+    /// Vote: 1 if the leader hands its lead over to the candidate, else 0. PreVote: 0.
+    pub handed: u8,
+    /// Zero.
+    pub reserved: [u8; 7],
 }
 
 /// Answers to PreVote and Vote.
@@ -188,6 +192,26 @@ pub struct RepairReplyMessage {
     pub whole: u8,
     /// Zero.
     pub reserved: [u8; 7],
+}
+
+/// ReadIndex: up to where must a read that was asked before this see the log? The answer has its correlation.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct ReadIndexReplyMessage {
+    /// Up to this record; zero if the sender does not lead, or does not serve.
+    pub index: U64,
+}
+
+/// TimeoutNow: the leader hands its lead over to whom it sends this.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct TimeoutNowMessage {
+    /// The leader's term.
+    pub term: U64,
 }
 
 #[cfg(test)]

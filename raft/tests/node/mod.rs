@@ -172,7 +172,9 @@ impl Node {
             Input::PeerDown { .. } | Input::HardStateDurable { .. } | Input::LogDurable { .. } => {
                 LogIndex(0)
             }
-            Input::Ready { .. } | Input::Read { .. } | Input::Gather => LogIndex(0),
+            Input::Ready { .. } | Input::Read { .. } | Input::Transfer { .. } | Input::Gather => {
+                LogIndex(0)
+            }
         };
         self.output.clear();
         self.raft.step(input, &mut self.output);
@@ -289,6 +291,10 @@ impl Node {
                     (append.term, Some(self.id())),
                     "who leads has voted for itself"
                 );
+            }
+            Message::TimeoutNow { .. } => {
+                let (commit, last) = (self.raft.commit(), self.raft.last().index);
+                assert_eq!(commit, last, "nothing is in doubt at a hand-over");
             }
             Message::PreVote { .. } | Message::PreVoteReply { granted: true, .. } => {
                 assert!(!self.raft.unsure(), "who is unsure helps nobody to lead");

@@ -18,6 +18,7 @@
 //! peer-down 1 2 | peer-up 1 2 [disk 9]    node 1 is told about node 2
 //! crash 1 | restart 1                     nobody is told; link it again
 //! rot 1 2                                 of node 1, which has crashed, the last 2 records are lost; it comes back unsure
+//! transfer 1 [2]                          node 1 hands its lead over, to node 2 or to whom it chooses
 //! ask 1 [count]                           somebody wants to read what is committed by now
 //! slow-reads 1 | read 1                   records are not at hand until `read` hands over what waits
 //! ready 1 2 session=1 first=2 last=2 bytes=100     a report by hand, about records for node 2
@@ -88,6 +89,7 @@ impl Stage {
             "restart" => self.restart(words.id(1)?)?,
             "rot" => self.rot(words.id(1)?, number(words.at(2)?)?)?,
             "slow-reads" => self.slow.push(words.id(1)?),
+            "transfer" => self.transfer(&words)?,
             "ask" => self.ask(&words)?,
             "read" => self.read(words.id(1)?)?,
             "ready" => self.ready(&words)?,
@@ -330,6 +332,14 @@ impl Stage {
             self.input(node, Input::Read { id: self.asked }, &[])?;
         }
         self.gather(node)
+    }
+
+    fn transfer(&mut self, words: &Words<'_>) -> Done {
+        let (id, wanted) = (words.id(1)?, words.id(2).ok().map(NodeId));
+        let to = self.node(id)?.raft.successor(wanted);
+        let to = to.ok_or("nobody can take over")?;
+        self.input(id, Input::Transfer { to }, &[])?;
+        self.gather(id)
     }
 
     fn log_durable(&mut self, id: u32) -> Done {

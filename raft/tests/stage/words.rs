@@ -82,9 +82,11 @@ impl<'a> Words<'a> {
                 last: self.position("last")?,
             },
             "PreVoteReply" => Message::PreVoteReply { term, granted },
+            "TimeoutNow" => Message::TimeoutNow { term },
             "Vote" => Message::Vote {
                 term,
                 last: self.position("last")?,
+                handed: self.0.contains(&"handed"),
             },
             "VoteReply" => Message::VoteReply { term, granted },
             "Append" => Message::Append(Append {
@@ -133,7 +135,11 @@ pub(crate) fn show_message(shown: &mut String, from: u32, to: u32, message: &Mes
         Message::PreVoteReply { term, granted } => {
             format!("PreVoteReply term={term} {}", answer(*granted))
         }
-        Message::Vote { term, last } => format!("Vote term={term} last={last}"),
+        Message::Vote { term, last, handed } => {
+            let handed = if *handed { " handed" } else { "" };
+            format!("Vote term={term} last={last}{handed}")
+        }
+        Message::TimeoutNow { term } => format!("TimeoutNow term={term}"),
         Message::VoteReply { term, granted } => {
             format!("VoteReply term={term} {}", answer(*granted))
         }

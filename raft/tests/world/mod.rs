@@ -36,6 +36,8 @@ struct Weather {
     disk: u64,
     propose: u64,
     read: u64,
+    /// A leader hands its lead over.
+    transfer: u64,
     /// Somebody wants to read what is committed.
     ask: u64,
     cut: u64,
@@ -141,6 +143,7 @@ impl World {
             weather.calm,
             weather.rot,
             weather.ask,
+            weather.transfer,
         ];
         match self.chance.pick(&weights) {
             0 => self.deliver_some(),
@@ -155,7 +158,8 @@ impl World {
             9 => self.depose(),
             10 => self.settle(),
             11 => self.rot(place),
-            _ => self.ask(place),
+            12 => self.ask(place),
+            _ => self.transfer(place),
         }
     }
 
@@ -175,6 +179,10 @@ impl World {
             let Some(leader) = (0..self.places.len()).find(serves) else {
                 continue;
             };
+            let hands_over = |node: &Node| node.raft.transfers_to().is_some();
+            if self.running(leader).is_some_and(hands_over) {
+                continue;
+            }
             let Some((_, goal)) = goal.filter(|goal| goal.0 == leader) else {
                 // At first this may be one that was deposed and does not know yet; then the next one is asked.
                 self.propose_one(leader);
@@ -384,6 +392,19 @@ impl World {
         self.input(place, Input::Tick { now }, &[]);
     }
 
+    fn transfer(&mut self, wanted: usize) {
+        let wanted = Some(self.configs[wanted].id).filter(|_| self.chance.one_in(2));
+        let Some(place) = self.one_where(|node| node.raft.successor(wanted).is_some()) else {
+            return;
+        };
+        let to = self
+            .running(place)
+            .and_then(|node| node.raft.successor(wanted));
+        let to = to.expect("it was just asked");
+        self.input(place, Input::Transfer { to }, &[]);
+        self.gather(place);
+    }
+
     /// Somebody wants to read, mostly where it can be.
     fn ask(&mut self, place: usize) {
         // Also where somebody stands still: it may have been about to look what is asked.
@@ -433,7 +454,8 @@ impl World {
     }
 
     fn propose(&mut self) {
-        let Some(place) = self.one_where(|node| node.raft.leads()) else {
+        let takes = |node: &Node| node.raft.leads() && node.raft.transfers_to().is_none();
+        let Some(place) = self.one_where(takes) else {
             return;
         };
         for _ in 0..=self.chance.below(4) {
@@ -533,6 +555,7 @@ impl Weather {
             propose: 2 + often(15),
             read: 10 + often(20),
             ask,
+            transfer: often(2),
             cut: often(2),
             connect: 2 + often(6),
             crash: often(2),

@@ -226,6 +226,9 @@ impl Gate {
             | FrameKind::AppendReply
             | FrameKind::Repair
             | FrameKind::RepairReply
+            | FrameKind::ReadIndex
+            | FrameKind::ReadIndexReply
+            | FrameKind::TimeoutNow
             | FrameKind::HelloReply
             | FrameKind::ProduceReply
             | FrameKind::FetchReply
@@ -289,6 +292,9 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::AppendReply
         | FrameKind::Repair
         | FrameKind::RepairReply
+        | FrameKind::ReadIndex
+        | FrameKind::ReadIndexReply
+        | FrameKind::TimeoutNow
         | FrameKind::HelloReply
         | FrameKind::ProduceReply
         | FrameKind::FetchReply

@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 
 use quorate_raft::{Append, AppendReply, Message, Outcome, Run};
-use quorate_wire::peer::{AppendMessage, AppendReplyMessage, VoteMessage, VoteReplyMessage};
+use quorate_wire::peer::{
+    AppendMessage, AppendReplyMessage, TimeoutNowMessage, VoteMessage, VoteReplyMessage,
+};
 use quorate_wire::{
     FrameError, FrameHeader, FrameKind, GroupId, LogIndex, Position, SessionId, Term,
 };
@@ -17,9 +19,19 @@ const CONFLICT: u8 = 2;
 pub(super) fn encode(message: &Message, group: GroupId, records: usize, head: &mut Vec<u8>) {
     match message {
         Message::PreVote { term, last } => {
-            frame(FrameKind::PreVote, &vote(*term, *last), group, 0, head)
+            let message = vote(*term, *last, false);
+            frame(FrameKind::PreVote, &message, group, 0, head);
         }
-        Message::Vote { term, last } => frame(FrameKind::Vote, &vote(*term, *last), group, 0, head),
+        Message::Vote { term, last, handed } => {
+            let message = vote(*term, *last, *handed);
+            frame(FrameKind::Vote, &message, group, 0, head);
+        }
+        Message::TimeoutNow { term } => {
+            let message = TimeoutNowMessage {
+                term: U64::new(term.0),
+            };
+            frame(FrameKind::TimeoutNow, &message, group, 0, head);
+        }
         Message::PreVoteReply { term, granted } => {
             frame(
                 FrameKind::PreVoteReply,
@@ -74,11 +86,13 @@ impl<T: IntoBytes + zerocopy::Immutable> AsMessage for T {
     }
 }
 
-fn vote(term: Term, last: Position) -> VoteMessage {
+fn vote(term: Term, last: Position, handed: bool) -> VoteMessage {
     VoteMessage {
         term: U64::new(term.0),
         last_term: U64::new(last.term.0),
         last_index: U64::new(last.index.0),
+        handed: u8::from(handed),
+        reserved: [0; 7],
     }
 }
 
@@ -125,12 +139,12 @@ fn append_reply(reply: &AppendReply) -> AppendReplyMessage {
 pub(super) fn decode(kind: FrameKind, message: &[u8]) -> Result<Message, FrameError> {
     match kind {
         FrameKind::PreVote => {
-            let (term, last) = read_vote(message);
+            let (term, last, _) = read_vote(message)?;
             Ok(Message::PreVote { term, last })
         }
         FrameKind::Vote => {
-            let (term, last) = read_vote(message);
-            Ok(Message::Vote { term, last })
+            let (term, last, handed) = read_vote(message)?;
+            Ok(Message::Vote { term, last, handed })
         }
         FrameKind::PreVoteReply => {
             let (term, granted) = read_vote_reply(message)?;
@@ -139,6 +153,12 @@ pub(super) fn decode(kind: FrameKind, message: &[u8]) -> Result<Message, FrameEr
         FrameKind::VoteReply => {
             let (term, granted) = read_vote_reply(message)?;
             Ok(Message::VoteReply { term, granted })
+        }
+        FrameKind::TimeoutNow => {
+            let message: TimeoutNowMessage = read(message);
+            Ok(Message::TimeoutNow {
+                term: Term(message.term.get()),
+            })
         }
         FrameKind::Append => read_append(message),
         FrameKind::AppendReply => read_append_reply(message),
@@ -149,6 +169,8 @@ pub(super) fn decode(kind: FrameKind, message: &[u8]) -> Result<Message, FrameEr
         | FrameKind::PeerHello
         | FrameKind::Repair
         | FrameKind::RepairReply
+        | FrameKind::ReadIndex
+        | FrameKind::ReadIndexReply
         | FrameKind::HelloReply
         | FrameKind::ProduceReply
         | FrameKind::FetchReply
@@ -164,27 +186,31 @@ fn read<T: FromBytes>(message: &[u8]) -> T {
     T::read_from_bytes(message).expect("the frame's gate has checked the length of the message")
 }
 
-fn read_vote(message: &[u8]) -> (Term, Position) {
+fn read_vote(message: &[u8]) -> Result<(Term, Position, bool), FrameError> {
     let vote: VoteMessage = read(message);
     let last = Position {
         term: Term(vote.last_term.get()),
         index: LogIndex(vote.last_index.get()),
     };
-    (Term(vote.term.get()), last)
+    let handed = flag(
+        vote.handed,
+        "a vote is for whom the leader wants, 1, or not, 0",
+    )?;
+    Ok((Term(vote.term.get()), last, handed))
 }
 
 fn read_vote_reply(message: &[u8]) -> Result<(Term, bool), FrameError> {
     let reply: VoteReplyMessage = read(message);
-    let granted = match reply.granted {
-        0 => false,
-        1 => true,
-        _ => {
-            return Err(FrameError::Invalid {
-                what: "a vote is granted, 1, or refused, 0",
-            });
-        }
-    };
+    let granted = flag(reply.granted, "a vote is granted, 1, or refused, 0")?;
     Ok((Term(reply.term.get()), granted))
+}
+
+fn flag(byte: u8, what: &'static str) -> Result<bool, FrameError> {
+    match byte {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(FrameError::Invalid { what }),
+    }
 }
 
 fn read_append(message: &[u8]) -> Result<Message, FrameError> {
@@ -276,7 +302,9 @@ mod tests {
             Message::Vote {
                 term,
                 last: position(6, 41),
+                handed: true,
             },
+            Message::TimeoutNow { term },
             Message::VoteReply {
                 term,
                 granted: false,

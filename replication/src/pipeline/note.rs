@@ -100,6 +100,8 @@ impl Note {
                 RaftNote::BecameLeader { .. }
                 | RaftNote::Follows { .. }
                 | RaftNote::Truncated { .. }
+                | RaftNote::Transfers { .. }
+                | RaftNote::TransferFailed { .. }
                 | RaftNote::Whole { .. } => Weight::Event,
                 RaftNote::LostQuorum { .. } | RaftNote::WrongDisk { .. } | RaftNote::Unsure => {
                     Weight::Trouble
@@ -203,6 +205,10 @@ fn raft(note: RaftNote, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         RaftNote::Follows { term, leader: None } => write!(f, "follows nobody yet in term {term}"),
         RaftNote::LostQuorum { term } => {
             write!(f, "heard from no majority: leads no more in term {term}")
+        }
+        RaftNote::Transfers { to } => write!(f, "hands its lead over to node {to}"),
+        RaftNote::TransferFailed { to } => {
+            write!(f, "goes on leading: node {to} did not take over")
         }
         RaftNote::Voted { term, candidate } => {
             write!(f, "voted for node {candidate} in term {term}")

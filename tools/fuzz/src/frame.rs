@@ -5,7 +5,7 @@ use quorate_wire::client::{
     error_text,
 };
 use quorate_wire::peer::{
-    AppendMessage, AppendReplyMessage, Member, PeerHello, RepairMessage, RepairReplyMessage,
+    AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage, RepairReplyMessage, TimeoutNowMessage,
     VoteMessage, VoteReplyMessage,
 };
 use quorate_wire::{Frame, FrameKind};
@@ -48,6 +48,9 @@ fn open(frame: &Frame<'_>) {
         FrameKind::AppendReply => AppendReplyMessage::ref_from_bytes(message).is_ok(),
         FrameKind::Repair => RepairMessage::ref_from_bytes(message).is_ok(),
         FrameKind::RepairReply => RepairReplyMessage::ref_from_bytes(message).is_ok(),
+        FrameKind::ReadIndex => message.is_empty(),
+        FrameKind::ReadIndexReply => ReadIndexReplyMessage::ref_from_bytes(message).is_ok(),
+        FrameKind::TimeoutNow => TimeoutNowMessage::ref_from_bytes(message).is_ok(),
         FrameKind::HelloReply => HelloReply::ref_from_bytes(message)
             .map(|hello| {
                 for entry in list(tail, hello.node_count, NodeEntry::parse_all) {

@@ -29,7 +29,10 @@ const fn worlds(bug: Canary) -> Option<u64> {
         | Canary::StaleCompletionCounted => None,
         // They need a log whose end is damaged: the core's own worlds, and the tests of the log.
         Canary::UnsureVotes | Canary::AckOutlivesSession | Canary::DamageIsTorn => None,
-        Canary::ReadWithoutRound | Canary::LeaseOfLastTick | Canary::LeaseWithoutLoyalty => None,
+        Canary::ReadWithoutRound
+        | Canary::LeaseOfLastTick
+        | Canary::LeaseWithoutLoyalty
+        | Canary::LeaseOutlivesTransfer => None,
     }
 }
 

@@ -11,8 +11,8 @@ use quorate_wire::client::{
     error_text,
 };
 use quorate_wire::peer::{
-    AppendMessage, AppendReplyMessage, Member, PeerHello, RepairMessage, RepairReplyMessage,
-    VoteMessage, VoteReplyMessage,
+    AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage,
+    RepairReplyMessage, TimeoutNowMessage, VoteMessage, VoteReplyMessage,
 };
 use quorate_wire::{
     Chunk, ErrorCode, Event, FRAME_HEADER_BYTES, Frame, FrameKind, Offset, Record, RecordKind,
@@ -180,6 +180,11 @@ fn read_message(frame: &Frame) {
             let (noop, _) = Record::parse(frame.tail).expect("the first record");
             assert_eq!(noop.header().index.0, 41);
         }
+        FrameKind::ReadIndex => {}
+        FrameKind::ReadIndexReply => {
+            assert_eq!(read::<ReadIndexReplyMessage>(frame).index.get(), 42);
+        }
+        FrameKind::TimeoutNow => assert_eq!(read::<TimeoutNowMessage>(frame).term.get(), 2),
         FrameKind::HelloReply => {
             let reply = read::<HelloReply>(frame);
             let nodes = NodeEntry::parse_all(frame.tail, reply.node_count);

@@ -11,8 +11,8 @@ use quorate_wire::client::{
 };
 use quorate_wire::limits::{ERROR_TEXT_BYTES_MAX, NODES_MAX, TOPIC_BYTES_MAX};
 use quorate_wire::peer::{
-    AppendMessage, AppendReplyMessage, Member, PeerHello, RepairMessage, RepairReplyMessage,
-    VoteMessage, VoteReplyMessage,
+    AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage,
+    RepairReplyMessage, TimeoutNowMessage, VoteMessage, VoteReplyMessage,
 };
 use quorate_wire::{
     Chunk, ChunkId, ClusterName, DiskId, Epoch, Event, FRAME_HEADER_BYTES, Frame, FrameHeader,
@@ -273,6 +273,8 @@ proptest! {
         whole::<AppendReplyMessage>(&bytes);
         whole::<RepairMessage>(&bytes);
         whole::<RepairReplyMessage>(&bytes);
+        whole::<ReadIndexReplyMessage>(&bytes);
+        whole::<TimeoutNowMessage>(&bytes);
     }
 
     #[test]

@@ -141,7 +141,13 @@ const VOTE: Table = &[
     ("term", Count(8)),
     ("last_term", Count(8)),
     ("last_index", Count(8)),
+    ("handed", Count(1)),
+    ("reserved", Bytes(7)),
 ];
+
+const READ_INDEX_REPLY: Table = &[("index", Count(8))];
+
+const TIMEOUT_NOW: Table = &[("term", Count(8))];
 
 const VOTE_REPLY: Table = &[
     ("term", Count(8)),
@@ -189,7 +195,7 @@ const REPAIR_REPLY: Table = &[
 pub(crate) fn message(kind: FrameKind) -> Table {
     match kind {
         FrameKind::Hello => HELLO,
-        FrameKind::Produce | FrameKind::Status => &[],
+        FrameKind::Produce | FrameKind::Status | FrameKind::ReadIndex => &[],
         FrameKind::Fetch => FETCH,
         FrameKind::PeerHello => PEER_HELLO,
         FrameKind::PreVote | FrameKind::Vote => VOTE,
@@ -198,6 +204,8 @@ pub(crate) fn message(kind: FrameKind) -> Table {
         FrameKind::AppendReply => APPEND_REPLY,
         FrameKind::Repair => REPAIR,
         FrameKind::RepairReply => REPAIR_REPLY,
+        FrameKind::ReadIndexReply => READ_INDEX_REPLY,
+        FrameKind::TimeoutNow => TIMEOUT_NOW,
         FrameKind::HelloReply => HELLO_REPLY,
         FrameKind::ProduceReply => PRODUCE_REPLY,
         FrameKind::FetchReply => FETCH_REPLY,

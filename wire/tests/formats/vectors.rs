@@ -5,8 +5,8 @@ use quorate_wire::client::{
     ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, ProduceReply, StatusReply,
 };
 use quorate_wire::peer::{
-    AppendMessage, AppendReplyMessage, Member, PeerHello, RepairMessage, RepairReplyMessage,
-    VoteMessage, VoteReplyMessage,
+    AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage,
+    RepairReplyMessage, TimeoutNowMessage, VoteMessage, VoteReplyMessage,
 };
 use quorate_wire::{
     ClusterName, DiskId, ErrorCode, FRAME_HEADER_BYTES, FrameHeader, FrameKind, GroupId, NodeId,
@@ -210,7 +210,10 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
         | FrameKind::Append
         | FrameKind::AppendReply
         | FrameKind::Repair
-        | FrameKind::RepairReply => peer_body(kind),
+        | FrameKind::RepairReply
+        | FrameKind::ReadIndex
+        | FrameKind::ReadIndexReply
+        | FrameKind::TimeoutNow => peer_body(kind),
     }
 }
 
@@ -261,10 +264,12 @@ fn members() -> Annotated {
 fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
     let bytes = |message: &dyn AsBytes| message.to_vec();
     let none = Annotated::default;
-    let vote = |term: u64| VoteMessage {
+    let vote = |term: u64, handed: u8| VoteMessage {
         term: U64::new(term),
         last_term: U64::new(2),
         last_index: U64::new(40),
+        handed,
+        reserved: [0; 7],
     };
     let reply = VoteReplyMessage {
         term: U64::new(3),
@@ -291,9 +296,17 @@ fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
                 members(),
             )
         }
-        FrameKind::PreVote => ("would you vote for me in term 3?", bytes(&vote(3)), none()),
+        FrameKind::PreVote => (
+            "would you vote for me in term 3?",
+            bytes(&vote(3, 0)),
+            none(),
+        ),
         FrameKind::PreVoteReply => ("in term 3 I would.", bytes(&reply), none()),
-        FrameKind::Vote => ("vote for me in term 3.", bytes(&vote(3)), none()),
+        FrameKind::Vote => (
+            "vote for me in term 3: the leader wants it.",
+            bytes(&vote(3, 1)),
+            none(),
+        ),
         FrameKind::VoteReply => ("you have my vote in term 3.", bytes(&reply), none()),
         FrameKind::Append => ("records 41 and 42.", bytes(&append()), {
             samples::noop().then(samples::events())
@@ -330,6 +343,23 @@ fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
                 reserved: [0; 7],
             }),
             samples::noop().then(samples::events()),
+        ),
+        FrameKind::ReadIndex => (
+            "up to where must a read see that is asked now?",
+            Vec::new(),
+            none(),
+        ),
+        FrameKind::ReadIndexReply => (
+            "up to record 42.",
+            bytes(&ReadIndexReplyMessage {
+                index: U64::new(42),
+            }),
+            none(),
+        ),
+        FrameKind::TimeoutNow => (
+            "node 2 shall lead, after term 2.",
+            bytes(&TimeoutNowMessage { term: U64::new(2) }),
+            none(),
         ),
         FrameKind::Hello
         | FrameKind::Produce

@@ -64,6 +64,9 @@ impl Session {
             | FrameKind::AppendReply
             | FrameKind::Repair
             | FrameKind::RepairReply
+            | FrameKind::ReadIndex
+            | FrameKind::ReadIndexReply
+            | FrameKind::TimeoutNow
             | FrameKind::FetchReply
             | FrameKind::StatusReply => Err(FrameError::Kind {
                 kind: frame.header.kind.to_byte(),
