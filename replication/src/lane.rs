@@ -1,10 +1,14 @@
 //! What goes through the lanes between shards and pipelines.
 
+mod named;
+
 use alloc::boxed::Box;
 
 use bytes::Bytes;
 use quorate_wire::client::StatusReply;
 use quorate_wire::{ChunkId, ErrorCode, NodeId, Offset, Term};
+
+pub use named::{Listed, NamedAnswer, NamedAsk};
 
 /// A shard of this node, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +50,8 @@ pub enum Ask {
     },
     /// How is the node?
     Status,
+    /// About what has a name.
+    Named(Box<NamedAsk>),
 }
 
 /// A chunk that passed the gate: its checksum and each of its events are sound.
@@ -92,6 +98,8 @@ pub enum Answer {
     },
     /// To `Status`.
     Status(Box<StatusReply>),
+    /// To `Named`.
+    Named(Box<NamedAnswer>),
     /// To any: no.
     Refused(Refusal),
 }

@@ -104,6 +104,18 @@ codes! {
     GroupUnknown = 402, retry false;
     /// The record that holds the offset cannot be read here.
     RecordUnreadable = 403, retry true;
+    /// The name of a cursor or a consumer group is empty, too long, or has a character that is not allowed.
+    NameInvalid = 410, retry false;
+    /// There is no cursor of this name.
+    CursorUnknown = 411, retry false;
+    /// No further cursors fit.
+    CursorsFull = 412, retry false;
+    /// The cursor is further on, and was not told to move back.
+    CursorBehind = 413, retry false;
+    /// The offset is past the end of what is committed.
+    CursorPastEnd = 414, retry false;
+    /// The offset is before the first one that the leader still has.
+    CursorBeforeStart = 415, retry false;
 
     /// The other side belongs to another cluster.
     ClusterMismatch = 501, retry false;

@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum::crc32;
 use crate::limits::{FRAME_BODY_BYTES_MAX, MESSAGE_BYTES_MAX, RECORDS_BYTES_MAX};
-use crate::{ErrorCode, GroupId, client, peer};
+use crate::{ErrorCode, GroupId, client, named, peer};
 
 /// Bytes of a frame's header.
 pub const FRAME_HEADER_BYTES: usize = 32;
@@ -94,6 +94,10 @@ kinds! {
     Fetch = 0x03, client::Fetch, None;
     /// Client: how are you?
     Status = 0x04, (), None;
+    /// Client: the tail is one command to append.
+    Command = 0x08, (), Checked;
+    /// Client: which cursors are there?
+    Cursors = 0x09, named::Cursors, None;
 
     /// Peer: greeting; the tail lists the members that the sender knows.
     PeerHello = 0x21, peer::PeerHello, Checked;
@@ -129,6 +133,10 @@ kinds! {
     FetchReply = 0x83, client::FetchReply, SelfChecked;
     /// Node to client: how it is.
     StatusReply = 0x84, client::StatusReply, None;
+    /// Node to client: the command is applied.
+    CommandReply = 0x88, named::CommandReply, None;
+    /// Node to client: the tail lists cursors.
+    CursorsReply = 0x89, named::CursorsReply, Checked;
     /// To client or peer: refused; the tail is a sentence.
     Error = 0xff, client::ErrorMessage, Checked;
 }

@@ -20,21 +20,26 @@ pub mod canary;
 pub mod checksum;
 mod chunk;
 pub mod client;
+mod command;
 mod error;
 mod event;
 mod frame;
 pub mod limits;
+mod name;
+pub mod named;
 pub mod peer;
 mod record;
 mod slot;
 
 pub use chunk::{CHUNK_HEADER_BYTES, Chunk, ChunkError, ChunkId, seal_chunk};
+pub use command::{COMMAND_BYTES_MAX, COMMAND_HEADER_BYTES, Command, CommandBytes, CommandError};
 pub use error::ErrorCode;
 pub use event::{EVENT_HEADER_BYTES, Event, EventError};
 pub use frame::{
     FRAME_HEADER_BYTES, FRAME_MAGIC, Frame, FrameError, FrameHeader, FrameKind, PROTOCOL_VERSION,
     Tail,
 };
+pub use name::Name;
 pub use record::{
     RECORD_HEADER_BYTES, RECORD_MAGIC, RECORD_VERSION, Record, RecordError, RecordHeader,
     RecordKind, Stamp,

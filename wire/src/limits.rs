@@ -40,7 +40,7 @@ pub const NODES_MAX: usize = 7;
 pub const ADDRESS_BYTES_MAX: usize = 56;
 
 /// Most bytes of a message and of a tail under the frame's own checksum: all of a body but records and chunks.
-pub const MESSAGE_BYTES_MAX: usize = 1024;
+pub const MESSAGE_BYTES_MAX: usize = 4096;
 
 /// Most bytes of a frame's body.
 pub const FRAME_BODY_BYTES_MAX: usize = RECORDS_BYTES_MAX + MESSAGE_BYTES_MAX;
@@ -51,12 +51,28 @@ pub const SNAPSHOT_PIECE_BYTES_MAX: usize = 64 << 10;
 /// Most bytes of one entry of a snapshot.
 pub const SNAPSHOT_ENTRY_BYTES_MAX: usize = 32 << 10;
 
+/// Longest name of a cursor or a consumer group, in bytes.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// Most commands of one record.
+pub const RECORD_COMMANDS_MAX: usize = 256;
+
+/// Most cursors that a group keeps.
+pub const CURSORS_MAX: usize = 10_000;
+
+/// A cursor that was not set for so many seconds of log time is forgotten: seven days.
+pub const CURSOR_IDLE_SECONDS: u64 = 7 * 24 * 3600;
+
 const _: () = assert!(
     SNAPSHOT_ENTRY_BYTES_MAX <= SNAPSHOT_PIECE_BYTES_MAX,
     "an entry fits into a piece"
 );
 const _: () = assert!(CHUNK_BYTES_MAX.is_multiple_of(ALIGNMENT));
 const _: () = assert!(EVENT_BYTES_MAX.is_multiple_of(ALIGNMENT));
+const _: () = assert!(
+    crate::RECORD_HEADER_BYTES + RECORD_COMMANDS_MAX * crate::COMMAND_BYTES_MAX <= RECORD_BYTES_MAX,
+    "a record has room for its commands"
+);
 const _: () = assert!(
     RECORDS_BYTES_MAX >= RECORD_BYTES_MAX,
     "a record must fit into one append"

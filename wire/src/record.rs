@@ -4,8 +4,10 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum::crc32;
-use crate::limits::{ALIGNMENT, RECORD_BYTES_MAX};
-use crate::{Chunk, ChunkError, Event, GroupId, LogIndex, Offset, Position, Term};
+use crate::limits::{ALIGNMENT, RECORD_BYTES_MAX, RECORD_COMMANDS_MAX};
+use crate::{
+    Chunk, ChunkError, Command, CommandError, Event, GroupId, LogIndex, Offset, Position, Term,
+};
 
 /// Bytes of a record's header.
 pub const RECORD_HEADER_BYTES: usize = 64;
@@ -46,6 +48,8 @@ pub enum RecordKind {
     Events,
     /// Nothing: a leader's first record of its term (Raft §8).
     Noop,
+    /// Commands.
+    Commands,
 }
 
 impl RecordKind {
@@ -53,6 +57,7 @@ impl RecordKind {
         match self {
             Self::Events => 1,
             Self::Noop => 2,
+            Self::Commands => 3,
         }
     }
 
@@ -60,6 +65,7 @@ impl RecordKind {
         match byte {
             1 => Some(Self::Events),
             2 => Some(Self::Noop),
+            3 => Some(Self::Commands),
             _ => None,
         }
     }
@@ -156,8 +162,8 @@ pub enum RecordError {
     },
     /// The body is too large, its length is no multiple of 8, or its kind takes no body, or takes one.
     #[error(
-        "a record body of {bytes} bytes: a no-op has none, events at least one chunk, a record {RECORD_BYTES_MAX} bytes \
-         in all, in steps of 8"
+        "a record body of {bytes} bytes: a no-op has none, events at least one chunk, commands at least one command, a \
+         record {RECORD_BYTES_MAX} bytes in all, in steps of 8"
     )]
     Length {
         /// The length of the body.
@@ -174,6 +180,12 @@ pub enum RecordError {
     /// A chunk in the body is wrong.
     #[error("a chunk of the record: {0}")]
     Chunk(ChunkError),
+    /// A command in the body is wrong.
+    #[error("a command of the record: {0}")]
+    Command(CommandError),
+    /// Too many commands.
+    #[error("more than {RECORD_COMMANDS_MAX} commands in a record")]
+    Commands,
     /// The chunks hold another number of events than the header says.
     #[error("the record says {said} events, its chunks hold {held}")]
     Count {
@@ -330,7 +342,7 @@ impl<'a> Record<'a> {
                 computed,
             });
         }
-        record.check_chunks()?;
+        record.check_body()?;
         Ok((record, after))
     }
 
@@ -349,21 +361,16 @@ impl<'a> Record<'a> {
         Ok((Self { header, bytes }, after))
     }
 
-    fn check_chunks(&self) -> Result<(), RecordError> {
-        let mut rest = self.body();
-        let fits = match self.header.kind {
-            RecordKind::Events => !rest.is_empty(),
-            RecordKind::Noop => rest.is_empty(),
+    fn check_body(&self) -> Result<(), RecordError> {
+        let (body, kind) = (self.body(), self.header.kind);
+        if body.is_empty() != (kind == RecordKind::Noop) {
+            return Err(RecordError::Length { bytes: body.len() });
+        }
+        let held = match kind {
+            RecordKind::Events => events_of(body)?,
+            RecordKind::Commands => check_commands(body).map(|()| 0)?,
+            RecordKind::Noop => 0,
         };
-        if !fits {
-            return Err(RecordError::Length { bytes: rest.len() });
-        }
-        let mut held = 0;
-        while !rest.is_empty() {
-            let (chunk, after) = Chunk::frame(rest).map_err(RecordError::Chunk)?;
-            held += chunk.id().events;
-            rest = after;
-        }
         let said = self.header.event_count;
         if u32::from(said) == held {
             Ok(())
@@ -392,8 +399,7 @@ impl<'a> Record<'a> {
 
     /// Its chunks, each with the offset of its first event; none for a record without events.
     pub fn chunks(&self) -> impl Iterator<Item = (Offset, Chunk<'a>)> + use<'a> {
-        // The body of a record without events has been found empty.
-        let mut rest = self.body();
+        let mut rest = self.body_of(RecordKind::Events);
         let mut offset = self.header.base_offset;
         core::iter::from_fn(move || {
             let (chunk, after) = Chunk::frame(rest).ok()?;
@@ -404,9 +410,51 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// Its commands, in order; none for a record of another kind.
+    pub fn commands(&self) -> impl Iterator<Item = Command> + use<'a> {
+        let mut rest = self.body_of(RecordKind::Commands);
+        core::iter::from_fn(move || {
+            let (command, after) = Command::parse(rest).ok()?;
+            rest = after;
+            Some(command)
+        })
+    }
+
+    /// The body, if the record is of this kind.
+    fn body_of(&self, kind: RecordKind) -> &'a [u8] {
+        if self.header.kind == kind {
+            self.body()
+        } else {
+            &[]
+        }
+    }
+
     /// Its events, each with its offset.
     pub fn events(&self) -> impl Iterator<Item = (Offset, Event<'a>)> + use<'a> {
         self.chunks()
             .flat_map(|(first, chunk)| (0..).map(move |at| first.plus(at)).zip(chunk.events()))
     }
+}
+
+/// How many events a body of chunks holds.
+fn events_of(mut body: &[u8]) -> Result<u32, RecordError> {
+    let mut held = 0;
+    while !body.is_empty() {
+        let (chunk, after) = Chunk::frame(body).map_err(RecordError::Chunk)?;
+        held += chunk.id().events;
+        body = after;
+    }
+    Ok(held)
+}
+
+fn check_commands(mut body: &[u8]) -> Result<(), RecordError> {
+    let mut held = 0;
+    while !body.is_empty() {
+        (_, body) = Command::parse(body).map_err(RecordError::Command)?;
+        held += 1;
+        if held > RECORD_COMMANDS_MAX {
+            return Err(RecordError::Commands);
+        }
+    }
+    Ok(())
 }

@@ -87,7 +87,7 @@ impl Desk {
         chunk: impl FnOnce() -> Bytes,
     ) {
         let holds = match asked {
-            Asked::Greet | Asked::Status => Holds::Place,
+            Asked::Greet | Asked::Status | Asked::Named(_) => Holds::Place,
             Asked::Produce { at, .. } => Holds::Chunk(at.len()),
             Asked::Fetch { .. } => Holds::Fetch,
         };

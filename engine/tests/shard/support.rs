@@ -11,7 +11,7 @@ use bytes::Bytes;
 use quorate_engine::config::Limits;
 use quorate_engine::lane::{PipelineLanes, lanes};
 use quorate_engine::shard::{Acceptor, Counters, Listener, Shard, ShardConfig};
-use quorate_replication::lane::{Answer, Ask, Reply, Request, ShardId};
+use quorate_replication::lane::{Answer, Ask, NamedAnswer, Reply, Request, ShardId};
 use quorate_wire::client::{ErrorMessage, Fetch, Hello, ProduceReply, StatusReply, error_text};
 use quorate_wire::{
     CHUNK_HEADER_BYTES, Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, Frame, FrameHeader,
@@ -265,6 +265,10 @@ impl Player {
                 records: Bytes::from(vec![7; (*bytes_max).min(80)]),
             },
             Ask::Status => Answer::Status(Box::new(StatusReply::new_zeroed())),
+            Ask::Named(_) => Answer::Named(Box::new(NamedAnswer::Applied {
+                value: 0,
+                term: Term(3),
+            })),
         }
     }
 }

@@ -15,7 +15,7 @@ use quorate_wire::{
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
-use super::No;
+use super::{No, named};
 use crate::lane::{Answer, Refusal};
 
 const GROUP: GroupId = GroupId(0);
@@ -121,6 +121,7 @@ pub fn write(answer: &Answer, correlation: u64, greeting: &Greeting, to: &mut Ve
                 to,
             );
         }
+        Answer::Named(answer) => named::write(answer, correlation, to),
         Answer::Refused(refusal) => {
             let text = sentence(refusal);
             write_error(refusal, &text, correlation, to);
@@ -153,7 +154,13 @@ fn write_error(refusal: &Refusal, text: &str, correlation: u64, to: &mut Vec<u8>
     );
 }
 
-fn frame(kind: FrameKind, correlation: u64, checked: &[&[u8]], tail: &[u8], to: &mut Vec<u8>) {
+pub(super) fn frame(
+    kind: FrameKind,
+    correlation: u64,
+    checked: &[&[u8]],
+    tail: &[u8],
+    to: &mut Vec<u8>,
+) {
     let header = FrameHeader::seal(kind, correlation, GROUP, checked, tail.len());
     to.extend_from_slice(&header);
     for part in checked {
@@ -214,6 +221,20 @@ const SENTENCES: &[(ErrorCode, &str)] = &[
     (
         ErrorCode::RecordUnreadable,
         "the record that holds the offset cannot be read here",
+    ),
+    (ErrorCode::CursorUnknown, "there is no cursor of this name"),
+    (ErrorCode::CursorsFull, "no further cursors fit"),
+    (
+        ErrorCode::CursorBehind,
+        "the cursor is at # already, and was not told to move back",
+    ),
+    (
+        ErrorCode::CursorPastEnd,
+        "the offset is past the end of what is committed: #",
+    ),
+    (
+        ErrorCode::CursorBeforeStart,
+        "the offset is before the first one that is kept: #",
     ),
 ];
 

@@ -4,6 +4,7 @@
 //! limit that depends on what else is in flight. Called by: the engine's shards, and the simulator's.
 
 mod answer;
+mod named;
 mod request;
 
 pub use answer::{Greeting, write, write_no};

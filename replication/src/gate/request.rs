@@ -3,6 +3,7 @@
 //! Owns: every check of what a client sent, and the sentence of each refusal. Never: a limit that depends on what else is in
 //! flight. Called by: a connection's reader, for the bytes that it read.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -18,7 +19,8 @@ use quorate_wire::{
 };
 use zerocopy::FromBytes;
 
-use crate::lane::{Ask, ProducedChunk};
+use super::named;
+use crate::lane::{Ask, NamedAsk, ProducedChunk};
 
 /// The one group of this version.
 const GROUP: GroupId = GroupId(0);
@@ -91,6 +93,8 @@ pub enum Asked {
     },
     /// How are you?
     Status,
+    /// About what has a name.
+    Named(NamedAsk),
 }
 
 /// One whole frame among received bytes.
@@ -110,7 +114,9 @@ impl Opened {
     pub fn chunk(&self) -> Range<usize> {
         match &self.asked {
             Ok(Asked::Produce { at, .. }) => self.at + at.start..self.at + at.end,
-            Ok(Asked::Greet | Asked::Fetch { .. } | Asked::Status) | Err(_) => self.at..self.at,
+            Ok(Asked::Greet | Asked::Fetch { .. } | Asked::Status | Asked::Named(_)) | Err(_) => {
+                self.at..self.at
+            }
         }
     }
 }
@@ -122,6 +128,7 @@ impl Asked {
         match self {
             Self::Greet => Ask::Greet,
             Self::Status => Ask::Status,
+            Self::Named(ask) => Ask::Named(Box::new(ask.clone())),
             Self::Produce { id, .. } => Ask::Produce(ProducedChunk {
                 id: *id,
                 bytes: chunk(),
@@ -217,6 +224,8 @@ impl Gate {
             FrameKind::Produce => Ok(produce(frame.tail)),
             FrameKind::Fetch => Ok(Ok(self.fetch(frame))),
             FrameKind::Status => Ok(Ok(Asked::Status)),
+            FrameKind::Command => named::command(frame).map(|asked| asked.map(Asked::Named)),
+            FrameKind::Cursors => named::cursors(frame).map(|asked| asked.map(Asked::Named)),
             FrameKind::PeerHello
             | FrameKind::PreVote
             | FrameKind::PreVoteReply
@@ -233,6 +242,8 @@ impl Gate {
             | FrameKind::ProduceReply
             | FrameKind::FetchReply
             | FrameKind::StatusReply
+            | FrameKind::CommandReply
+            | FrameKind::CursorsReply
             | FrameKind::Error => Err(misplaced(kind)),
         }
     }
@@ -278,8 +289,20 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
             "a connection greets once, with its first frame",
         )),
         FrameKind::Hello => Ok(()),
-        FrameKind::Produce | FrameKind::Fetch | FrameKind::Status if greeted => Ok(()),
-        FrameKind::Produce | FrameKind::Fetch | FrameKind::Status => Err(No::new(
+        FrameKind::Produce
+        | FrameKind::Fetch
+        | FrameKind::Status
+        | FrameKind::Command
+        | FrameKind::Cursors
+            if greeted =>
+        {
+            Ok(())
+        }
+        FrameKind::Produce
+        | FrameKind::Fetch
+        | FrameKind::Status
+        | FrameKind::Command
+        | FrameKind::Cursors => Err(No::new(
             ErrorCode::HelloExpected,
             "the first frame of a connection is its greeting",
         )),
@@ -299,6 +322,8 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::ProduceReply
         | FrameKind::FetchReply
         | FrameKind::StatusReply
+        | FrameKind::CommandReply
+        | FrameKind::CursorsReply
         | FrameKind::Error => Err(misplaced(kind)),
     }
 }

@@ -175,6 +175,10 @@ pub(super) fn decode(kind: FrameKind, message: &[u8]) -> Result<Message, FrameEr
         | FrameKind::ProduceReply
         | FrameKind::FetchReply
         | FrameKind::StatusReply
+        | FrameKind::Command
+        | FrameKind::CommandReply
+        | FrameKind::Cursors
+        | FrameKind::CursorsReply
         | FrameKind::Error => Err(FrameError::Kind {
             kind: kind.to_byte(),
             flags: 0,

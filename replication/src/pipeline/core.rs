@@ -94,8 +94,12 @@ impl Pipeline {
     }
 
     fn commit(&mut self, upto: LogIndex, seam: &mut impl Seam) {
-        self.state.commit(upto);
+        let mut applied = Self::take_scratch(&mut self.scratch.applied);
+        self.state.apply(upto, |one| applied.push(one));
         self.log.committed(self.committed_in_log());
+        self.answer_commands(&applied, seam);
+        applied.clear();
+        self.scratch.applied = applied;
         let term = self.term();
         while self
             .waiters
@@ -262,35 +266,41 @@ impl Pipeline {
     pub(super) fn seal_due(&mut self, now: Time, seam: &mut impl Seam) {
         let free = !self.log.writing() && !self.tail.has_sealed();
         let late = self
-            .accumulator
-            .since()
+            .batch_since()
             .is_some_and(|since| now.since(since) >= BATCH_WAIT);
         if free || late {
             self.close_record(seam);
+            self.close_commands(seam);
             self.propose(seam);
             self.seal();
         }
     }
 
+    /// When the first chunk or command came that is in no sealed group.
+    pub(super) fn batch_since(&self) -> Option<Time> {
+        let since = [self.accumulator.since(), self.commands.since()];
+        since.into_iter().flatten().min()
+    }
+
     /// Closes the open record, if there is one.
     pub(super) fn close_record(&mut self, seam: &mut impl Seam) {
         if self.accumulator.is_open() {
-            let term = self
-                .raft
-                .as_ref()
-                .expect("a record is open while leading")
-                .term();
-            let position = Position {
-                term,
-                index: self.state.last().next(),
-            };
-            let maker = Maker {
-                group: self.config.group,
-                position,
-                wall: seam.wall(),
-            };
+            let maker = self.maker(seam);
             self.accumulator
                 .close(&maker, &mut self.tail, &mut self.state);
+        }
+    }
+
+    /// Who makes the record that comes next.
+    pub(super) fn maker(&self, seam: &mut impl Seam) -> Maker {
+        let raft = self.raft.as_ref();
+        Maker {
+            group: self.config.group,
+            position: Position {
+                term: raft.expect("a leader has a core").term(),
+                index: self.state.last().next(),
+            },
+            wall: seam.wall(),
         }
     }
 

@@ -43,6 +43,7 @@ impl Pipeline {
                 } => {
                     self.fetch(shard, ticket, (offset, bytes_max), now.after(wait), seam);
                 }
+                Ask::Named(ask) => self.named((shard, ticket), &ask, now, seam),
                 Ask::Produce(chunk) => {
                     if let Some(chunk) = self.produce(shard, ticket, chunk, now, seam) {
                         self.held = Some((
@@ -117,7 +118,7 @@ impl Pipeline {
     }
 
     /// Why this node takes no chunks at all now, if so.
-    fn cannot_serve(&self) -> Option<Refusal> {
+    pub(super) fn cannot_serve(&self) -> Option<Refusal> {
         let Some(raft) = &self.raft else {
             return Some(Refusal::new(match self.repair {
                 Some(_) => ErrorCode::Repairing,
@@ -219,5 +220,6 @@ impl Pipeline {
             };
             Self::refuse(waiter.ticket, refusal, waiter.shard, seam);
         }
+        self.fail_commands(seam);
     }
 }

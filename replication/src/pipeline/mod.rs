@@ -12,6 +12,7 @@
 
 mod accumulator;
 mod codec;
+mod commands;
 mod config;
 mod core;
 mod disk;
@@ -39,8 +40,9 @@ use quorate_wire::{LogIndex, NodeId, Position, Term, Time};
 use crate::lane::{Answer, Refusal, Reply, Request, ShardId, Ticket};
 use crate::log::{Fatal, Log, LogEvent, ReadError};
 use crate::seam::{NetworkEvent, Part, Seam, StorageDone};
-use crate::state::State;
+use crate::state::{Done, State};
 use accumulator::Accumulator;
+use commands::Commands;
 use fetch::Fetches;
 use intake::Waiter;
 use link::Link;
@@ -100,6 +102,7 @@ pub struct Pipeline {
     state: State,
     tail: Tail,
     accumulator: Accumulator,
+    commands: Commands,
     /// Records that this leader still owes its term and its earlier ones, while the tail has no room for them. The core counts
     /// them already, also when it leads no more: they go when others take their place.
     noops_due: VecDeque<Position>,
@@ -129,6 +132,7 @@ struct Scratch {
     output: Output,
     parts: Vec<Part>,
     copy: Vec<u8>,
+    applied: Vec<Done>,
 }
 
 impl Pipeline {
@@ -190,6 +194,7 @@ impl Pipeline {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         !self.accumulator.is_open()
+            && !self.commands.is_open()
             && !self.tail.has_open()
             && !self.tail.has_sealed()
             && !self.log.writing()
@@ -198,8 +203,7 @@ impl Pipeline {
     fn deadline(&self) -> Time {
         let raft = self.raft.as_ref().map(Raft::deadline);
         let batch = self
-            .accumulator
-            .since()
+            .batch_since()
             .map(|since| since.after(config::BATCH_WAIT));
         let network = self.network_deadline();
         let fetch = self.fetches.deadline();

@@ -12,7 +12,7 @@ use super::peers::Dial;
 use super::repair::Repair;
 use super::scrub::Scrub;
 use super::tail::Tail;
-use super::{Accumulator, Fetches, Pipeline, Scratch};
+use super::{Accumulator, Commands, Fetches, Pipeline, Scratch};
 use crate::log::{self, Cut, Damaged, Identity, RecoveryError, Superblock};
 use crate::seam::{Files, FilesError};
 use crate::state::State;
@@ -127,6 +127,7 @@ impl Pipeline {
             state,
             tail: Tail::new(config.buffers, last),
             accumulator: Accumulator::default(),
+            commands: Commands::default(),
             noops_due: VecDeque::new(),
             led: false,
             known: last,

@@ -50,9 +50,9 @@ impl Pipeline {
         Some((term, self.state.header_crc(index)?))
     }
 
-    /// One number for what it knows of all producers at [`View::applied`].
+    /// One number for what it knows of all producers, and keeps under names, at [`View::applied`].
     #[must_use]
-    pub fn producers_digest(&self) -> u64 {
-        self.state.producers_digest()
+    pub fn tables_digest(&self) -> u64 {
+        self.state.producers_digest() ^ self.state.named_digest()
     }
 }

@@ -87,6 +87,8 @@ pub enum Section {
     End = 0,
     /// What is known of each producer.
     Producers = 1,
+    /// Named cursors.
+    Cursors = 3,
 }
 
 impl Section {
@@ -95,6 +97,7 @@ impl Section {
         match number {
             0 => Some(Self::End),
             1 => Some(Self::Producers),
+            3 => Some(Self::Cursors),
             _ => None,
         }
     }

@@ -3,18 +3,27 @@
 //!   applied            pending
 //!   |####committed####|~~~appended, may become void~~~|
 //!
-//! Owns: deduplication, the committed offset, the digest. Never: reads a clock; expiry and order come from the log alone.
+//! Owns: deduplication, what commands keep under names, the committed offset, the digest. Never: reads a clock; expiry and
+//! order come from the log alone.
 //! Called by: recovery (as [`Replay`]), the group (append, commit), the accumulator (whether a chunk is new).
 
+mod cursors;
+mod kept;
+mod named;
 mod producer;
 mod snapshot;
 mod table;
 
 use alloc::collections::VecDeque;
 
-use quorate_wire::{ChunkId, LogIndex, Offset, Position, ProducerId, Record, RecordHeader};
+use quorate_wire::{
+    ChunkId, Command, LogIndex, Name, Offset, Position, ProducerId, Record, RecordHeader,
+};
 
 use crate::log::Replay;
+pub use cursors::Cursor;
+pub use named::{Declined, Outcome};
+use named::{Moment, Named};
 use producer::Producer;
 pub use producer::Verdict;
 use table::Table;
@@ -32,6 +41,19 @@ struct Pending {
     log_time: u64,
     /// How many of `State::chunks` are its own.
     chunks: usize,
+    /// How many of `State::commands` are its own.
+    commands: usize,
+}
+
+/// What came of a command in a record that was applied just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The record.
+    pub index: LogIndex,
+    /// Which of its commands, from 0.
+    pub at: usize,
+    /// What came of it.
+    pub outcome: Outcome,
 }
 
 /// The replicated state, and what is pending of it.
@@ -41,6 +63,9 @@ pub struct State {
     pending: VecDeque<Pending>,
     /// The chunks of all pending records, in order, each with the offset of its first event.
     chunks: VecDeque<(ChunkId, Offset)>,
+    named: Named,
+    /// The commands of all pending records, in order.
+    commands: VecDeque<Command>,
     applied: Applied,
 }
 
@@ -126,6 +151,23 @@ impl State {
         prints.fold(0, u64::wrapping_add)
     }
 
+    /// One number for all that commands keep at [`State::applied`]: equal where the log's is.
+    #[must_use]
+    pub fn named_digest(&self) -> u64 {
+        self.named.fingerprint()
+    }
+
+    /// The cursor of a name, if there is one.
+    #[must_use]
+    pub fn cursor(&self, name: &Name) -> Option<Cursor> {
+        self.named.cursors.get(name, self.applied.log_time)
+    }
+
+    /// The cursors behind a name, or all of them, by name.
+    pub fn cursors(&self, after: Option<Name>) -> impl Iterator<Item = (Name, Cursor)> {
+        self.named.cursors.after(after, self.applied.log_time)
+    }
+
     /// `header_crc` of a record that the next one could follow: the last applied one, or a pending one. Zero before the log.
     #[must_use]
     pub fn header_crc(&self, index: LogIndex) -> Option<u32> {
@@ -171,12 +213,31 @@ impl State {
         header: &RecordHeader,
         chunks: impl Iterator<Item = (ChunkId, Offset)>,
     ) {
+        self.push(header, chunks, core::iter::empty());
+    }
+
+    /// Appends a record that was made here, of these commands.
+    pub fn append_commands(
+        &mut self,
+        header: &RecordHeader,
+        commands: impl Iterator<Item = Command>,
+    ) {
+        self.push(header, core::iter::empty(), commands);
+    }
+
+    fn push(
+        &mut self,
+        header: &RecordHeader,
+        chunks: impl Iterator<Item = (ChunkId, Offset)>,
+        commands: impl Iterator<Item = Command>,
+    ) {
         assert!(
             header.index == self.last().next(),
             "records are appended in order"
         );
-        let before = self.chunks.len();
+        let before = (self.chunks.len(), self.commands.len());
         self.chunks.extend(chunks);
+        self.commands.extend(commands);
         self.pending.push_back(Pending {
             position: Position {
                 term: header.term,
@@ -186,8 +247,16 @@ impl State {
             body_crc: header.body_crc,
             next_offset: header.next_offset(),
             log_time: header.log_time,
-            chunks: self.chunks.len() - before,
+            chunks: self.chunks.len() - before.0,
+            commands: self.commands.len() - before.1,
         });
+    }
+
+    /// All records up to here are committed. `done` hears what came of each command.
+    pub fn apply(&mut self, upto: LogIndex, mut done: impl FnMut(Done)) {
+        while let Some(record) = (self.pending).pop_front_if(|it| it.position.index <= upto) {
+            self.apply_one(record, &mut done);
+        }
     }
 
     /// Forgets what a leader has taken and not seen committed: it leads no more. The records stay pending, as any follower's.
@@ -196,26 +265,38 @@ impl State {
             .retain_unseen(|producer| producer.forget_taken());
     }
 
-    fn apply(&mut self, record: Pending) {
+    fn apply_one(&mut self, record: Pending, done: &mut impl FnMut(Done)) {
         for (id, offset) in self.chunks.drain(..record.chunks) {
             self.producers.entry(id.producer).commit(&id, offset);
         }
         let fingerprint = u64::from(record.header_crc) << 32 | u64::from(record.body_crc);
+        let mut digest = mix(self.applied.digest ^ mix(fingerprint));
+        let moment = Moment {
+            log_time: record.log_time,
+            end: record.next_offset,
+        };
+        for (at, command) in self.commands.drain(..record.commands).enumerate() {
+            let outcome = self.named.apply(&command, moment);
+            digest = mix(digest ^ named::fingerprint(&outcome));
+            let index = record.position.index;
+            done(Done { index, at, outcome });
+        }
         self.applied = Applied {
             position: record.position,
             header_crc: record.header_crc,
             next_offset: record.next_offset,
             log_time: record.log_time,
-            digest: mix(self.applied.digest ^ mix(fingerprint)),
+            digest,
         };
     }
 }
 
 impl Replay for State {
     fn append(&mut self, record: &Record<'_>) {
-        self.append_own(
+        self.push(
             record.header(),
             record.chunks().map(|(offset, chunk)| (chunk.id(), offset)),
+            record.commands(),
         );
     }
 
@@ -231,18 +312,12 @@ impl Replay for State {
         {
             let void = self.pending.pop_back().expect("the back was just seen");
             self.chunks.truncate(self.chunks.len() - void.chunks);
+            self.commands.truncate(self.commands.len() - void.commands);
         }
     }
 
     fn commit(&mut self, upto: LogIndex) {
-        while self
-            .pending
-            .front()
-            .is_some_and(|record| record.position.index <= upto)
-        {
-            let record = self.pending.pop_front().expect("the front was just seen");
-            self.apply(record);
-        }
+        self.apply(upto, |_| {});
     }
 }
 

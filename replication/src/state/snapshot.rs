@@ -19,22 +19,25 @@ impl State {
     /// From now on, [`State::copy`] gives the state as it is applied at this moment, whatever is applied meanwhile.
     pub fn freeze(&mut self) -> Applied {
         self.producers.freeze();
+        self.named.freeze();
         self.applied
     }
 
     /// No copy is made any more.
     pub fn thaw(&mut self) {
         self.producers.thaw();
+        self.named.thaw();
     }
 
     /// Copies up to `most` further entries of the frozen state. Says whether more are left.
     pub fn copy(&mut self, most: usize, writer: &mut Writer) -> bool {
-        self.producers.copy(most, &mut |id, producer| {
+        let more = self.producers.copy(most, &mut |id, producer| {
             // What only a leader has taken is no part of the replicated state.
             if producer.fingerprint().is_some() {
                 writer.entry(Section::Producers, |bytes| producer.encode(*id, bytes));
             }
-        })
+        });
+        more || self.named.copy(most, writer)
     }
 
     /// The state of a snapshot. It is believed only once all of it is found sound.
@@ -54,6 +57,9 @@ impl State {
         while let Some(piece) = pieces.next_piece()? {
             match piece.section {
                 Section::Producers => load_producers(&mut state.producers, &piece)?,
+                Section::Cursors => {
+                    load_each(&piece, "a cursor", |bytes| state.named.cursors.load(bytes))?;
+                }
                 Section::End => return Err(piece.wrong("section")),
             }
         }
@@ -73,6 +79,23 @@ fn load_producers(
             return Err(piece.wrong("the number of producers"));
         }
         *producers.entry(id) = producer;
+    }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(piece.wrong("entries"))
+    }
+}
+
+/// Loads each entry of a piece by `load`, which takes the bytes of one.
+fn load_each(
+    piece: &Piece<'_>,
+    what: &'static str,
+    mut load: impl FnMut(&mut &[u8]) -> Option<()>,
+) -> Result<(), SnapshotError> {
+    let mut rest = piece.payload;
+    for _ in 0..piece.entries {
+        load(&mut rest).ok_or_else(|| piece.wrong(what))?;
     }
     if rest.is_empty() {
         Ok(())

@@ -74,6 +74,8 @@ class Bodies(unittest.TestCase):
         self.assertEqual(sum(chunk.event_count for chunk, _ in wire.chunks(record.body)), 3)
         [noop] = wire.records(vector("record_noop"))
         self.assertEqual((noop.kind, noop.event_count), (wire.Record.NO_OP, 0))
+        [commands] = wire.records(vector("record_commands"))
+        self.assertEqual((commands.kind, commands.event_count), (wire.Record.COMMANDS, 0))
 
     def test_changed_and_cut_bytes_are_refused(self) -> None:
         data = vector("record_events")

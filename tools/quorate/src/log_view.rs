@@ -43,6 +43,7 @@ const fn kind_name(kind: RecordKind) -> &'static str {
     match kind {
         RecordKind::Events => "events",
         RecordKind::Noop => "no-op",
+        RecordKind::Commands => "commands",
     }
 }
 

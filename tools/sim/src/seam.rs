@@ -180,6 +180,9 @@ impl Lanes for MemorySeam<'_> {
             }
             // Asked so often that nobody would read on.
             Ask::Status => {}
+            Ask::Named(ask) => {
+                self.tell([24, connection, 0], format_args!("c{connection}: {ask:?}"));
+            }
         }
         Some((shard, request))
     }
@@ -205,6 +208,12 @@ impl Lanes for MemorySeam<'_> {
                 self.tell(numbers, format_args!("gives c{connection} {bytes} B"));
             }
             Answer::Status(_) => {}
+            Answer::Named(answer) => {
+                self.tell(
+                    [25, connection, 0],
+                    format_args!("tells c{connection}: {answer:?}"),
+                );
+            }
             Answer::Refused(refusal) => {
                 let code = refusal.code;
                 let numbers = [17, connection, u64::from(code.number())];

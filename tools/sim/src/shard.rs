@@ -144,7 +144,7 @@ impl Shard {
         connection.greeted |= *asked == Asked::Greet;
         let chunk = match asked {
             Asked::Produce { id, .. } => Some(*id),
-            Asked::Greet | Asked::Fetch { .. } | Asked::Status => None,
+            Asked::Greet | Asked::Fetch { .. } | Asked::Status | Asked::Named(_) => None,
         };
         let open = OpenRequest {
             wire,

@@ -2,11 +2,11 @@
 
 use quorate_wire::limits::{
     CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, EVENT_BYTES_MAX, FRAME_BODY_BYTES_MAX, MESSAGE_BYTES_MAX,
-    RECORD_BYTES_MAX, RECORDS_BYTES_MAX,
+    RECORD_BYTES_MAX, RECORD_COMMANDS_MAX, RECORDS_BYTES_MAX,
 };
 use quorate_wire::{
-    Chunk, ChunkError, ErrorCode, Event, EventError, FRAME_HEADER_BYTES, Frame, FrameError,
-    FrameKind, RECORD_HEADER_BYTES, Record, RecordError, Tail,
+    Chunk, ChunkError, Command, CommandError, ErrorCode, Event, EventError, FRAME_HEADER_BYTES,
+    Frame, FrameError, FrameKind, RECORD_HEADER_BYTES, Record, RecordError, Tail,
 };
 
 use crate::reseal::{self, patch};
@@ -50,7 +50,11 @@ fn records(mut bytes: &[u8]) -> Result<usize, RecordError> {
 
 #[test]
 fn a_flipped_bit_of_a_record_is_seen() {
-    for sound in [samples::noop().bytes, samples::events().bytes] {
+    for sound in [
+        samples::noop().bytes,
+        samples::events().bytes,
+        samples::commands().bytes,
+    ] {
         for (at, bytes) in flips(&sound) {
             let error = Record::parse(&bytes).expect_err("the record is damaged");
             let right = match at {
@@ -244,6 +248,47 @@ fn each_frame_error_has_its_code() {
     }
 }
 
+#[test]
+fn a_lying_command_gets_its_own_error() {
+    let lie = |at: usize, bytes: &[u8]| {
+        let mut command = samples::set_cursor().bytes;
+        patch(&mut command, at, bytes);
+        Command::parse(&command).expect_err("the command lies")
+    };
+    let (kind, flags) = (1, 2);
+    assert_eq!(lie(0, &[77]), CommandError::Kind { kind: 77 });
+    assert_eq!(lie(4, &[2]), CommandError::Flags { kind, flags });
+    assert_eq!(lie(2, &[72]), CommandError::Length { kind, bytes: 72 });
+    assert_eq!(lie(2, &[7]), CommandError::Length { kind, bytes: 8 });
+    let (bytes, needed) = (80, 88);
+    assert_eq!(lie(2, &[88]), CommandError::Cut { bytes, needed });
+    for name in [&[0_u8][..], b" ", b"\xe9", b"a\0b"] {
+        assert_eq!(lie(8, name), CommandError::Name, "{name:?}");
+    }
+    assert_eq!(CommandError::Name.code(), ErrorCode::NameInvalid);
+    assert!(lie(0, &[77]).code().ends_connection());
+}
+
+#[test]
+fn a_record_has_so_many_commands_and_no_more() {
+    let record = |count: usize| {
+        let mut record = samples::commands().bytes;
+        record.truncate(RECORD_HEADER_BYTES);
+        record.extend(samples::set_cursor().bytes.repeat(count));
+        let length = u32::try_from(record.len() - RECORD_HEADER_BYTES).expect("it is short");
+        patch(&mut record, 12, &length.to_le_bytes());
+        reseal::record(&mut record);
+        record
+    };
+    let most = record(RECORD_COMMANDS_MAX);
+    let parsed = Record::parse(&most).map(|(record, _)| record.commands().count());
+    assert_eq!(parsed, Ok(RECORD_COMMANDS_MAX));
+    let over = Record::parse(&record(RECORD_COMMANDS_MAX + 1)).map(|_| ());
+    assert_eq!(over, Err(RecordError::Commands));
+    let none = Record::parse(&record(0)).map(|_| ());
+    assert_eq!(none, Err(RecordError::Length { bytes: 0 }));
+}
+
 /// What becomes of a record whose header lies at `at`, under sound checksums.
 fn record_lie(mut record: Vec<u8>, at: usize, bytes: &[u8]) -> RecordError {
     patch(&mut record, at, bytes);
@@ -256,7 +301,7 @@ fn a_lying_record_header_gets_its_own_error() {
     let lie = |at, bytes: &[u8]| record_lie(samples::events().bytes, at, bytes);
     assert_eq!(lie(55, &[2]), RecordError::Version { version: 2 });
     assert_eq!(lie(54, &[0]), RecordError::Kind { kind: 0 });
-    assert_eq!(lie(54, &[3]), RecordError::Kind { kind: 3 });
+    assert_eq!(lie(54, &[9]), RecordError::Kind { kind: 9 });
     assert_eq!(lie(60, &[4]), RecordError::Flags { flags: 4 });
     assert_eq!(lie(24, &[0; 8]), RecordError::Range);
     assert_eq!(lie(24, &[0xff; 8]), RecordError::Range);

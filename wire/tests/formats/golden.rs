@@ -10,12 +10,14 @@ use quorate_wire::client::{
     ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, ProduceReply, StatusReply,
     error_text,
 };
+use quorate_wire::named::{CommandReply, CursorEntry, Cursors, CursorsReply};
 use quorate_wire::peer::{
     AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage,
     RepairReplyMessage, TimeoutNowMessage, VoteMessage, VoteReplyMessage,
 };
 use quorate_wire::{
-    Chunk, ErrorCode, Event, FRAME_HEADER_BYTES, Frame, FrameKind, Offset, Record, RecordKind,
+    Chunk, Command, ErrorCode, Event, FRAME_HEADER_BYTES, Frame, FrameKind, Offset, Record,
+    RecordKind,
 };
 use zerocopy::FromBytes;
 
@@ -96,6 +98,10 @@ fn parsers_read_the_golden_files() {
                 match record.header().kind {
                     RecordKind::Events => read_events(&record),
                     RecordKind::Noop => assert_eq!(record.events().count(), 0),
+                    RecordKind::Commands => {
+                        assert_eq!(record.events().count(), 0);
+                        assert_eq!(record.commands().count(), 2);
+                    }
                 }
             }
             Holds::Frame(kind) => {
@@ -149,6 +155,26 @@ fn read_message(frame: &Frame) {
         }
         FrameKind::Fetch => assert_eq!(read::<Fetch>(frame).offset.get(), 2049),
         FrameKind::Status => {}
+        FrameKind::Command => {
+            let (command, after) = Command::parse(frame.tail).expect("it is a command");
+            assert!(after.is_empty());
+            assert!(matches!(
+                command,
+                Command::SetCursor {
+                    offset: Offset(2049),
+                    reset: false,
+                    ..
+                }
+            ));
+        }
+        FrameKind::CommandReply => assert_eq!(read::<CommandReply>(frame).value.get(), 2049),
+        FrameKind::Cursors => assert_eq!(read::<Cursors>(frame).name, samples::name("billing")),
+        FrameKind::CursorsReply => {
+            let reply = read::<CursorsReply>(frame);
+            let entries = CursorEntry::parse_all(frame.tail, reply.count.get());
+            let entries = entries.expect("the list is whole");
+            assert!(entries.iter().map(|entry| entry.offset.get()).eq([2030]));
+        }
         FrameKind::PeerHello => {
             let hello = read::<PeerHello>(frame);
             let members = Member::parse_all(frame.tail, hello.member_count);

@@ -81,6 +81,10 @@ fn the_byte_tables_are_the_formats() {
         ("Record", tables::RECORD),
         ("NodeEntry", tables::NODE_ENTRY),
         ("Member", tables::MEMBER),
+        ("Command", tables::COMMAND),
+        ("SetCursor", tables::SET_CURSOR),
+        ("DeleteCursor", tables::DELETE_CURSOR),
+        ("CursorEntry", tables::CURSOR_ENTRY),
     ] {
         expected.insert(name.to_owned(), rows(table));
     }
@@ -176,6 +180,9 @@ fn the_limits_are_those_of_the_code() {
         ("ERROR_TEXT_BYTES_MAX", limits::ERROR_TEXT_BYTES_MAX),
         ("NODES_MAX", limits::NODES_MAX),
         ("ADDRESS_BYTES_MAX", limits::ADDRESS_BYTES_MAX),
+        ("NAME_BYTES_MAX", limits::NAME_BYTES_MAX),
+        ("RECORD_COMMANDS_MAX", limits::RECORD_COMMANDS_MAX),
+        ("CURSORS_MAX", limits::CURSORS_MAX),
         ("MESSAGE_BYTES_MAX", limits::MESSAGE_BYTES_MAX),
         ("FRAME_BODY_BYTES_MAX", limits::FRAME_BODY_BYTES_MAX),
     ] {

@@ -10,14 +10,15 @@ use quorate_wire::client::{
     error_text,
 };
 use quorate_wire::limits::{ERROR_TEXT_BYTES_MAX, NODES_MAX, TOPIC_BYTES_MAX};
+use quorate_wire::named::{CommandReply, CursorEntry, Cursors, CursorsReply};
 use quorate_wire::peer::{
     AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage,
     RepairReplyMessage, TimeoutNowMessage, VoteMessage, VoteReplyMessage,
 };
 use quorate_wire::{
-    Chunk, ChunkId, ClusterName, DiskId, Epoch, Event, FRAME_HEADER_BYTES, Frame, FrameHeader,
-    FrameKind, GroupId, LogIndex, NodeId, Offset, Position, ProducerId, Record, RecordHeader,
-    RecordKind, Sequence, Stamp, Tail, Term,
+    COMMAND_BYTES_MAX, Chunk, ChunkId, ClusterName, Command, DiskId, Epoch, Event,
+    FRAME_HEADER_BYTES, Frame, FrameHeader, FrameKind, GroupId, LogIndex, Name, NodeId, Offset,
+    Position, ProducerId, Record, RecordHeader, RecordKind, Sequence, Stamp, Tail, Term,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -101,6 +102,23 @@ fn a_stamp() -> impl Strategy<Value = Stamp> {
             previous: crc,
         }
     })
+}
+
+fn a_name() -> impl Strategy<Value = Name> {
+    "[!-~]{1,64}".prop_map(|text| Name::new(&text).expect("it is a name"))
+}
+
+fn a_command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        (a_name(), any::<u64>(), any::<bool>()).prop_map(|(name, offset, reset)| {
+            Command::SetCursor {
+                name,
+                offset: Offset(offset),
+                reset,
+            }
+        }),
+        a_name().prop_map(|name| Command::DeleteCursor { name }),
+    ]
 }
 
 fn stamped(stamp: &Stamp, body: &[u8]) -> Vec<u8> {
@@ -198,6 +216,43 @@ proptest! {
     }
 
     #[test]
+    fn a_command_comes_back(command in a_command(), after in vec(any::<u8>(), 0..20)) {
+        let bytes = command.encode();
+        prop_assert!(bytes.len().is_multiple_of(8) && bytes.len() <= COMMAND_BYTES_MAX);
+        let all = [&bytes[..], &after].concat();
+        prop_assert_eq!(Command::parse(&all), Ok((command, &after[..])));
+    }
+
+    #[test]
+    fn a_record_of_commands_comes_back(stamp in a_stamp(), all in vec(a_command(), 1..20)) {
+        let stamp = Stamp { kind: RecordKind::Commands, ..stamp };
+        let body: Vec<u8> = all.iter().flat_map(|command| command.encode().to_vec()).collect();
+        let bytes = stamped(&stamp, &body);
+        let (record, rest) = Record::parse(&bytes).expect("it was just stamped");
+        prop_assert!(rest.is_empty());
+        prop_assert!(record.commands().eq(all.iter().copied()));
+        prop_assert_eq!((record.chunks().count(), record.events().count()), (0, 0));
+    }
+
+    #[test]
+    fn any_bytes_are_a_command_or_refused(
+        command in a_command(),
+        at in any::<proptest::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let mut bytes = command.encode().to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if let Ok((read, _)) = Command::parse(&bytes) {
+            let again = read.encode();
+            prop_assert_eq!(&again[..], &bytes[..], "all of it is understood");
+        }
+        for end in 0..bytes.len() {
+            prop_assert!(Command::parse(&bytes[..end]).is_err());
+        }
+    }
+
+    #[test]
     fn a_frame_comes_back(
         kind in a_kind(),
         correlation in any::<u64>(),
@@ -265,6 +320,10 @@ proptest! {
         whole::<FetchReply>(&bytes);
         whole::<StatusReply>(&bytes);
         whole::<ErrorMessage>(&bytes);
+        whole::<CommandReply>(&bytes);
+        whole::<Cursors>(&bytes);
+        whole::<CursorsReply>(&bytes);
+        whole::<CursorEntry>(&bytes);
         whole::<PeerHello>(&bytes);
         whole::<Member>(&bytes);
         whole::<VoteMessage>(&bytes);

@@ -3,9 +3,9 @@
 use quorate_wire::checksum::key_of;
 use quorate_wire::limits::ALIGNMENT;
 use quorate_wire::{
-    CHUNK_HEADER_BYTES, ChunkId, EVENT_HEADER_BYTES, Epoch, Event, GroupId, LogIndex, Offset,
-    Position, ProducerId, RECORD_HEADER_BYTES, RecordHeader, RecordKind, Sequence, Stamp, Term,
-    seal_chunk,
+    CHUNK_HEADER_BYTES, COMMAND_HEADER_BYTES, ChunkId, Command, EVENT_HEADER_BYTES, Epoch, Event,
+    GroupId, LogIndex, Name, Offset, Position, ProducerId, RECORD_HEADER_BYTES, RecordHeader,
+    RecordKind, Sequence, Stamp, Term, seal_chunk,
 };
 
 use crate::dump::{Annotated, Show};
@@ -129,6 +129,37 @@ pub(crate) fn noop() -> Annotated {
         &stamp(41, RecordKind::Noop, 0, 0x1c9b_7a52),
         Annotated::default(),
     )
+}
+
+/// A name as formats carry it.
+pub(crate) fn name(text: &str) -> [u8; 64] {
+    Name::new(text).expect("it is a name").to_bytes()
+}
+
+fn command(heading: &str, command: Command, fields: tables::Table) -> Annotated {
+    let bytes = command.encode();
+    let (head, rest) = bytes.split_at(COMMAND_HEADER_BYTES);
+    Annotated::table("command", head, tables::COMMAND).then(Annotated::table(heading, rest, fields))
+}
+
+/// A cursor moves on.
+pub(crate) fn set_cursor() -> Annotated {
+    let set = Command::SetCursor {
+        name: Name::new("billing").expect("it is a name"),
+        offset: Offset(2049),
+        reset: false,
+    };
+    command("SetCursor", set, tables::SET_CURSOR)
+}
+
+/// A record of two commands.
+pub(crate) fn commands() -> Annotated {
+    let delete = Command::DeleteCursor {
+        name: Name::new("old-reports").expect("it is a name"),
+    };
+    let body = set_cursor().then(command("DeleteCursor", delete, tables::DELETE_CURSOR));
+    let before = RecordHeader::parse(&noop().bytes).expect("the no-op is sound");
+    record(&stamp(42, RecordKind::Commands, 0, before.header_crc), body)
 }
 
 /// The record after it: both chunks.

@@ -68,6 +68,33 @@ pub(crate) const MEMBER: Table = &[
     ("disk", Bytes(16)),
 ];
 
+pub(crate) const COMMAND: Table = &[("kind", Count(2)), ("length", Count(2)), ("flags", Bits(4))];
+
+pub(crate) const SET_CURSOR: Table = &[("name", Text(64)), ("offset", Count(8))];
+
+pub(crate) const DELETE_CURSOR: Table = &[("name", Text(64))];
+
+const COMMAND_REPLY: Table = &[("value", Count(8)), ("term", Count(8))];
+
+const CURSORS: Table = &[
+    ("name", Text(64)),
+    ("exact", Count(1)),
+    ("reserved", Bytes(7)),
+];
+
+const CURSORS_REPLY: Table = &[
+    ("committed", Count(8)),
+    ("count", Count(4)),
+    ("more", Count(1)),
+    ("reserved", Bytes(3)),
+];
+
+pub(crate) const CURSOR_ENTRY: Table = &[
+    ("name", Text(64)),
+    ("offset", Count(8)),
+    ("set_at", Count(8)),
+];
+
 const HELLO: Table = &[
     ("cluster", Text(16)),
     ("version_min", Count(1)),
@@ -195,7 +222,10 @@ const REPAIR_REPLY: Table = &[
 pub(crate) fn message(kind: FrameKind) -> Table {
     match kind {
         FrameKind::Hello => HELLO,
-        FrameKind::Produce | FrameKind::Status | FrameKind::ReadIndex => &[],
+        FrameKind::Produce | FrameKind::Status | FrameKind::ReadIndex | FrameKind::Command => &[],
+        FrameKind::CommandReply => COMMAND_REPLY,
+        FrameKind::Cursors => CURSORS,
+        FrameKind::CursorsReply => CURSORS_REPLY,
         FrameKind::Fetch => FETCH,
         FrameKind::PeerHello => PEER_HELLO,
         FrameKind::PreVote | FrameKind::Vote => VOTE,

@@ -4,6 +4,7 @@ use quorate_wire::checksum::crc32;
 use quorate_wire::client::{
     ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, ProduceReply, StatusReply,
 };
+use quorate_wire::named::{CommandReply, CursorEntry, Cursors, CursorsReply};
 use quorate_wire::peer::{
     AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage,
     RepairReplyMessage, TimeoutNowMessage, VoteMessage, VoteReplyMessage,
@@ -69,6 +70,12 @@ pub(crate) fn all() -> Vec<Vector> {
             samples::events(),
         ),
     ];
+    all.push(one(
+        "record_commands_v1",
+        "A record of two commands: a cursor moves on, and another one is deleted.",
+        Holds::Record,
+        samples::commands(),
+    ));
     all.extend(FrameKind::ALL.iter().map(|&kind| frame(kind)));
     all
 }
@@ -190,6 +197,38 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
         ),
         FrameKind::Status => ("a client asks.", Vec::new(), none()),
         FrameKind::StatusReply => ("node 2 leads.", bytes(&status()), none()),
+        FrameKind::Command => (
+            "the cursor `billing` moves on to offset 2049.",
+            Vec::new(),
+            samples::set_cursor(),
+        ),
+        FrameKind::CommandReply => (
+            "it is there.",
+            bytes(&CommandReply {
+                value: U64::new(2049),
+                term: U64::new(3),
+            }),
+            none(),
+        ),
+        FrameKind::Cursors => (
+            "which cursors come after `billing`?",
+            bytes(&Cursors {
+                name: samples::name("billing"),
+                exact: 0,
+                reserved: [0; 7],
+            }),
+            none(),
+        ),
+        FrameKind::CursorsReply => (
+            "one does.",
+            bytes(&CursorsReply {
+                committed: U64::new(2051),
+                count: U32::new(1),
+                more: 0,
+                reserved: [0; 3],
+            }),
+            cursor_entry(),
+        ),
         FrameKind::Error => (
             "node 1 does not lead; node 2 does.",
             bytes(&ErrorMessage {
@@ -236,6 +275,15 @@ fn status() -> StatusReply {
         peers_up: 2,
         reserved: 0,
     }
+}
+
+fn cursor_entry() -> Annotated {
+    let entry = CursorEntry {
+        name: samples::name("reports"),
+        offset: U64::new(2030),
+        set_at: U64::new(1_795_170_600_000_000_000),
+    };
+    Annotated::table("cursor entry", entry.as_bytes(), tables::CURSOR_ENTRY)
 }
 
 fn nodes() -> Annotated {
@@ -369,6 +417,10 @@ fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
         | FrameKind::ProduceReply
         | FrameKind::FetchReply
         | FrameKind::StatusReply
+        | FrameKind::Command
+        | FrameKind::CommandReply
+        | FrameKind::Cursors
+        | FrameKind::CursorsReply
         | FrameKind::Error => unreachable!("clients' kinds have their own samples"),
     }
 }

@@ -68,7 +68,11 @@ impl Session {
             | FrameKind::ReadIndexReply
             | FrameKind::TimeoutNow
             | FrameKind::FetchReply
-            | FrameKind::StatusReply => Err(FrameError::Kind {
+            | FrameKind::StatusReply
+            | FrameKind::Command
+            | FrameKind::CommandReply
+            | FrameKind::Cursors
+            | FrameKind::CursorsReply => Err(FrameError::Kind {
                 kind: frame.header.kind.to_byte(),
                 flags: 0,
             }),

@@ -10,6 +10,8 @@ _NAMES = {
     301: "NotLeader", 302: "LeaderNotReady", 303: "Overloaded", 304: "ShuttingDown", 305: "TooManyConnections",
     306: "DiskFull", 307: "Forming", 308: "LeadershipLost", 309: "Repairing",
     401: "OffsetPastEnd", 402: "GroupUnknown", 403: "RecordUnreadable",
+    410: "NameInvalid", 411: "CursorUnknown", 412: "CursorsFull", 413: "CursorBehind",
+    414: "CursorPastEnd", 415: "CursorBeforeStart",
     501: "ClusterMismatch",
 }  # fmt: skip
 

@@ -27,7 +27,7 @@ CHUNK_EVENTS_MAX = 16_384
 WINDOW_REQUESTS_MAX = 1_024
 TOPIC_BYTES_MAX = 255
 RECORDS_BYTES_MAX = 1_048_576
-FRAME_BODY_BYTES_MAX = 1_049_600
+FRAME_BODY_BYTES_MAX = 1_052_672
 
 _FRAME = struct.Struct("<4sIIIQIBBH")
 _EVENT = struct.Struct("<QQIHBB")
@@ -163,6 +163,7 @@ class Record:
 
     EVENTS = 1
     NO_OP = 2
+    COMMANDS = 3
 
 
 def records(data: bytes) -> Iterator[Record]:

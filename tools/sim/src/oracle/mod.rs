@@ -222,9 +222,9 @@ impl Oracle {
         }
     }
 
-    /// A node is asked, now and then, what it knows of the producers.
+    /// A node is asked, now and then, what it knows of the producers, and keeps under names.
     pub fn asked(&mut self, node: NodeId, pipeline: &Pipeline) {
-        let (index, known) = (pipeline.view().applied, pipeline.producers_digest());
+        let (index, known) = (pipeline.view().applied, pipeline.tables_digest());
         hold("state machine safety", self.state.knows(node, index, known));
     }
 

@@ -1,0 +1,45 @@
+//! What is asked about the named part of the replicated state, and answered.
+
+use alloc::vec::Vec;
+
+use quorate_wire::named::CursorEntry;
+use quorate_wire::{Command, Name, Offset, Term};
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedAsk {
+    /// Append and apply this command.
+    Command(Command),
+    /// Which cursors are there?
+    Cursors(Listed),
+}
+
+/// Which of the names in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// This one alone.
+    One(Name),
+    /// Those behind this one, or from the first on.
+    After(Option<Name>),
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedAnswer {
+    /// The command is applied.
+    Applied {
+        /// What came of it.
+        value: u64,
+        /// The term in which this is said.
+        term: Term,
+    },
+    /// Cursors, by name.
+    Cursors {
+        /// Offset after the last committed event that this node knows.
+        committed: Offset,
+        /// At most a page of them.
+        entries: Vec<CursorEntry>,
+        /// Whether there are further ones behind the last.
+        more: bool,
+    },
+}

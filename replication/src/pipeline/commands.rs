@@ -1,0 +1,220 @@
+//! Commands on their way into the log, and the answers to those who wait for them.
+//!
+//! A command waits for the next group commit, and shares a record with all that came since the last one. Owns: that record
+//! while it gathers, and who waits. Never: decides what a command does; see [`crate::state`].
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use quorate_wire::limits::RECORD_COMMANDS_MAX;
+use quorate_wire::named::CursorEntry;
+use quorate_wire::{
+    Command, ErrorCode, LogIndex, Name, RECORD_HEADER_BYTES, RecordHeader, RecordKind, Time,
+};
+use zerocopy::little_endian::U64;
+
+use super::Pipeline;
+use super::config::PENDING_RECORDS_MAX;
+use crate::lane::{Answer, Listed, NamedAnswer, NamedAsk, Refusal, ShardId, Ticket};
+use crate::seam::Seam;
+use crate::state::{Cursor, Done};
+
+/// Whom to answer.
+type Asker = (ShardId, Ticket);
+
+/// Commands that are not yet committed.
+#[derive(Debug, Default)]
+pub(super) struct Commands {
+    /// The commands of the next record, and who waits for each.
+    open: Vec<(Command, Option<Asker>)>,
+    body: Vec<u8>,
+    /// When the first of them came; none also while a record of them finds no room.
+    since: Option<Time>,
+    /// Who waits for a command in the log: its record, and which of its commands. In the log's order.
+    waiters: VecDeque<(LogIndex, usize, Asker)>,
+}
+
+impl Commands {
+    /// When the first command of the next record came.
+    pub(super) fn since(&self) -> Option<Time> {
+        self.since
+    }
+
+    /// Whether commands wait for a record.
+    pub(super) fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.open.len() == RECORD_COMMANDS_MAX
+    }
+
+    fn push(&mut self, command: Command, asker: Option<Asker>, now: Time) {
+        self.body.extend_from_slice(&command.encode());
+        self.open.push((command, asker));
+        self.since.get_or_insert(now);
+    }
+
+    /// Who waits for this one, if anybody does. To be asked in the log's order.
+    fn waiter(&mut self, applied: &Done) -> Option<Asker> {
+        let place = (applied.index, applied.at);
+        let waits = |&mut (index, at, _): &mut (LogIndex, usize, Asker)| (index, at) == place;
+        self.waiters.pop_front_if(waits).map(|(_, _, asker)| asker)
+    }
+
+    /// Forgets everything, and says who waited.
+    fn clear(&mut self) -> impl Iterator<Item = Asker> {
+        self.body.clear();
+        self.since = None;
+        let open = self.open.drain(..).filter_map(|(_, asker)| asker);
+        let waiting = self.waiters.drain(..).map(|(_, _, asker)| asker);
+        waiting.chain(open)
+    }
+}
+
+impl Pipeline {
+    /// Answers what is asked about the named part of the state, now or when a command is committed.
+    pub(super) fn named(&mut self, asker: Asker, ask: &NamedAsk, now: Time, seam: &mut impl Seam) {
+        let refusal = match ask {
+            NamedAsk::Command(command) => match self.cannot_take(command) {
+                None => return self.commands.push(*command, Some(asker), now),
+                Some(refusal) => refusal,
+            },
+            NamedAsk::Cursors(listed) => match self.cursors(*listed) {
+                Ok(answer) => return Self::answer_named(asker, answer, seam),
+                Err(refusal) => refusal,
+            },
+        };
+        let (shard, ticket) = asker;
+        Self::refuse(ticket, refusal, shard, seam);
+    }
+
+    /// Why a command is not appended, if so.
+    fn cannot_take(&self, command: &Command) -> Option<Refusal> {
+        if let Some(refusal) = self.cannot_serve() {
+            return Some(refusal);
+        }
+        if self.commands.is_full() || self.state.pending() >= PENDING_RECORDS_MAX {
+            return Some(Refusal::new(ErrorCode::Overloaded));
+        }
+        match command {
+            // What a node keeps is its own affair: the leader looks, and `apply` does not.
+            Command::SetCursor { offset, .. } if *offset < self.log.start_offset() => {
+                Some(Refusal {
+                    expected: self.log.start_offset().0,
+                    ..Refusal::new(ErrorCode::CursorBeforeStart)
+                })
+            }
+            Command::SetCursor { .. } | Command::DeleteCursor { .. } => None,
+        }
+    }
+
+    fn cursors(&self, listed: Listed) -> Result<NamedAnswer, Refusal> {
+        if self.raft.is_none() {
+            return Err(self
+                .cannot_serve()
+                .expect("without a core, nothing is served"));
+        }
+        let committed = self.state.committed();
+        let entry = |(name, cursor): (Name, Cursor)| CursorEntry {
+            name: name.to_bytes(),
+            offset: U64::new(cursor.offset.0),
+            set_at: U64::new(cursor.set_at),
+        };
+        let (entries, more) = match listed {
+            Listed::One(name) => {
+                let cursor = self.state.cursor(&name);
+                let cursor = cursor.ok_or(Refusal::new(ErrorCode::CursorUnknown))?;
+                (vec![entry((name, cursor))], false)
+            }
+            Listed::After(name) => {
+                let mut all = self.state.cursors(name).map(entry);
+                let page = all.by_ref().take(CursorEntry::PAGE).collect();
+                (page, all.next().is_some())
+            }
+        };
+        Ok(NamedAnswer::Cursors {
+            committed,
+            entries,
+            more,
+        })
+    }
+
+    /// Makes a record of the commands that wait, behind the records of the open group, if there is room for it.
+    pub(super) fn close_commands(&mut self, seam: &mut impl Seam) {
+        if !self.commands.is_open() {
+            return;
+        }
+        let needs = RECORD_HEADER_BYTES + self.commands.body.len();
+        if !self.tail.open_has_room(needs) {
+            self.propose(seam);
+            self.seal();
+        }
+        let maker = self.maker(seam);
+        let Some(room) = self.tail.reserve(needs) else {
+            // Something must come back first, which is when this is tried again.
+            self.commands.since = None;
+            return;
+        };
+        let body = &self.commands.body;
+        let header = maker.stamp(RecordKind::Commands, 0, body, &self.state);
+        let (head, rest) = room.split_at_mut(RECORD_HEADER_BYTES);
+        head.copy_from_slice(&header);
+        rest.copy_from_slice(body);
+        let header = RecordHeader::parse(&header).expect("a header stamped just now is sound");
+        self.tail.push(&header);
+        let Commands {
+            open,
+            body,
+            since,
+            waiters,
+        } = &mut self.commands;
+        let commands = open.iter().map(|(command, _)| *command);
+        self.state.append_commands(&header, commands);
+        for (at, (_, asker)) in open.drain(..).enumerate() {
+            waiters.extend(asker.map(|asker| (header.index, at, asker)));
+        }
+        body.clear();
+        *since = None;
+    }
+
+    /// Answers those who waited for commands that are applied now.
+    pub(super) fn answer_commands(&mut self, applied: &[Done], seam: &mut impl Seam) {
+        let term = self.term();
+        for applied in applied {
+            let Some((shard, ticket)) = self.commands.waiter(applied) else {
+                continue;
+            };
+            match applied.outcome {
+                Ok(value) => {
+                    let answer = NamedAnswer::Applied { value, term };
+                    Self::answer_named((shard, ticket), answer, seam);
+                }
+                Err(declined) => {
+                    let refusal = Refusal {
+                        expected: declined.expected,
+                        ..Refusal::new(declined.code)
+                    };
+                    Self::refuse(ticket, refusal, shard, seam);
+                }
+            }
+        }
+    }
+
+    fn answer_named((shard, ticket): Asker, answer: NamedAnswer, seam: &mut impl Seam) {
+        Self::reply(ticket, Answer::Named(Box::new(answer)), shard, seam);
+    }
+
+    /// Tells everyone who waits for a command that this node cannot promise it any more.
+    pub(super) fn fail_commands(&mut self, seam: &mut impl Seam) {
+        let refusal = Refusal {
+            leader: self.leader(),
+            ..Refusal::new(ErrorCode::LeadershipLost)
+        };
+        for (shard, ticket) in self.commands.clear() {
+            Self::refuse(ticket, refusal, shard, seam);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What a command does, at the moment that its record is applied.
+
+use quorate_wire::limits::NAME_BYTES_MAX;
+use quorate_wire::{Command, ErrorCode, Name, Offset};
+
+use super::cursors::Cursors;
+use super::mix;
+use crate::snapshot::{Section, Writer};
+
+/// The moment of a command: the same on every node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// Log time of its record.
+    pub(super) log_time: u64,
+    /// Offset after the last event before it.
+    pub(super) end: Offset,
+}
+
+/// What came of a command: a number that it says the meaning of, or why nothing did.
+pub type Outcome = Result<u64, Declined>;
+
+/// Why a command did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declined {
+    /// The stable code.
+    pub code: ErrorCode,
+    /// As in [`quorate_wire::client::ErrorMessage`].
+    pub expected: u64,
+}
+
+impl Declined {
+    pub(super) const fn new(code: ErrorCode) -> Self {
+        Self::expecting(code, 0)
+    }
+
+    pub(super) const fn expecting(code: ErrorCode, expected: u64) -> Self {
+        Self { code, expected }
+    }
+}
+
+/// All that commands change.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    pub(super) cursors: Cursors,
+}
+
+impl Named {
+    pub(super) fn apply(&mut self, command: &Command, at: Moment) -> Outcome {
+        match command {
+            Command::SetCursor {
+                name,
+                offset,
+                reset,
+            } => self.cursors.set(*name, *offset, *reset, at),
+            Command::DeleteCursor { name } => self.cursors.delete(name, at),
+        }
+    }
+
+    /// See [`State::freeze`](super::State::freeze).
+    pub(super) fn freeze(&mut self) {
+        self.cursors.table.freeze();
+    }
+
+    /// See [`State::thaw`](super::State::thaw).
+    pub(super) fn thaw(&mut self) {
+        self.cursors.table.thaw();
+    }
+
+    /// See [`State::copy`](super::State::copy).
+    pub(super) fn copy(&mut self, most: usize, writer: &mut Writer) -> bool {
+        self.cursors.table.copy(most, &mut |name, cursor| {
+            writer.entry(Section::Cursors, |bytes| cursor.encode(name, bytes));
+        })
+    }
+
+    /// One number for all that is kept.
+    pub(super) fn fingerprint(&self) -> u64 {
+        mix(self.cursors.fingerprint())
+    }
+}
+
+/// One number for what came of a command.
+pub(super) fn fingerprint(outcome: &Outcome) -> u64 {
+    match outcome {
+        Ok(value) => mix(*value),
+        Err(declined) => mix(mix(u64::from(declined.code.number())) ^ declined.expected),
+    }
+}
+
+/// Mixes a name into a fingerprint.
+pub(super) fn mix_name(print: u64, name: &Name) -> u64 {
+    const WORDS: usize = NAME_BYTES_MAX / 8;
+    let words: [[u8; 8]; WORDS] = zerocopy::transmute!(name.to_bytes());
+    let words = words.into_iter().map(u64::from_le_bytes);
+    words.fold(print, |print, word| mix(print ^ word))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use quorate_wire::{
+        ClusterName, GroupId, LogIndex, Position, Record, RecordHeader, RecordKind, Stamp, Term,
+    };
+
+    use super::*;
+    use crate::log::Replay;
+    use crate::snapshot::Header;
+    use crate::state::{Done, State};
+
+    fn set(text: &str, offset: u64) -> Command {
+        Command::SetCursor {
+            name: Name::new(text).expect("it is a name"),
+            offset: Offset(offset),
+            reset: false,
+        }
+    }
+
+    /// The record of these commands that comes next.
+    fn record(state: &State, commands: &[Command]) -> Vec<u8> {
+        let body: Vec<u8> = commands
+            .iter()
+            .flat_map(|it| it.encode().to_vec())
+            .collect();
+        let last = state.last();
+        let stamp = Stamp {
+            position: Position {
+                term: Term(1),
+                index: last.next(),
+            },
+            base_offset: state.next_offset(),
+            log_time: state.log_time() + 1,
+            group: GroupId(0),
+            event_count: 0,
+            kind: RecordKind::Commands,
+            previous: state.header_crc(last).expect("the end is known"),
+        };
+        let mut bytes = RecordHeader::stamp(&stamp, &body).to_vec();
+        bytes.extend(body);
+        bytes
+    }
+
+    fn follow(state: &mut State, bytes: &[u8]) {
+        let (record, _) = Record::parse(bytes).expect("it was made just now");
+        state.append(&record);
+    }
+
+    #[test]
+    fn a_leader_and_who_replays_its_log_come_to_the_same() {
+        let (mut leader, mut follower) = (State::default(), State::default());
+        let commands = [set("a", 0), set("b", 1), set("a", 0)];
+        let bytes = record(&leader, &commands);
+        let header = RecordHeader::parse(&bytes).expect("it was made just now");
+        leader.append_commands(&header, commands.into_iter());
+        follow(&mut follower, &bytes);
+        assert_eq!(leader.cursor(&Name::new("a").expect("a name")), None);
+        let mut done = Vec::new();
+        leader.apply(LogIndex(1), |one: Done| done.push(one.outcome));
+        let past_end = Declined::expecting(ErrorCode::CursorPastEnd, 0);
+        assert_eq!(done, [Ok(0), Err(past_end), Ok(0)]);
+        follower.commit(LogIndex(1));
+        assert_eq!(leader.digest(), follower.digest());
+        assert_eq!(leader.named_digest(), follower.named_digest());
+        assert_eq!(leader.cursors(None).count(), 1);
+        assert_ne!(leader.named_digest(), State::default().named_digest());
+    }
+
+    #[test]
+    fn void_commands_do_nothing() {
+        let (mut one, mut other) = (State::default(), State::default());
+        for (state, names) in [(&mut one, &["a", "b"][..]), (&mut other, &["a"])] {
+            for text in names {
+                let bytes = record(state, &[set(text, 0), set("c", 0)]);
+                follow(state, &bytes);
+            }
+        }
+        one.truncate(LogIndex(2));
+        let bytes = record(&one, &[set("d", 0)]);
+        for state in [&mut one, &mut other] {
+            follow(state, &bytes);
+            state.commit(LogIndex(2));
+        }
+        let names: Vec<Name> = one.cursors(None).map(|(name, _)| name).collect();
+        assert_eq!(
+            names,
+            ["a", "c", "d"].map(|text| Name::new(text).expect("a name"))
+        );
+        assert_eq!(one.digest(), other.digest());
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_from_a_snapshot() {
+        let mut state = State::default();
+        let names = ["a", "b", "c", "d", "e"];
+        let bytes = record(&state, &names.map(|text| set(text, 0)));
+        follow(&mut state, &bytes);
+        state.commit(LogIndex(1));
+        let cluster = ClusterName::new("flights").expect("a name");
+        let header = Header::new(cluster, GroupId(0), state.freeze());
+        let mut writer = Writer::new(&header);
+        let then = (state.digest(), state.named_digest());
+        assert!(state.copy(2, &mut writer));
+        let bytes = record(&state, &[set("bb", 0), set("d", 0)]);
+        follow(&mut state, &bytes);
+        state.commit(LogIndex(2));
+        while state.copy(2, &mut writer) {}
+        state.thaw();
+        writer.end();
+        let snapshot = writer.take(1 << 20).expect("a block").to_vec();
+        let loaded = State::load(&snapshot, cluster, GroupId(0)).expect("it is sound");
+        assert_eq!((loaded.digest(), loaded.named_digest()), then);
+        assert_eq!(loaded.cursors(None).count(), names.len());
+    }
+
+    #[test]
+    fn what_comes_of_a_command_is_part_of_the_digest() {
+        let outcomes = [
+            Ok(0),
+            Ok(1),
+            Err(Declined::new(ErrorCode::CursorsFull)),
+            Err(Declined::expecting(ErrorCode::CursorBehind, 1)),
+            Err(Declined::expecting(ErrorCode::CursorBehind, 2)),
+        ];
+        for (at, one) in outcomes.iter().enumerate() {
+            for other in outcomes.iter().skip(at + 1) {
+                assert_ne!(fingerprint(one), fingerprint(other));
+            }
+        }
+    }
+}
