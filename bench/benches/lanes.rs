@@ -12,6 +12,7 @@ use quorate_engine::uring::{Driver, DriverOptions, run};
 use quorate_replication::lane::{Answer, Ask, Reply, Request, ShardId, Ticket};
 use quorate_replication::pipeline::Turn;
 use quorate_replication::seam::Lanes;
+use quorate_wire::client::AckLevel;
 use quorate_wire::{Offset, Term, Time};
 
 const CAPACITY: usize = 1_024;
@@ -32,6 +33,8 @@ fn reply(ticket: Ticket) -> Reply {
         answer: Answer::Produced {
             base_offset: Offset(0),
             term: Term(1),
+            level: AckLevel::Quorum,
+            trace: None,
         },
     }
 }

@@ -13,6 +13,9 @@ use crate::measured::Measured;
 use crate::schedule::{Schedule, Turns};
 use crate::stream::{Requests, Stream};
 
+/// How long a node waits for the last voters' disks, where that is asked for.
+const ALL_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The longest sleep: so often the caller is asked whether to stop.
 const SLEEP_MAX: Duration = Duration::from_millis(50);
 
@@ -49,6 +52,9 @@ impl Generator {
                 producer: ProducerId(random()?),
                 epoch: Epoch(0),
                 first: Sequence(0),
+                acks: load.acks,
+                all_timeout: ALL_TIMEOUT,
+                trace_one_in: load.trace_one_in,
                 window_requests: load.in_flight.max(1),
                 window_bytes: usize::MAX,
                 connect_timeout: load.connect_timeout,

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use quorate_client::{ClientError, Event, InvalidEvent};
+use quorate_client::{AckLevel, ClientError, Event, InvalidEvent};
 
 /// What decides when a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,10 @@ pub struct Load {
     pub producers: usize,
     /// How many different keys the events have, one after the other; by default as many as a request has events.
     pub keys: Option<usize>,
+    /// What an acknowledgement is to promise.
+    pub acks: AckLevel,
+    /// One in so many requests is told how long its stages took; zero: none.
+    pub trace_one_in: u64,
     /// How long one attempt to connect, greeting included, may take.
     pub connect_timeout: Duration,
     /// How long requests may stay without any answer before the connection counts as dead.
@@ -54,6 +58,8 @@ impl Load {
             in_flight: 64,
             producers: 1,
             keys: None,
+            acks: AckLevel::Quorum,
+            trace_one_in: 0,
             connect_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(2),
             ready_timeout: Duration::from_secs(10),

@@ -135,6 +135,8 @@ fn acknowledgement((correlation, first): (u64, u64)) -> Vec<u8> {
     let reply = ProduceReply {
         base_offset: first.into(),
         term: 1.into(),
+        level: 0,
+        reserved: [0; 7],
     };
     frame(FrameKind::ProduceReply, correlation, reply.as_bytes())
 }

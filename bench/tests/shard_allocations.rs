@@ -17,6 +17,7 @@ use quorate_engine::config::Limits;
 use quorate_engine::lane::{PipelineLanes, lanes};
 use quorate_engine::shard::{Listener, Shard, ShardConfig};
 use quorate_replication::lane::{Answer, Ask, Reply, ShardId};
+use quorate_wire::client::AckLevel;
 use quorate_wire::client::Hello;
 use quorate_wire::{
     ClusterName, FRAME_HEADER_BYTES, FrameHeader, FrameKind, GroupId, NodeId, Offset, Term,
@@ -47,7 +48,12 @@ fn play(mut lanes: PipelineLanes, stop: &AtomicBool) {
             let answer = if matches!(request.ask, Ask::Produce(_)) {
                 let base_offset = Offset(0);
                 let term = Term(1);
-                Answer::Produced { base_offset, term }
+                Answer::Produced {
+                    base_offset,
+                    term,
+                    level: AckLevel::Quorum,
+                    trace: None,
+                }
             } else {
                 Answer::Greeting { leader: None }
             };

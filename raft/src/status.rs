@@ -3,6 +3,7 @@
 use quorate_wire::canary::{self, Canary};
 use quorate_wire::{LogIndex, NodeId, Position, Term, Time};
 
+use crate::quorum::reached_by_majority;
 use crate::role::Role;
 use crate::{Mark, Raft};
 
@@ -93,6 +94,30 @@ impl Raft {
                 self.commit >= leader.noop || canary::on(Canary::ServesTooEarly)
             }
         }
+    }
+
+    /// All records up to here are durable on every voter, as far as this node has heard in the present sessions; zero unless it
+    /// leads.
+    #[must_use]
+    pub fn on_all(&self) -> LogIndex {
+        let peers = self.matched().fold(self.durable, LogIndex::min);
+        if self.leads() { peers } else { LogIndex(0) }
+    }
+
+    /// All records up to here are durable on so many followers that the leader's own copy makes a majority; zero unless this
+    /// node leads, and where nobody follows.
+    #[must_use]
+    pub fn on_followers(&self) -> LogIndex {
+        // With the leader as the one who has everything, a majority has what enough followers have.
+        if self.peers.is_empty() {
+            return LogIndex(0);
+        }
+        reached_by_majority(self.matched().chain([LogIndex(u64::MAX)]))
+    }
+
+    /// Up to where each peer's log has shown to be durable.
+    fn matched(&self) -> impl Iterator<Item = LogIndex> + '_ {
+        self.peer_progress().map(|(_, _, matched)| matched)
     }
 
     /// When the next `Tick` is needed at the latest: the election deadline, or on a leader its next heartbeat or the moment

@@ -5,8 +5,10 @@ mod named;
 use alloc::boxed::Box;
 
 use bytes::Bytes;
-use quorate_wire::client::StatusReply;
+use quorate_wire::client::{AckLevel, StatusReply};
 use quorate_wire::{ChunkId, ErrorCode, NodeId, Offset, Term};
+
+use crate::trace::Trace;
 
 pub use named::{Listed, NamedAnswer, NamedAsk};
 
@@ -61,6 +63,19 @@ pub struct ProducedChunk {
     pub id: ChunkId,
     /// The whole chunk.
     pub bytes: Bytes,
+    /// When its producer wants to be answered.
+    pub acks: Acks,
+    /// Its way so far, if its producer wants to know.
+    pub trace: Option<Box<Trace>>,
+}
+
+/// When a producer wants to be answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Acks {
+    /// Once this is reached.
+    pub level: AckLevel,
+    /// For [`AckLevel::All`]: how long to wait for the last disks, in nanoseconds.
+    pub wait: u64,
 }
 
 /// An answer.
@@ -80,12 +95,16 @@ pub enum Answer {
         /// The leader.
         leader: Option<NodeId>,
     },
-    /// To `Produce`: a quorum of disks has the chunk.
+    /// To `Produce`: the chunk has a place.
     Produced {
         /// Offset of its first event.
         base_offset: Offset,
         /// The term in which this is said.
         term: Term,
+        /// How safe it is there.
+        level: AckLevel,
+        /// Its way, if its producer wants to know.
+        trace: Option<Box<Trace>>,
     },
     /// To `Fetch`: whole records, perhaps none.
     Fetched {

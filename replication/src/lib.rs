@@ -17,3 +17,4 @@ pub mod pipeline;
 pub mod seam;
 pub mod snapshot;
 pub mod state;
+pub mod trace;

@@ -47,6 +47,8 @@ pub enum Canary {
     DedupForgotten,
     /// A producer is answered when its chunk is appended, not when it is committed (TRAPS 1).
     AnsweredAtAppend,
+    /// A producer who wants its chunk on every voter's disk is told so when it is committed.
+    AllAtCommit,
     /// Consumers are shown records that are not committed (TRAPS 27).
     UncommittedShown,
     /// A damaged end of the log is taken for a torn one (TRAPS 5).
@@ -59,7 +61,7 @@ pub enum Canary {
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::AckBeforeDurable,
         Self::AckPastVerified,
         Self::VoteBeforeDurable,
@@ -80,6 +82,7 @@ impl Canary {
         Self::WipedDiskVotes,
         Self::DedupForgotten,
         Self::AnsweredAtAppend,
+        Self::AllAtCommit,
         Self::UncommittedShown,
         Self::DamageIsTorn,
         Self::TornTailReused,

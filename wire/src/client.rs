@@ -1,10 +1,14 @@
 //! Messages between clients and nodes: the fixed part of each frame's body.
 
+mod produce;
+
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::limits::{ADDRESS_BYTES_MAX, ERROR_TEXT_BYTES_MAX, NODES_MAX};
 use crate::{ClusterName, FrameError, NodeId};
+
+pub use produce::{AckLevel, Produce, ProduceReply, Stage, StageTimes, TracedReply};
 
 /// A client's greeting: the first frame of every connection.
 #[derive(
@@ -110,18 +114,6 @@ impl NodeEntry {
             })
         }
     }
-}
-
-/// The answer to a produced chunk: a quorum of disks has it.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
-#[repr(C)]
-pub struct ProduceReply {
-    /// Offset of the chunk's first event; of the first time, if this was a retry.
-    pub base_offset: U64,
-    /// The term in which the node answered.
-    pub term: U64,
 }
 
 /// "Give me records from this offset on."

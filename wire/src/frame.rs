@@ -89,7 +89,7 @@ kinds! {
     /// Client: greeting.
     Hello = 0x01, client::Hello, None;
     /// Client: one chunk to append.
-    Produce = 0x02, (), SelfChecked;
+    Produce = 0x02, client::Produce, SelfChecked;
     /// Client: records from an offset on.
     Fetch = 0x03, client::Fetch, None;
     /// Client: how are you?
@@ -127,7 +127,7 @@ kinds! {
 
     /// Node to client: answer to `Hello`; the tail lists the nodes.
     HelloReply = 0x81, client::HelloReply, Checked;
-    /// Node to client: the chunk is committed.
+    /// Node to client: the chunk is where the producer wants it.
     ProduceReply = 0x82, client::ProduceReply, None;
     /// Node to client: the tail is whole records.
     FetchReply = 0x83, client::FetchReply, SelfChecked;
@@ -137,6 +137,8 @@ kinds! {
     CommandReply = 0x88, named::CommandReply, None;
     /// Node to client: the tail lists cursors.
     CursorsReply = 0x89, named::CursorsReply, Checked;
+    /// Node to client: the same as `ProduceReply`, and how long each stage took.
+    TracedReply = 0x8f, client::TracedReply, None;
     /// To client or peer: refused; the tail is a sentence.
     Error = 0xff, client::ErrorMessage, Checked;
 }

@@ -24,6 +24,9 @@ pub const RECORD_EVENTS_FULL: u32 = 64;
 /// Most chunks that a producer may have in flight; of so many, a retry is certain to get its first offset.
 pub const WINDOW_REQUESTS_MAX: usize = 1024;
 
+/// Longest time that a producer may have a node wait for the last voters' disks, in milliseconds.
+pub const ALL_TIMEOUT_MS_MAX: u32 = 60_000;
+
 /// Longest topic of an event, in bytes.
 pub const TOPIC_BYTES_MAX: usize = 255;
 

@@ -11,7 +11,9 @@ mod wires;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use quorate_replication::lane::{Answer, Ask, ProducedChunk, Reply, Request, ShardId, Ticket};
+use quorate_replication::lane::{
+    Acks, Answer, Ask, ProducedChunk, Reply, Request, ShardId, Ticket,
+};
 use quorate_replication::log::LogConfig;
 use quorate_replication::pipeline::{Note, Pipeline, PipelineConfig, Turn};
 use quorate_replication::seam::{
@@ -272,6 +274,8 @@ impl Chunks {
         ProducedChunk {
             id,
             bytes: Bytes::copy_from_slice(&self.bytes),
+            acks: Acks::default(),
+            trace: None,
         }
     }
 }

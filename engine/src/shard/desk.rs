@@ -11,13 +11,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use quorate_replication::gate::{self, Asked, Gate, Greeting, No};
 use quorate_replication::lane::{Answer, Reply, Request};
-use quorate_wire::ErrorCode;
+use quorate_replication::trace::Trace;
+use quorate_wire::client::Stage;
+use quorate_wire::{ErrorCode, Time};
 
 use super::bell::Bell;
 use super::connection::{Connection, InFlight, Overdue, Phase};
 use super::connections::{Connections, Holds, OpenRequest, OpenRequests};
 use super::counters::Counters;
 use super::inbox::ReadMemory;
+use crate::clock;
 use crate::config::Limits;
 use crate::lane::ShardLane;
 
@@ -78,13 +81,15 @@ impl Desk {
         }
     }
 
-    /// Hands a request to the pipeline, or answers why not. `chunk` is the memory of a produced chunk.
+    /// Hands a request to the pipeline, or answers why not. `chunk` is the memory of a produced chunk; `read` is when the request
+    /// came.
     pub(super) fn admit(
         &self,
         connection: &Connection,
         correlation: u64,
         asked: &Asked,
         chunk: impl FnOnce() -> Bytes,
+        read: Time,
     ) {
         let holds = match asked {
             Asked::Greet | Asked::Status | Asked::Named(_) => Holds::Place,
@@ -95,7 +100,11 @@ impl Desk {
             self.refuse(connection, correlation, &no);
             return;
         }
-        let ask = asked.to_ask(chunk);
+        let ask = asked.to_ask(chunk, || {
+            let mut trace = Trace::new(read);
+            trace.over(Stage::Gate, clock::now());
+            trace
+        });
         let ticket = self.open.borrow_mut().open(OpenRequest {
             connection: connection.name,
             correlation,
@@ -206,7 +215,7 @@ impl Desk {
 
     fn answer(&self, connection: &Connection, correlation: u64, answer: &Answer) {
         self.send(connection, |output| {
-            gate::write(answer, correlation, &self.greeting, output);
+            gate::write(answer, correlation, &self.greeting, clock::now, output);
         });
     }
 

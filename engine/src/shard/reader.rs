@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quorate_replication::gate::{Asked, No, Opened};
-use quorate_wire::ErrorCode;
+use quorate_wire::{ErrorCode, Time};
 
 use super::connection::{Connection, Phase};
 use super::desk::Desk;
 use super::executor;
 use super::inbox::{Batch, Inbox};
+use crate::clock;
 
 /// Reads until the connection is over, then forgets it.
 pub(super) async fn read(desk: Rc<Desk>, connection: Rc<Connection>) {
@@ -59,6 +60,7 @@ fn take(
     batch: Batch,
     frames: &mut Vec<Opened>,
 ) {
+    let read = clock::now();
     let was_partial = inbox.is_partial();
     let greeted = connection.phase() == Phase::Open;
     let (taken, end) = desk.gate.open(batch.bytes(), greeted, frames);
@@ -73,7 +75,7 @@ fn take(
     let shared =
         batch.and_then(|batch| desk.memory.borrow_mut().put_back(batch, taken, chunk_bytes));
     for frame in frames.drain(..) {
-        ask(desk, connection, &frame, shared.as_ref());
+        ask(desk, connection, &frame, shared.as_ref(), read);
     }
     match end {
         // What came before it is asked all the same: it does not depend on how the network cut the stream.
@@ -85,7 +87,8 @@ fn take(
     desk.lane.borrow().kick();
 }
 
-fn ask(desk: &Desk, connection: &Connection, frame: &Opened, shared: Option<&Bytes>) {
+/// `read` is when the bytes came.
+fn ask(desk: &Desk, connection: &Connection, frame: &Opened, shared: Option<&Bytes>, read: Time) {
     match &frame.asked {
         Ok(asked) if connection.phase() == Phase::Greeting && *asked != Asked::Greet => {
             let no = No::new(
@@ -94,11 +97,13 @@ fn ask(desk: &Desk, connection: &Connection, frame: &Opened, shared: Option<&Byt
             );
             desk.refuse(connection, frame.correlation, &no);
         }
-        Ok(asked) => desk.admit(connection, frame.correlation, asked, || {
-            shared
-                .expect("a batch with chunks is shared")
-                .slice(frame.chunk())
-        }),
+        Ok(asked) => {
+            let chunk = || {
+                let shared = shared.expect("a batch with chunks is shared");
+                shared.slice(frame.chunk())
+            };
+            desk.admit(connection, frame.correlation, asked, chunk, read);
+        }
         Err(no) => desk.refuse(connection, frame.correlation, no),
     }
 }

@@ -94,7 +94,7 @@ fn fatal_cases() -> Vec<(&'static str, ErrorCode, Vec<u8>)> {
             "an oversized chunk",
             ErrorCode::FrameTooLarge,
             with_header(|header| {
-                header[8..12].copy_from_slice(&((1_u32 << 20) + 1).to_le_bytes());
+                header[8..12].copy_from_slice(&((1_u32 << 20) + 9).to_le_bytes());
                 header[29] = FrameKind::Produce.to_byte();
             }),
         ),
@@ -139,6 +139,18 @@ fn before_the_greeting_it_has_the_same_codes() {
         let text = client.expect_end(code);
         assert!(!text.is_empty(), "{what} has no sentence");
     }
+}
+
+#[test]
+fn a_produce_request_without_sense_ends_the_connection() {
+    let rig = Rig::with_defaults();
+    for (acks, flags) in [(3, 0), (0xff, 0), (0, 2), (1, 0x81)] {
+        let mut client = rig.client();
+        let asks = [acks, flags, 0, 0, 0, 0, 0, 0];
+        client.send(&frame(FrameKind::Produce, 1, 0, &asks, &chunk(0, 1, 8)));
+        client.expect_end(ErrorCode::MessageInvalid);
+    }
+    assert!(rig.pipeline.seen().is_empty(), "nothing came near the log");
 }
 
 #[test]
@@ -212,7 +224,7 @@ fn a_bad_chunk_costs_its_request_only() {
 fn there_is_one_group() {
     let rig = Rig::with_defaults();
     let mut client = rig.client();
-    client.send(&frame(FrameKind::Produce, 1, 1, &[], &chunk(0, 1, 8)));
+    client.send(&frame(FrameKind::Produce, 1, 1, &[0; 8], &chunk(0, 1, 8)));
     client.expect_refusal(1, ErrorCode::GroupUnknown);
     let mut other = fetch(2, 0, 1, 0);
     other[24] = 9;

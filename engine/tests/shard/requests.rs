@@ -2,12 +2,12 @@
 
 use std::thread;
 
-use quorate_wire::client::FetchReply;
+use quorate_wire::client::{AckLevel, FetchReply, Produce, Stage, TracedReply};
 use quorate_wire::limits::CHUNK_BYTES_MAX;
 use quorate_wire::{FrameKind, Offset, Sequence};
 use zerocopy::FromBytes;
 
-use crate::support::{Rig, chunk, fetch, produce, status};
+use crate::support::{Rig, chunk, fetch, frame, produce, status};
 
 #[test]
 fn chunks_in_flight_keep_their_order() {
@@ -33,6 +33,29 @@ fn chunks_in_flight_keep_their_order() {
     let seen: Vec<_> = rig.pipeline.seen().iter().map(|id| id.first).collect();
     let sent: Vec<_> = (0..CHUNKS).map(|at| Sequence(4 * at)).collect();
     assert_eq!(seen, sent);
+}
+
+#[test]
+fn a_chunk_gets_the_level_that_was_reached_and_on_request_its_way() {
+    let rig = Rig::with_defaults();
+    let mut client = rig.client();
+    for (at, level) in (0..).zip(AckLevel::ALL) {
+        let asks = [level.to_byte(), Produce::TRACE, 0, 0, 0, 0, 0, 0];
+        client.send(&frame(FrameKind::Produce, at, 0, &asks, &chunk(at, 1, 8)));
+        let answer = client.read();
+        assert_eq!(
+            (answer.kind, answer.correlation),
+            (FrameKind::TracedReply, at)
+        );
+        let traced = TracedReply::read_from_bytes(&answer.message).expect("it has its length");
+        assert_eq!(AckLevel::from_byte(traced.reply.level), Some(level));
+        assert_eq!(traced.reply.base_offset.get(), at);
+        // The played pipeline has no stages of its own.
+        let known = Stage::ALL.map(|stage| traced.stages.get(stage).is_some());
+        assert_eq!(known, [true, false, false, false, false, false, true]);
+    }
+    client.send(&produce(9, &chunk(9, 1, 8)));
+    assert_eq!(client.read().kind, FrameKind::ProduceReply);
 }
 
 #[test]

@@ -255,6 +255,8 @@ impl Player {
                 Answer::Produced {
                     base_offset,
                     term: Term(3),
+                    level: chunk.acks.level,
+                    trace: chunk.trace.clone(),
                 }
             }
             Ask::Fetch {
@@ -461,5 +463,5 @@ pub(crate) fn chunk(first: u64, events: u32, payload: usize) -> Vec<u8> {
 }
 
 pub(crate) fn produce(correlation: u64, chunk: &[u8]) -> Vec<u8> {
-    frame(FrameKind::Produce, correlation, 0, &[], chunk)
+    frame(FrameKind::Produce, correlation, 0, &[0; 8], chunk)
 }

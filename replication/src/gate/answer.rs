@@ -6,17 +6,18 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use quorate_wire::client::{
-    ErrorMessage, FetchReply, HelloReply, NodeEntry, ProduceReply, StatusReply,
+    ErrorMessage, FetchReply, HelloReply, NodeEntry, ProduceReply, Stage, StatusReply, TracedReply,
 };
 use quorate_wire::limits::ERROR_TEXT_BYTES_MAX;
 use quorate_wire::{
-    ClusterName, ErrorCode, FrameHeader, FrameKind, GroupId, NodeId, PROTOCOL_VERSION,
+    ClusterName, ErrorCode, FrameHeader, FrameKind, GroupId, NodeId, PROTOCOL_VERSION, Time,
 };
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
 use super::{No, named};
 use crate::lane::{Answer, Refusal};
+use crate::trace::Trace;
 
 const GROUP: GroupId = GroupId(0);
 
@@ -77,22 +78,30 @@ impl Greeting {
     }
 }
 
-/// Writes the pipeline's answer to the end of `to`.
-pub fn write(answer: &Answer, correlation: u64, greeting: &Greeting, to: &mut Vec<u8>) {
+/// Writes the pipeline's answer to the end of `to`. `now` is asked only for an answer that tells of its way.
+pub fn write(
+    answer: &Answer,
+    correlation: u64,
+    greeting: &Greeting,
+    now: impl FnOnce() -> Time,
+    to: &mut Vec<u8>,
+) {
     match answer {
         Answer::Greeting { leader } => greeting.write(correlation, *leader, to),
-        Answer::Produced { base_offset, term } => {
+        Answer::Produced {
+            base_offset,
+            term,
+            level,
+            trace,
+        } => {
             let reply = ProduceReply {
                 base_offset: U64::new(base_offset.0),
                 term: U64::new(term.0),
+                level: level.to_byte(),
+                reserved: [0; 7],
             };
-            frame(
-                FrameKind::ProduceReply,
-                correlation,
-                &[reply.as_bytes()],
-                &[],
-                to,
-            );
+            let trace = trace.as_deref().copied();
+            write_produced(reply, correlation, trace.map(|trace| (trace, now())), to);
         }
         Answer::Fetched {
             committed,
@@ -127,6 +136,26 @@ pub fn write(answer: &Answer, correlation: u64, greeting: &Greeting, to: &mut Ve
             write_error(refusal, &text, correlation, to);
         }
     }
+}
+
+fn write_produced(
+    reply: ProduceReply,
+    correlation: u64,
+    traced: Option<(Trace, Time)>,
+    to: &mut Vec<u8>,
+) {
+    let Some((mut trace, now)) = traced else {
+        let kind = FrameKind::ProduceReply;
+        return frame(kind, correlation, &[reply.as_bytes()], &[], to);
+    };
+    trace.over(Stage::Reply, now);
+    let traced = TracedReply {
+        reply,
+        stages: trace.times(),
+        reserved_too: U32::new(0),
+    };
+    let kind = FrameKind::TracedReply;
+    frame(kind, correlation, &[traced.as_bytes()], &[], to);
 }
 
 /// Writes this shard's own refusal to the end of `to`.
@@ -253,16 +282,20 @@ fn sentence(refusal: &Refusal) -> String {
 #[cfg(test)]
 mod tests {
     use alloc::borrow::ToOwned;
+    use alloc::boxed::Box;
     use alloc::vec::Vec;
 
-    use quorate_wire::client::{ErrorMessage, HelloReply, NodeEntry, error_text};
+    use quorate_wire::client::{
+        AckLevel, ErrorMessage, HelloReply, NodeEntry, ProduceReply, Stage, TracedReply, error_text,
+    };
     use quorate_wire::limits::ERROR_TEXT_BYTES_MAX;
-    use quorate_wire::{ClusterName, ErrorCode, Frame, FrameKind, NodeId};
+    use quorate_wire::{ClusterName, ErrorCode, Frame, FrameKind, NodeId, Offset, Term, Time};
     use zerocopy::FromBytes;
 
     use super::{Greeting, write, write_no};
     use crate::gate::No;
     use crate::lane::{Answer, Refusal};
+    use crate::trace::Trace;
 
     fn greeting() -> Greeting {
         let cluster = ClusterName::new("flights").expect("it is a name");
@@ -271,6 +304,10 @@ mod tests {
             (NodeId(2), "b:2".to_owned()),
         ];
         Greeting::new(cluster, NodeId(2), &nodes, 16 << 20, 4096)
+    }
+
+    fn no_clock() -> Time {
+        unreachable!("nothing is traced")
     }
 
     fn parse(bytes: &[u8]) -> Frame<'_> {
@@ -287,7 +324,7 @@ mod tests {
         let answer = Answer::Greeting {
             leader: Some(NodeId(1)),
         };
-        write(&answer, 7, &greeting(), &mut bytes);
+        write(&answer, 7, &greeting(), no_clock, &mut bytes);
         let frame = parse(&bytes);
         assert_eq!(
             (frame.header.kind, frame.header.correlation),
@@ -297,6 +334,33 @@ mod tests {
         assert_eq!((reply.node.get(), reply.leader.get()), (2, 1));
         let nodes = NodeEntry::parse_all(frame.tail, reply.node_count).expect("they are listed");
         assert_eq!(nodes[1].address(), Some("b:2"));
+    }
+
+    #[test]
+    fn a_produced_chunk_is_told_its_level_and_on_request_its_way() {
+        let produced = |trace| Answer::Produced {
+            base_offset: Offset(9),
+            term: Term(3),
+            level: AckLevel::Accepted,
+            trace,
+        };
+        let mut bytes = Vec::new();
+        write(&produced(None), 7, &greeting(), no_clock, &mut bytes);
+        let frame = parse(&bytes);
+        let usual = ProduceReply::read_from_bytes(frame.message).expect("it has its length");
+        assert_eq!((usual.base_offset.get(), usual.term.get()), (9, 3));
+        assert_eq!(AckLevel::from_byte(usual.level), Some(AckLevel::Accepted));
+        let mut trace = Box::new(Trace::new(Time(100)));
+        trace.over(Stage::Gate, Time(150));
+        let mut bytes = Vec::new();
+        let answer = produced(Some(trace));
+        write(&answer, 7, &greeting(), || Time(180), &mut bytes);
+        let frame = parse(&bytes);
+        assert_eq!(frame.header.kind, FrameKind::TracedReply);
+        let traced = TracedReply::read_from_bytes(frame.message).expect("it has its length");
+        assert_eq!(traced.reply, usual);
+        let stages = [Stage::Gate, Stage::Lane, Stage::Reply].map(|at| traced.stages.get(at));
+        assert_eq!(stages, [Some(50), None, Some(30)]);
     }
 
     #[test]
@@ -317,7 +381,13 @@ mod tests {
             expected: 41,
             ..Refusal::new(ErrorCode::SequenceGap)
         };
-        write(&Answer::Refused(refusal), 1, &greeting(), &mut bytes);
+        write(
+            &Answer::Refused(refusal),
+            1,
+            &greeting(),
+            no_clock,
+            &mut bytes,
+        );
         let frame = parse(&bytes);
         let message = ErrorMessage::read_from_bytes(frame.message).expect("it has its length");
         assert_eq!((message.code.get(), message.expected.get()), (204, 41));
@@ -327,6 +397,7 @@ mod tests {
             &Answer::Refused(Refusal::new(ErrorCode::NotLeader)),
             1,
             &greeting(),
+            no_clock,
             &mut bytes,
         );
         assert_eq!(error_text(parse(&bytes).tail), "no leader is known");

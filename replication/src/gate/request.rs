@@ -11,8 +11,8 @@ use core::ops::Range;
 
 use bytes::Bytes;
 
-use quorate_wire::client::{Fetch, Hello};
-use quorate_wire::limits::RECORDS_BYTES_MAX;
+use quorate_wire::client::{AckLevel, Fetch, Hello, Produce};
+use quorate_wire::limits::{ALL_TIMEOUT_MS_MAX, RECORDS_BYTES_MAX};
 use quorate_wire::{
     Chunk, ChunkId, ClusterName, ErrorCode, FRAME_HEADER_BYTES, Frame, FrameError, FrameHeader,
     FrameKind, GroupId, Offset, PROTOCOL_VERSION,
@@ -20,7 +20,8 @@ use quorate_wire::{
 use zerocopy::FromBytes;
 
 use super::named;
-use crate::lane::{Ask, NamedAsk, ProducedChunk};
+use crate::lane::{Acks, Ask, NamedAsk, ProducedChunk};
+use crate::trace::Trace;
 
 /// The one group of this version.
 const GROUP: GroupId = GroupId(0);
@@ -81,6 +82,10 @@ pub enum Asked {
         id: ChunkId,
         /// Where the chunk lies, from the frame's first byte on.
         at: Range<usize>,
+        /// When to answer.
+        acks: Acks,
+        /// Whether the answer tells of its way.
+        traced: bool,
     },
     /// Give me records.
     Fetch {
@@ -122,16 +127,21 @@ impl Opened {
 }
 
 impl Asked {
-    /// The same for the pipeline. `chunk` is the memory of a produced chunk.
+    /// The same for the pipeline. `chunk` is the memory of a produced chunk, `trace` its way so far; that is asked for only if
+    /// its producer wants to know.
     #[must_use]
-    pub fn to_ask(&self, chunk: impl FnOnce() -> Bytes) -> Ask {
+    pub fn to_ask(&self, chunk: impl FnOnce() -> Bytes, trace: impl FnOnce() -> Trace) -> Ask {
         match self {
             Self::Greet => Ask::Greet,
             Self::Status => Ask::Status,
             Self::Named(ask) => Ask::Named(Box::new(ask.clone())),
-            Self::Produce { id, .. } => Ask::Produce(ProducedChunk {
+            Self::Produce {
+                id, acks, traced, ..
+            } => Ask::Produce(ProducedChunk {
                 id: *id,
                 bytes: chunk(),
+                acks: *acks,
+                trace: traced.then(|| Box::new(trace())),
             }),
             Self::Fetch {
                 offset,
@@ -221,7 +231,7 @@ impl Gate {
         }
         match kind {
             FrameKind::Hello => self.greet(frame).map(Ok),
-            FrameKind::Produce => Ok(produce(frame.tail)),
+            FrameKind::Produce => produce(frame),
             FrameKind::Fetch => Ok(Ok(self.fetch(frame))),
             FrameKind::Status => Ok(Ok(Asked::Status)),
             FrameKind::Command => named::command(frame).map(|asked| asked.map(Asked::Named)),
@@ -240,6 +250,7 @@ impl Gate {
             | FrameKind::TimeoutNow
             | FrameKind::HelloReply
             | FrameKind::ProduceReply
+            | FrameKind::TracedReply
             | FrameKind::FetchReply
             | FrameKind::StatusReply
             | FrameKind::CommandReply
@@ -320,6 +331,7 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::TimeoutNow
         | FrameKind::HelloReply
         | FrameKind::ProduceReply
+        | FrameKind::TracedReply
         | FrameKind::FetchReply
         | FrameKind::StatusReply
         | FrameKind::CommandReply
@@ -335,7 +347,31 @@ fn misplaced(kind: FrameKind) -> No {
     })
 }
 
-fn produce(tail: &[u8]) -> Result<Asked, No> {
+fn produce(frame: &Frame<'_>) -> Result<Result<Asked, No>, No> {
+    let asked =
+        Produce::read_from_bytes(frame.message).expect("the kind says how long its message is");
+    let invalid = |what| No::from(FrameError::Invalid { what });
+    let level = AckLevel::from_byte(asked.acks)
+        .ok_or_else(|| invalid("no such level of acknowledgement"))?;
+    if asked.flags & !Produce::TRACE != 0 {
+        return Err(invalid("unknown flags"));
+    }
+    let wait_ms = asked.timeout_ms.get().min(ALL_TIMEOUT_MS_MAX);
+    let acks = Acks {
+        level,
+        wait: u64::from(wait_ms) * 1_000_000,
+    };
+    let traced = asked.flags == Produce::TRACE;
+    Ok(chunk(frame.tail).map(|chunk| Asked::Produce {
+        id: chunk.id(),
+        at: FRAME_HEADER_BYTES + frame.message.len()..frame.bytes(),
+        acks,
+        traced,
+    }))
+}
+
+/// The chunk that is all of a tail.
+fn chunk(tail: &[u8]) -> Result<Chunk<'_>, No> {
     let (chunk, after) =
         Chunk::parse(tail).map_err(|error| No::new(error.code(), error.to_string()))?;
     if !after.is_empty() {
@@ -347,8 +383,5 @@ fn produce(tail: &[u8]) -> Result<Asked, No> {
             ),
         ));
     }
-    Ok(Asked::Produce {
-        id: chunk.id(),
-        at: FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + chunk.bytes().len(),
-    })
+    Ok(chunk)
 }

@@ -173,6 +173,7 @@ pub(super) fn decode(kind: FrameKind, message: &[u8]) -> Result<Message, FrameEr
         | FrameKind::ReadIndexReply
         | FrameKind::HelloReply
         | FrameKind::ProduceReply
+        | FrameKind::TracedReply
         | FrameKind::FetchReply
         | FrameKind::StatusReply
         | FrameKind::Command

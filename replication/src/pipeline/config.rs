@@ -44,6 +44,9 @@ pub struct PipelineConfig {
 /// How long an open group waits for a busy disk before it is sealed and sent all the same, in nanoseconds.
 pub(super) const BATCH_WAIT: u64 = 1_000_000;
 
+/// Deadlines of producers who wait for the last voters' disks are rounded up to a multiple of it, in nanoseconds.
+pub(super) const ALL_GRAIN: u64 = 5_000_000;
+
 /// Requests that one turn takes from the lanes, so that peers and disk get their turn too.
 pub(super) const INTAKE_MAX: usize = 4096;
 

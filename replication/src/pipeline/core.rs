@@ -9,7 +9,6 @@ use quorate_wire::{
 use super::accumulator::Maker;
 use super::config::{APPEND_PARTS_MAX, BATCH_WAIT};
 use super::{Note, Pipeline, codec};
-use crate::lane::Answer;
 use crate::log::{GroupCommit, Replay};
 use crate::seam::Seam;
 
@@ -47,6 +46,7 @@ impl Pipeline {
             self.seal();
         }
         self.led = leads;
+        self.trace_written(seam);
         self.obey(&mut output, beside, seam);
         self.known = last;
         self.scratch.output = output;
@@ -97,22 +97,10 @@ impl Pipeline {
         let mut applied = Self::take_scratch(&mut self.scratch.applied);
         self.state.apply(upto, |one| applied.push(one));
         self.log.committed(self.committed_in_log());
+        self.answer_committed(upto, seam);
         self.answer_commands(&applied, seam);
         applied.clear();
         self.scratch.applied = applied;
-        let term = self.term();
-        while self
-            .waiters
-            .front()
-            .is_some_and(|waiter| waiter.index <= upto)
-        {
-            let waiter = self.waiters.pop_front().expect("the front was just seen");
-            let answer = Answer::Produced {
-                base_offset: waiter.base_offset,
-                term,
-            };
-            Self::reply(waiter.ticket, answer, waiter.shard, seam);
-        }
     }
 
     /// Keeps the records that the core wants of those that arrived. Their chain and room were checked before.

@@ -1,22 +1,15 @@
 //! What the shards ask.
 
 use quorate_wire::canary::{self, Canary};
-use quorate_wire::{ErrorCode, LogIndex, Offset, Time};
+use quorate_wire::client::AckLevel;
+use quorate_wire::{ErrorCode, LogIndex, Time};
 
 use super::Pipeline;
 use super::config::{INTAKE_MAX, PENDING_RECORDS_MAX};
+use super::waiters::Waiter;
 use crate::lane::{Answer, Ask, ProducedChunk, Refusal, Request, ShardId, Ticket};
 use crate::seam::Seam;
 use crate::state::Verdict;
-
-/// A produced chunk whose record is not yet committed.
-#[derive(Debug)]
-pub(super) struct Waiter {
-    pub(super) index: LogIndex,
-    pub(super) base_offset: Offset,
-    pub(super) shard: ShardId,
-    pub(super) ticket: Ticket,
-}
 
 impl Pipeline {
     /// Takes requests until the lanes are empty, or one finds no room, or the turn has done its share. Returns whether more
@@ -66,7 +59,7 @@ impl Pipeline {
         &mut self,
         shard: ShardId,
         ticket: Ticket,
-        chunk: ProducedChunk,
+        mut chunk: ProducedChunk,
         now: Time,
         seam: &mut impl Seam,
     ) -> Option<ProducedChunk> {
@@ -78,8 +71,14 @@ impl Pipeline {
         let refusal = match self.state.judge(&id) {
             Verdict::New => return self.append_chunk(shard, ticket, chunk, now, seam),
             Verdict::Committed(base_offset) => {
-                let term = self.term();
-                Self::reply(ticket, Answer::Produced { base_offset, term }, shard, seam);
+                // Who wants it on every disk waits until all that is committed by now is there.
+                let place = (self.state.applied(), base_offset);
+                let waiter = Waiter::new(place, (shard, ticket), &mut chunk, now);
+                if waiter.all {
+                    self.waiters.push_rest(waiter, chunk.trace);
+                } else {
+                    self.answer_produced((waiter, chunk.trace), AckLevel::Quorum, seam);
+                }
                 return None;
             }
             Verdict::Taken => {
@@ -89,13 +88,9 @@ impl Pipeline {
                     .or_else(|| self.accumulator.offset(&id));
                 match known {
                     Some(base_offset) => {
-                        let index = self.open_index();
-                        self.waiters.push_back(Waiter {
-                            index,
-                            base_offset,
-                            shard,
-                            ticket,
-                        });
+                        let place = (self.open_index(), base_offset);
+                        let waiter = Waiter::new(place, (shard, ticket), &mut chunk, now);
+                        self.await_commit(waiter, chunk, seam);
                         return None;
                     }
                     None => Refusal::new(ErrorCode::SequenceTooOld),
@@ -151,7 +146,7 @@ impl Pipeline {
         &mut self,
         shard: ShardId,
         ticket: Ticket,
-        chunk: ProducedChunk,
+        mut chunk: ProducedChunk,
         now: Time,
         seam: &mut impl Seam,
     ) -> Option<ProducedChunk> {
@@ -175,19 +170,21 @@ impl Pipeline {
         self.accumulator
             .push(chunk.id, &chunk.bytes, base_offset, room, now);
         self.state.take(&chunk.id);
-        if canary::on(Canary::AnsweredAtAppend) {
-            let term = self.term();
-            Self::reply(ticket, Answer::Produced { base_offset, term }, shard, seam);
-            return None;
-        }
-        let index = self.open_index();
-        self.waiters.push_back(Waiter {
-            index,
-            base_offset,
-            shard,
-            ticket,
-        });
+        let place = (self.open_index(), base_offset);
+        let waiter = Waiter::new(place, (shard, ticket), &mut chunk, now);
+        self.await_commit(waiter, chunk, seam);
         None
+    }
+
+    /// The chunk is in the leader's memory: its producer is told so, or waits for more.
+    fn await_commit(&mut self, waiter: Waiter, chunk: ProducedChunk, seam: &mut impl Seam) {
+        if chunk.acks.level == AckLevel::Accepted {
+            self.answer_produced((waiter, chunk.trace), AckLevel::Accepted, seam);
+        } else if canary::on(Canary::AnsweredAtAppend) {
+            self.answer_produced((waiter, chunk.trace), AckLevel::Quorum, seam);
+        } else {
+            self.waiters.push(waiter, chunk.trace);
+        }
     }
 
     /// Index of the open record, or of the last one if none is open.
@@ -208,18 +205,5 @@ impl Pipeline {
             let refusal = Refusal::new(ErrorCode::Repairing);
             Self::refuse(request.ticket, refusal, shard, seam);
         }
-    }
-
-    /// Tells everyone who waits for a commit that this node cannot promise it any more.
-    pub(super) fn fail_waiters(&mut self, seam: &mut impl Seam) {
-        let leader = self.leader();
-        for waiter in self.waiters.drain(..) {
-            let refusal = Refusal {
-                leader,
-                ..Refusal::new(ErrorCode::LeadershipLost)
-            };
-            Self::refuse(waiter.ticket, refusal, waiter.shard, seam);
-        }
-        self.fail_commands(seam);
     }
 }

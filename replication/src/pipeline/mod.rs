@@ -29,6 +29,7 @@ mod start;
 mod status;
 mod tail;
 mod view;
+mod waiters;
 
 use ::core::mem;
 use alloc::collections::VecDeque;
@@ -44,12 +45,12 @@ use crate::state::{Done, State};
 use accumulator::Accumulator;
 use commands::Commands;
 use fetch::Fetches;
-use intake::Waiter;
 use link::Link;
 use membership::Membership;
 use repair::Repair;
 use scrub::Scrub;
 use tail::Tail;
+use waiters::Waiters;
 
 pub use config::PipelineConfig;
 pub use note::{Note, Weight};
@@ -112,7 +113,7 @@ pub struct Pipeline {
     known: LogIndex,
     /// What peers are waiting for.
     wants: Vec<Want>,
-    waiters: VecDeque<Waiter>,
+    waiters: Waiters,
     fetches: Fetches,
     /// A request that found no room. Nothing else is taken from the lanes until it has.
     held: Option<(ShardId, Request)>,
@@ -153,7 +154,9 @@ impl Pipeline {
         self.step(Input::Tick { now }, seam);
         self.settle_noops(seam);
         let more = self.take_requests(now, seam);
+        self.answer_rest(now, seam);
         self.seal_due(now, seam);
+        self.trace_sealed(seam);
         self.write_due(seam);
         self.gather(seam);
         self.fetch_due(now, seam);
@@ -207,12 +210,13 @@ impl Pipeline {
             .map(|since| since.after(config::BATCH_WAIT));
         let network = self.network_deadline();
         let fetch = self.fetches.deadline();
+        let rest = self.waiters.deadline();
         let repair = self.repair.as_ref().and_then(Repair::deadline);
         let log = self
             .repair
             .is_none()
             .then(|| self.log.deadline().min(self.scrub.deadline()));
-        [raft, batch, network, fetch, repair, log]
+        [raft, batch, network, fetch, rest, repair, log]
             .into_iter()
             .flatten()
             .fold(Time(u64::MAX), Time::min)

@@ -12,6 +12,7 @@ use super::peers::Dial;
 use super::repair::Repair;
 use super::scrub::Scrub;
 use super::tail::Tail;
+use super::waiters::Waiters;
 use super::{Accumulator, Commands, Fetches, Pipeline, Scratch};
 use crate::log::{self, Cut, Damaged, Identity, RecoveryError, Superblock};
 use crate::seam::{Files, FilesError};
@@ -132,7 +133,7 @@ impl Pipeline {
             led: false,
             known: last,
             wants: Vec::new(),
-            waiters: VecDeque::new(),
+            waiters: Waiters::default(),
             fetches: Fetches::default(),
             held: None,
             disk_full: false,

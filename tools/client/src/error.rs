@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use quorate_wire::{ChunkError, ErrorCode, EventError, FrameError, RecordError};
+use quorate_wire::{ChunkError, ErrorCode, EventError, FrameError, RecordError, Sequence};
 
 /// Why a call of the client failed.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,15 @@ pub enum ClientError {
         text: String,
         /// What the node expected, for the codes that say so: a sequence, an epoch or an offset.
         expected: u64,
+    },
+    /// Events are lost that were [accepted](crate::AckLevel::Accepted) only: the leader that had them in memory is gone. A
+    /// producer of the next epoch can go on.
+    #[error(
+        "events from sequence {first} on were accepted, and are lost with the leader that had them in memory"
+    )]
+    AcceptedLost {
+        /// The first lost one.
+        first: Sequence,
     },
     /// No node answered in time.
     #[error("no node answers (tried {}): {last}", nodes.join(", "))]
@@ -77,6 +86,7 @@ impl ClientError {
         match self {
             Self::Refused { code, .. } => Some(*code),
             Self::Unreachable { last, .. } | Self::TimedOut { last, .. } => last.code(),
+            Self::AcceptedLost { .. } => Some(ErrorCode::SequenceGap),
             Self::Io { .. } | Self::Closed => None,
             Self::Protocol(error) => Some(error.code()),
             Self::Damaged(_) => Some(ErrorCode::RecordUnreadable),

@@ -67,6 +67,7 @@ pub use session::Ack;
 pub use stats::{CloseError, Stats};
 pub use status::{Role, Status, status};
 
+pub use quorate_wire::client::{AckLevel, Stage, StageTimes};
 pub use quorate_wire::{
     Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, LogIndex, NodeId, Offset, ProducerId,
     Record, RecordKind, Sequence, Term, Time, checksum::key_of,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use quorate_wire::client::AckLevel;
 use quorate_wire::limits::RECORDS_BYTES_MAX;
 use quorate_wire::{ClusterName, Epoch, Offset, ProducerId, Sequence};
 
@@ -23,6 +24,13 @@ pub struct ProducerOptions {
     /// Sequence of the first event: 0, unless an earlier run of the same producer and epoch has everything before it acknowledged.
     /// What that run had sent beyond must be sent again in the same chunks.
     pub first: Sequence,
+    /// What an acknowledgement is to promise; by default, that a majority of the disks has the events.
+    pub acks: AckLevel,
+    /// For [`AckLevel::All`]: how long a node waits for the last disks, a minute at most. Then the acknowledgement says
+    /// [`AckLevel::Quorum`]: committed, not on all.
+    pub all_timeout: Duration,
+    /// One in so many chunks is told how long its stages took, see [`Ack::stages`](crate::Ack::stages); zero: none.
+    pub trace_one_in: u64,
     /// Most chunks that are not yet acknowledged. The node may allow fewer on the wire.
     pub window_requests: usize,
     /// Most bytes of chunks that are not yet acknowledged; one chunk always fits.
@@ -56,6 +64,9 @@ impl ProducerOptions {
             producer: None,
             epoch: Epoch(0),
             first: Sequence(0),
+            acks: AckLevel::Quorum,
+            all_timeout: Duration::from_secs(1),
+            trace_one_in: 0,
             window_requests: 64,
             window_bytes: 8 << 20,
             batch_events: 64,
@@ -88,6 +99,9 @@ impl ProducerOptions {
             },
             epoch: self.epoch,
             first: self.first,
+            acks: self.acks,
+            all_timeout: self.all_timeout,
+            trace_one_in: self.trace_one_in,
             window_requests: self.window_requests,
             window_bytes: self.window_bytes,
             connect_timeout: self.connect_timeout,

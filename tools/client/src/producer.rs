@@ -71,7 +71,7 @@ impl Producer {
     }
 
     /// Appends an event to the open chunk, and seals the chunk if that fills it. Waits while the window is full. The event is
-    /// safe when its acknowledgement has come: see [`Self::flush`] and [`Self::take_acks`].
+    /// safe, as far as [`ProducerOptions::acks`] goes, when its acknowledgement has come: see [`Self::flush`] and [`Self::take_acks`].
     ///
     /// # Errors
     /// The event is over a limit (the producer goes on), or the producer has ended.

@@ -20,8 +20,11 @@ mod window;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use quorate_wire::client::{AckLevel, Produce};
 use quorate_wire::{ChunkError, ClusterName, FRAME_HEADER_BYTES, FrameHeader, FrameKind};
 use quorate_wire::{NodeId, Offset, Sequence, Time};
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::{U16, U32};
 
 use crate::LinkCause;
 pub use crate::endpoint::{Endpoint, LinkNumber, Wish};
@@ -30,7 +33,7 @@ use crate::route::{Loss, Route};
 pub use config::SessionConfig;
 pub use outcome::{Ack, Counters, Failure};
 use requests::Requests;
-use window::Window;
+use window::{ChunkNumber, Window};
 
 /// Once so many bytes are put together for one write, further chunks wait for the next one.
 const STAGE_BYTES: usize = 256 << 10;
@@ -172,9 +175,12 @@ impl Session {
                 Some(since.after(nanoseconds(self.config.connect_timeout)))
             }
             Link::Up(up) => {
-                let silence = self
-                    .heard_at
-                    .after(nanoseconds(self.config.request_timeout));
+                let wait = match self.config.acks {
+                    AckLevel::All => nanoseconds(self.config.all_timeout),
+                    AckLevel::Quorum | AckLevel::Accepted => 0,
+                };
+                let patience = nanoseconds(self.config.request_timeout);
+                let silence = self.heard_at.after(patience).after(wait);
                 let silence = (self.requests.open() > 0).then_some(silence);
                 let pause = match up.pace {
                     Pace::Paused { until } => Some(until),
@@ -280,7 +286,7 @@ impl Session {
             let Some(chunk_bytes) = self.window.waiting_bytes() else {
                 return;
             };
-            let frame_bytes = FRAME_HEADER_BYTES + chunk_bytes;
+            let frame_bytes = FRAME_HEADER_BYTES + size_of::<Produce>() + chunk_bytes;
             let open = self.requests.open();
             if open > 0 && self.requests.open_bytes() + frame_bytes > up.bytes_max {
                 return;
@@ -291,9 +297,12 @@ impl Session {
                 .window
                 .send(correlation, now)
                 .expect("a chunk waits: its size was just taken");
-            let header =
-                FrameHeader::seal(FrameKind::Produce, correlation, GROUP, &[], bytes.len());
+            let asks = asks(&self.config, number);
+            let asks = asks.as_bytes();
+            let kind = FrameKind::Produce;
+            let header = FrameHeader::seal(kind, correlation, GROUP, &[asks], bytes.len());
             self.out.extend_from_slice(&header);
+            self.out.extend_from_slice(asks);
             self.out.extend_from_slice(bytes);
             self.counters.resends += u64::from(again);
             if open == 0 {
@@ -442,6 +451,18 @@ impl Endpoint for Session {
             .zip(self.window.oldest())
             .map(|(after, oldest)| oldest.after(nanoseconds(after)));
         too_old.into_iter().chain(self.link_deadline()).min()
+    }
+}
+
+/// What is asked for a chunk.
+fn asks(config: &SessionConfig, chunk: ChunkNumber) -> Produce {
+    let traced = config.trace_one_in > 0 && chunk.0.is_multiple_of(config.trace_one_in);
+    let timeout_ms = u32::try_from(config.all_timeout.as_millis()).unwrap_or(u32::MAX);
+    Produce {
+        acks: config.acks.to_byte(),
+        flags: if traced { Produce::TRACE } else { 0 },
+        reserved: U16::new(0),
+        timeout_ms: U32::new(timeout_ms),
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use quorate_client::session::{Endpoint, LinkNumber, Session, SessionConfig};
-use quorate_client::{Chunk, Epoch, ErrorCode, LinkCause, ProducerId, Sequence, Time};
+use quorate_client::{AckLevel, Chunk, Epoch, ErrorCode, LinkCause, ProducerId, Sequence, Time};
 use quorate_wire::{Frame, FrameKind};
 use support::chance::Chance;
 use support::frames::{self, Refuse};
@@ -51,6 +51,9 @@ impl World {
             producer: PRODUCER,
             epoch: Epoch(0),
             first: Sequence(0),
+            acks: AckLevel::Quorum,
+            all_timeout: Duration::from_secs(1),
+            trace_one_in: 0,
             window_requests: 8,
             window_bytes: 1 << 20,
             connect_timeout: Duration::from_millis(100),

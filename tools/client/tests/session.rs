@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use quorate_client::session::{Endpoint, Failure, LinkNumber, Session, SessionConfig};
 use quorate_client::{
-    Ack, ChunkId, ClusterName, Epoch, ErrorCode, Event, LinkCause, NodeId, Offset, ProducerId,
-    Sequence, Time,
+    Ack, AckLevel, ChunkId, ClusterName, Epoch, ErrorCode, Event, LinkCause, NodeId, Offset,
+    ProducerId, Sequence, Time,
 };
+use quorate_wire::client::{Produce, Stage};
 use quorate_wire::{Chunk, Frame, FrameKind};
 use support::frames::{self, Refuse};
+use zerocopy::FromBytes;
 
 const MS: u64 = 1_000_000;
 
@@ -21,6 +23,9 @@ fn config(nodes: usize) -> SessionConfig {
         producer: ProducerId(77),
         epoch: Epoch(3),
         first: Sequence(0),
+        acks: AckLevel::Quorum,
+        all_timeout: Duration::from_secs(1),
+        trace_one_in: 0,
         window_requests: 4,
         window_bytes: 1 << 20,
         connect_timeout: Duration::from_secs(1),
@@ -640,6 +645,114 @@ fn a_deposed_leader_that_misses_what_was_acknowledged_is_left() {
     let sent: [_; 1] = all(script.sent());
     script.ack(sent[0], 2);
     assert_eq!(script.session.pending_chunks(), 0);
+}
+
+#[test]
+fn an_acknowledgement_says_its_level_and_how_long_its_stages_took() {
+    let mut script = Script::led(SessionConfig {
+        acks: AckLevel::All,
+        trace_one_in: 2,
+        ..config(1)
+    });
+    script.push(3);
+    let sent: [_; 3] = all(script.sent());
+    let levels = [AckLevel::All, AckLevel::Quorum, AckLevel::All];
+    for (at, (sent, level)) in (0..).zip(sent.iter().zip(levels)) {
+        script.give(&frames::traced(sent.correlation, at * 2, level, 500 + at));
+    }
+    let acks = std::iter::from_fn(|| script.session.take_ack());
+    let told: Vec<_> = acks
+        .map(|ack| {
+            (
+                ack.level,
+                ack.stages.and_then(|times| times.get(Stage::Commit)),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (AckLevel::All, Some(500)),
+            (AckLevel::Quorum, Some(501)),
+            (AckLevel::All, Some(502))
+        ]
+    );
+}
+
+#[test]
+fn every_request_asks_for_the_level_and_some_for_their_stages() {
+    let mut script = Script::led(SessionConfig {
+        acks: AckLevel::All,
+        all_timeout: Duration::from_millis(700),
+        trace_one_in: 2,
+        ..config(1)
+    });
+    script.push(4);
+    let output = script.session.output(script.now).to_vec();
+    let mut rest = output.as_slice();
+    let mut flags = Vec::new();
+    while let Some(frame) = Frame::parse(rest).expect("the session writes sound frames") {
+        let asks = Produce::read_from_bytes(frame.message).expect("it has its length");
+        assert_eq!((asks.acks, asks.timeout_ms.get()), (1, 700));
+        flags.push(asks.flags);
+        rest = rest.get(frame.bytes()..).unwrap_or_default();
+    }
+    assert_eq!(flags, [1, 0, 1, 0]);
+    // A node that waits for the last disk is not silent.
+    script.session.wrote(output.len());
+    script.pass(2_500);
+    assert!(script.session.node().is_some());
+    script.pass(300);
+    assert!(script.session.node().is_none());
+}
+
+#[test]
+fn a_node_that_promises_less_than_was_asked_for_is_left() {
+    let mut script = Script::led(config(2));
+    script.push(1);
+    let sent: [_; 1] = all(script.sent());
+    script.give(&frames::traced(
+        sent[0].correlation,
+        0,
+        AckLevel::Accepted,
+        1,
+    ));
+    assert_eq!(script.session.take_ack(), None);
+    assert!(script.session.node().is_none());
+}
+
+#[test]
+fn what_was_only_accepted_may_be_lost_and_the_session_says_from_where_on() {
+    let mut script = Script::led(SessionConfig {
+        acks: AckLevel::Accepted,
+        ..config(1)
+    });
+    script.push(3);
+    let sent: [_; 3] = all(script.sent());
+    for (at, sent) in (0..).zip(&sent[..2]) {
+        script.give(&frames::traced(
+            sent.correlation,
+            at * 2,
+            AckLevel::Accepted,
+            1,
+        ));
+    }
+    assert_eq!(script.session.acks(), 2);
+    let mut asked = sent[2].correlation;
+    while script.session.failure().is_none() {
+        let refuse = Refuse::code(ErrorCode::SequenceGap).expected(2);
+        script.give(&frames::refused(asked, &refuse));
+        if script.session.failure().is_none() {
+            script.pass(200);
+            script.greet(1, 1);
+            let again: [_; 1] = all(script.sent());
+            asked = again[0].correlation;
+        }
+    }
+    let first = Sequence(2);
+    let lost = Failure::AcceptedLost { first };
+    assert_eq!(script.session.failure(), Some(&lost));
+    assert_eq!(script.session.pending_chunks(), 1);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Frames, and the messages and lists in them.
 
 use quorate_wire::client::{
-    ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, ProduceReply, StatusReply,
-    error_text,
+    ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply, Stage, StatusReply,
+    TracedReply, error_text,
 };
 use quorate_wire::peer::{
     AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage, RepairReplyMessage, TimeoutNowMessage,
@@ -36,7 +36,8 @@ fn open(frame: &Frame<'_>) {
     let read = match frame.header.kind {
         FrameKind::Hello => Hello::ref_from_bytes(message).is_ok(),
         FrameKind::Fetch => Fetch::ref_from_bytes(message).is_ok(),
-        FrameKind::Produce | FrameKind::Status => message.is_empty(),
+        FrameKind::Status => message.is_empty(),
+        FrameKind::Produce => Produce::ref_from_bytes(message).is_ok(),
         FrameKind::PeerHello => PeerHello::ref_from_bytes(message)
             .map(|hello| list(tail, hello.member_count, Member::parse_all))
             .is_ok(),
@@ -59,6 +60,9 @@ fn open(frame: &Frame<'_>) {
             })
             .is_ok(),
         FrameKind::ProduceReply => ProduceReply::ref_from_bytes(message).is_ok(),
+        FrameKind::TracedReply => TracedReply::ref_from_bytes(message)
+            .map(|traced| Stage::ALL.map(|stage| traced.stages.get(stage)))
+            .is_ok(),
         FrameKind::FetchReply => FetchReply::ref_from_bytes(message).is_ok(),
         FrameKind::StatusReply => StatusReply::ref_from_bytes(message).is_ok(),
         FrameKind::Error => ErrorMessage::ref_from_bytes(message)

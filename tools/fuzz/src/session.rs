@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate_client::LinkCause;
+use quorate_client::{AckLevel, LinkCause};
 use quorate_client::cursor::{Cursor, CursorConfig};
 use quorate_client::endpoint::{Endpoint, LinkNumber};
 use quorate_client::session::{Session, SessionConfig};
@@ -31,6 +31,9 @@ fn produce(mut script: Script<'_>) {
             producer: ProducerId(1),
             epoch: Epoch(0),
             first: Sequence(0),
+            acks: AckLevel::Quorum,
+            all_timeout: Duration::from_secs(1),
+            trace_one_in: 0,
             window_requests: 8,
             window_bytes: 1 << 16,
             connect_timeout: SECOND,

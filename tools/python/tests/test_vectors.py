@@ -43,6 +43,10 @@ class Frames(unittest.TestCase):
         self.assertEqual((greeting.cluster, greeting.node, greeting.leader), ("airport", 1, 2))
         self.assertEqual((greeting.window_bytes, greeting.window_requests), (8388608, 1024))
         self.assertEqual(greeting.nodes[2], "127.0.0.1:9002")
+        produced = wire.read_produced(wire.parse_frame(vector("frame_produce_reply")))
+        self.assertEqual((produced.base_offset, produced.level), (2050, wire.ACKS_ALL))
+        asked = wire.parse_frame(vector("frame_produce")).message
+        self.assertEqual(asked, wire.produce(wire.ACKS_ALL, 1000))
         refusal = wire.read_refusal(wire.parse_frame(vector("frame_error")))
         self.assertEqual((refusal.code, refusal.leader), (301, 2))
         self.assertEqual(refusal.text, "node 2 leads group 0, not node 1")

@@ -153,6 +153,9 @@ impl From<ClientError> for Failure {
                 "docs/errors.md says what to do about {}",
                 code.number()
             )),
+            ClientError::AcceptedLost { .. } => failure.cure(
+                "send them again; with `--acks quorum` nothing that was acknowledged is lost",
+            ),
             ClientError::Io { .. } | ClientError::Closed => failure,
             ClientError::Protocol(_) => {
                 failure.cure("the address is not a client port of a node; peers listen on another")

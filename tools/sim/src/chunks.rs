@@ -1,7 +1,7 @@
 //! The chunks that a test producer makes: the same ones for the same producer and place, however often they are asked for.
 
 use bytes::Bytes;
-use quorate_replication::lane::ProducedChunk;
+use quorate_replication::lane::{Acks, ProducedChunk};
 use quorate_wire::{CHUNK_HEADER_BYTES, ChunkId, Epoch, Event, ProducerId, Sequence, seal_chunk};
 
 use crate::random::Random;
@@ -80,5 +80,7 @@ pub fn make(
     ProducedChunk {
         id,
         bytes: Bytes::from(bytes),
+        acks: Acks::default(),
+        trace: None,
     }
 }

@@ -118,7 +118,7 @@ impl Clients {
             };
             match arrival {
                 Arrival::Came => shard.came(wire),
-                Arrival::Bytes => shard.read(wire, &mut self.input, &mut node.lanes),
+                Arrival::Bytes => shard.read(wire, &mut self.input, &mut node.lanes, now),
                 Arrival::Left => shard.left(wire),
             }
             self.input.clear();
@@ -132,11 +132,17 @@ impl Clients {
     }
 
     /// A node's pipeline answers.
-    pub fn reply(&mut self, node: NodeId, reply: &Reply, oracle: &mut Oracle) {
+    pub fn reply(&mut self, node: NodeId, reply: &Reply, now: Time, oracle: &mut Oracle) {
         let shard = self.shards.get_mut(&node).expect("it runs");
-        let chunk = shard.answer(reply);
-        if let (Some(chunk), Answer::Produced { base_offset, .. }) = (chunk, &reply.answer) {
-            oracle.acknowledged(&chunk, *base_offset);
+        let chunk = shard.answer(reply, now);
+        if let (
+            Some((chunk, asked)),
+            Answer::Produced {
+                base_offset, level, ..
+            },
+        ) = (chunk, &reply.answer)
+        {
+            oracle.acknowledged(&chunk, *base_offset, asked, *level);
         }
     }
 

@@ -152,7 +152,8 @@ impl Consumer {
                 // A cursor that is new does not know which nodes are behind.
                 *code == ErrorCode::OffsetPastEnd
             }
-            ClientError::TimedOut { .. }
+            ClientError::AcceptedLost { .. }
+            | ClientError::TimedOut { .. }
             | ClientError::Io { .. }
             | ClientError::Closed
             | ClientError::Protocol(_)

@@ -441,7 +441,8 @@ impl Group {
 
     fn reply(&mut self, node: NodeId, reply: Reply) {
         if reply.ticket.connection != STATUS {
-            return self.clients.reply(node, &reply, &mut self.oracle);
+            let oracle = &mut self.oracle;
+            return self.clients.reply(node, &reply, self.now, oracle);
         }
         let Answer::Status(status) = reply.answer else {
             panic!(

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quorate_client::ClusterName;
 use quorate_client::endpoint::Endpoint as _;
 use quorate_client::session::{Counters, Failure, Session, SessionConfig};
+use quorate_client::{AckLevel, ClusterName};
 use quorate_replication::lane::ProducedChunk;
 use quorate_wire::{ChunkId, Epoch, ErrorCode, Offset, ProducerId, Sequence, Time};
 
@@ -50,6 +50,7 @@ pub struct ProducerPlan {
 #[derive(Debug)]
 struct Life {
     epoch: Epoch,
+    acks: AckLevel,
     session: Session,
     terminal: Terminal,
     losses: u64,
@@ -64,6 +65,8 @@ struct Life {
 pub struct Producer {
     plan: ProducerPlan,
     random: Random,
+    /// Draws what its processes want acknowledged.
+    levels: Random,
     /// The last one is the true one; the others have not heard of it.
     lives: Vec<Life>,
     made: u64,
@@ -81,6 +84,7 @@ impl Producer {
     pub fn new(plan: ProducerPlan) -> Self {
         let mut producer = Self {
             random: Random::new(plan.seed ^ plan.id.0, "producer"),
+            levels: Random::new(plan.seed ^ plan.id.0, "levels"),
             lives: Vec::new(),
             made: 0,
             stopped: false,
@@ -94,17 +98,31 @@ impl Producer {
     }
 
     fn begin(&mut self, epoch: Epoch, now: Time) {
-        let Self { plan, random, .. } = self;
+        let Self {
+            plan,
+            random,
+            levels,
+            ..
+        } = self;
         // It knows some of the nodes, and learns the others from them.
         let mut nodes = plan.addresses.clone();
         nodes.rotate_left(random.below(plan.addresses.len()));
         nodes.truncate(1 + random.below(nodes.len()));
+        let acks = levels.of(&[
+            AckLevel::Quorum,
+            AckLevel::Quorum,
+            AckLevel::All,
+            AckLevel::Accepted,
+        ]);
         let config = SessionConfig {
             nodes,
             cluster: random.one_in(2).then_some(plan.cluster),
             producer: plan.id,
             epoch,
             first: Sequence(0),
+            acks,
+            all_timeout: Duration::from_millis(levels.of(&[0, 20, 1000])),
+            trace_one_in: levels.of(&[0, 0, 1, 3]),
             window_requests: plan.window,
             window_bytes: random.of(&[64 << 10, 8 << 20]),
             connect_timeout: Duration::from_millis(random.of(&[100, 1000])),
@@ -115,6 +133,7 @@ impl Producer {
         };
         self.lives.push(Life {
             epoch,
+            acks,
             session: Session::new(config, now),
             terminal: Terminal::default(),
             losses: 0,
@@ -217,8 +236,10 @@ impl Producer {
             life.terminal.listen(&mut life.session, wires, now);
             while let Some(ack) = life.session.take_ack() {
                 let epoch = life.epoch;
-                self.acked
-                    .insert((epoch, ack.first), (ack.offset, ack.events));
+                if ack.level != AckLevel::Accepted {
+                    self.acked
+                        .insert((epoch, ack.first), (ack.offset, ack.events));
+                }
                 oracle.heard(self.plan.id, epoch, &ack, now);
             }
             self.make(at, now, oracle);
@@ -268,7 +289,7 @@ impl Producer {
         }
     }
 
-    /// Sessions end only when they are fenced by a newer one.
+    /// Sessions end only when they are fenced by a newer one, or when what was only accepted is lost.
     fn bury(&mut self, wires: &mut Wires, now: Time) {
         let present = self.life().epoch;
         let (id, stopped, fenced) = (self.plan.id, self.stopped, &mut self.fenced);
@@ -280,19 +301,24 @@ impl Producer {
             let Some(failure) = life.session.failure() else {
                 return true;
             };
-            let told = match failure {
-                Failure::Refused { code, .. } => *code == ErrorCode::EpochFenced,
+            let is_old = life.epoch < present;
+            let fair = match failure {
+                Failure::Refused { code, .. } => *code == ErrorCode::EpochFenced && is_old,
+                Failure::AcceptedLost { .. } => life.acks == AckLevel::Accepted,
                 Failure::Protocol(_) | Failure::GaveUp { .. } => false,
             };
             assert!(
-                told && life.epoch < present,
+                fair,
                 "exactly once: the session of producer {id}, epoch {} of {present}, ends: {failure:?}",
                 life.epoch
             );
             life.terminal.leave(wires, now);
-            *fenced += 1;
+            *fenced += u64::from(is_old);
             false
         });
+        if self.lives.last().is_none_or(|life| life.epoch < present) {
+            self.begin(Epoch(present.0 + 1), now);
+        }
     }
 
     /// A new process takes the place of one that has lost its connection, and may be thought dead.

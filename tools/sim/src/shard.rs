@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use quorate_replication::gate::{self, Asked, Gate, Greeting, No, Opened};
 use quorate_replication::lane::{Reply, Request, Ticket};
-use quorate_wire::{ChunkId, ClusterName, ErrorCode, NodeId};
+use quorate_replication::trace::Trace;
+use quorate_wire::client::{AckLevel, Stage};
+use quorate_wire::{ChunkId, ClusterName, ErrorCode, NodeId, Time};
 
 use crate::lanes::MemoryLanes;
 use crate::wires::WireId;
@@ -36,8 +38,8 @@ struct Connection {
 struct OpenRequest {
     wire: WireId,
     correlation: u64,
-    /// What it asks to append.
-    chunk: Option<ChunkId>,
+    /// What it asks to append, and how safe it wants that to be.
+    chunk: Option<(ChunkId, AckLevel)>,
 }
 
 /// A node's shard. See the module's description.
@@ -80,7 +82,7 @@ impl Shard {
     }
 
     /// Bytes of a client.
-    pub fn read(&mut self, wire: WireId, bytes: &mut Vec<u8>, lanes: &mut MemoryLanes) {
+    pub fn read(&mut self, wire: WireId, bytes: &mut Vec<u8>, lanes: &mut MemoryLanes, now: Time) {
         let Some(connection) = self.connections.get_mut(&wire) else {
             return;
         };
@@ -103,7 +105,7 @@ impl Shard {
             Bytes::from(std::mem::replace(&mut connection.input, rest))
         };
         for frame in frames.drain(..) {
-            self.ask(wire, &frame, &batch, lanes);
+            self.ask(wire, &frame, &batch, lanes, now);
         }
         self.frames = frames;
         if let Err(no) = end {
@@ -114,7 +116,14 @@ impl Shard {
         }
     }
 
-    fn ask(&mut self, wire: WireId, frame: &Opened, batch: &Bytes, lanes: &mut MemoryLanes) {
+    fn ask(
+        &mut self,
+        wire: WireId,
+        frame: &Opened,
+        batch: &Bytes,
+        lanes: &mut MemoryLanes,
+        now: Time,
+    ) {
         let asked = match &frame.asked {
             Ok(asked) => asked,
             Err(no) => return self.refuse(wire, frame.correlation, no),
@@ -134,7 +143,14 @@ impl Shard {
                 connection: wire.0,
                 correlation: self.last_ticket,
             },
-            ask: asked.to_ask(|| batch.slice(frame.chunk())),
+            ask: asked.to_ask(
+                || batch.slice(frame.chunk()),
+                || {
+                    let mut trace = Trace::new(now);
+                    trace.over(Stage::Gate, now);
+                    trace
+                },
+            ),
         };
         if connection.in_flight >= WINDOW_REQUESTS || lanes.ask(request).is_err() {
             let no = overloaded("requests in flight");
@@ -143,7 +159,7 @@ impl Shard {
         connection.in_flight += 1;
         connection.greeted |= *asked == Asked::Greet;
         let chunk = match asked {
-            Asked::Produce { id, .. } => Some(*id),
+            Asked::Produce { id, acks, .. } => Some((*id, acks.level)),
             Asked::Greet | Asked::Fetch { .. } | Asked::Status | Asked::Named(_) => None,
         };
         let open = OpenRequest {
@@ -160,8 +176,8 @@ impl Shard {
         }
     }
 
-    /// The pipeline answers. Says which chunk the answer is about, if it is about one.
-    pub fn answer(&mut self, reply: &Reply) -> Option<ChunkId> {
+    /// The pipeline answers. Says which chunk the answer is about, if it is about one, and what was asked for it.
+    pub fn answer(&mut self, reply: &Reply, now: Time) -> Option<(ChunkId, AckLevel)> {
         let request = self
             .open
             .remove(&reply.ticket.correlation)
@@ -173,6 +189,7 @@ impl Shard {
                     &reply.answer,
                     request.correlation,
                     &self.greeting,
+                    || now,
                     &mut connection.output,
                 );
             }

@@ -18,6 +18,7 @@ const fn worlds(bug: Canary) -> Option<u64> {
         | Canary::WipedDiskVotes
         | Canary::DedupForgotten
         | Canary::AnsweredAtAppend
+        | Canary::AllAtCommit
         | Canary::UncommittedShown
         | Canary::TornTailReused
         | Canary::WriteErrorIgnored => Some(200),

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Once;
 
 use quorate_wire::client::{
-    ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, ProduceReply, StatusReply,
-    error_text,
+    ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply, Stage,
+    StatusReply, TracedReply, error_text,
 };
 use quorate_wire::named::{CommandReply, CursorEntry, Cursors, CursorsReply};
 use quorate_wire::peer::{
@@ -149,6 +149,7 @@ fn read_message(frame: &Frame) {
     match frame.header.kind {
         FrameKind::Hello => assert_eq!(read::<Hello>(frame).version_max, 1),
         FrameKind::Produce => {
+            assert_eq!(read::<Produce>(frame).timeout_ms.get(), 1000);
             let (chunk, after) = Chunk::parse(frame.tail).expect("it is a chunk");
             assert!(after.is_empty());
             assert!(chunk.events().eq([samples::flight(2)]));
@@ -222,6 +223,11 @@ fn read_message(frame: &Frame) {
             );
         }
         FrameKind::ProduceReply => assert_eq!(read::<ProduceReply>(frame).base_offset.get(), 2050),
+        FrameKind::TracedReply => {
+            let stages = read::<TracedReply>(frame).stages;
+            assert_eq!(stages.get(Stage::Batch), Some(48_000));
+            assert_eq!(stages.get(Stage::OwnWrite), None);
+        }
         FrameKind::FetchReply => {
             assert_eq!(read::<FetchReply>(frame).committed.get(), 2051);
             let (record, after) = Record::parse(frame.tail).expect("it is a record");

@@ -175,6 +175,7 @@ fn the_limits_are_those_of_the_code() {
         ("CHUNK_EVENTS_MAX", wide(limits::CHUNK_EVENTS_MAX)),
         ("RECORD_EVENTS_FULL", wide(limits::RECORD_EVENTS_FULL)),
         ("WINDOW_REQUESTS_MAX", limits::WINDOW_REQUESTS_MAX),
+        ("ALL_TIMEOUT_MS_MAX", wide(limits::ALL_TIMEOUT_MS_MAX)),
         ("TOPIC_BYTES_MAX", limits::TOPIC_BYTES_MAX),
         ("RECORDS_BYTES_MAX", limits::RECORDS_BYTES_MAX),
         ("ERROR_TEXT_BYTES_MAX", limits::ERROR_TEXT_BYTES_MAX),

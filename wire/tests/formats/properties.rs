@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use quorate_wire::client::{
-    ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, ProduceReply, StatusReply,
-    error_text,
+    ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply,
+    StatusReply, TracedReply, error_text,
 };
 use quorate_wire::limits::{ERROR_TEXT_BYTES_MAX, NODES_MAX, TOPIC_BYTES_MAX};
 use quorate_wire::named::{CommandReply, CursorEntry, Cursors, CursorsReply};
@@ -315,7 +315,9 @@ proptest! {
         whole::<Hello>(&bytes);
         whole::<HelloReply>(&bytes);
         whole::<NodeEntry>(&bytes);
+        whole::<Produce>(&bytes);
         whole::<ProduceReply>(&bytes);
+        whole::<TracedReply>(&bytes);
         whole::<Fetch>(&bytes);
         whole::<FetchReply>(&bytes);
         whole::<StatusReply>(&bytes);

@@ -114,7 +114,34 @@ const HELLO_REPLY: Table = &[
     ("reserved", Bits(2)),
 ];
 
-const PRODUCE_REPLY: Table = &[("base_offset", Count(8)), ("term", Count(8))];
+const PRODUCE: Table = &[
+    ("acks", Count(1)),
+    ("flags", Bits(1)),
+    ("reserved", Bits(2)),
+    ("timeout_ms", Count(4)),
+];
+
+const PRODUCE_REPLY: Table = &[
+    ("base_offset", Count(8)),
+    ("term", Count(8)),
+    ("level", Count(1)),
+    ("reserved", Bytes(7)),
+];
+
+const TRACED_REPLY: Table = &[
+    ("base_offset", Count(8)),
+    ("term", Count(8)),
+    ("level", Count(1)),
+    ("reserved", Bytes(7)),
+    ("gate", Count(4)),
+    ("lane", Count(4)),
+    ("batch", Count(4)),
+    ("own_write", Count(4)),
+    ("follower_write", Count(4)),
+    ("commit", Count(4)),
+    ("reply", Count(4)),
+    ("reserved_too", Bits(4)),
+];
 
 const FETCH: Table = &[
     ("offset", Count(8)),
@@ -222,10 +249,11 @@ const REPAIR_REPLY: Table = &[
 pub(crate) fn message(kind: FrameKind) -> Table {
     match kind {
         FrameKind::Hello => HELLO,
-        FrameKind::Produce | FrameKind::Status | FrameKind::ReadIndex | FrameKind::Command => &[],
+        FrameKind::Status | FrameKind::ReadIndex | FrameKind::Command => &[],
         FrameKind::CommandReply => COMMAND_REPLY,
         FrameKind::Cursors => CURSORS,
         FrameKind::CursorsReply => CURSORS_REPLY,
+        FrameKind::Produce => PRODUCE,
         FrameKind::Fetch => FETCH,
         FrameKind::PeerHello => PEER_HELLO,
         FrameKind::PreVote | FrameKind::Vote => VOTE,
@@ -238,6 +266,7 @@ pub(crate) fn message(kind: FrameKind) -> Table {
         FrameKind::TimeoutNow => TIMEOUT_NOW,
         FrameKind::HelloReply => HELLO_REPLY,
         FrameKind::ProduceReply => PRODUCE_REPLY,
+        FrameKind::TracedReply => TRACED_REPLY,
         FrameKind::FetchReply => FETCH_REPLY,
         FrameKind::StatusReply => STATUS_REPLY,
         FrameKind::Error => ERROR,

@@ -2,7 +2,8 @@
 
 use quorate_wire::checksum::crc32;
 use quorate_wire::client::{
-    ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, ProduceReply, StatusReply,
+    AckLevel, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply,
+    Stage, StageTimes, StatusReply, TracedReply,
 };
 use quorate_wire::named::{CommandReply, CursorEntry, Cursors, CursorsReply};
 use quorate_wire::peer::{
@@ -166,15 +167,26 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
             nodes(),
         ),
         FrameKind::Produce => (
-            "one chunk of one event; the frame's body checksum covers nothing, the chunk has its own.",
-            Vec::new(),
+            "one chunk of one event, for every voter's disk; the frame's body checksum covers the message, the chunk has its own.",
+            bytes(&Produce {
+                acks: AckLevel::All.to_byte(),
+                flags: 0,
+                reserved: U16::new(0),
+                timeout_ms: U32::new(1000),
+            }),
             samples::second_chunk(),
         ),
         FrameKind::ProduceReply => (
-            "the event has offset 2050.",
-            bytes(&ProduceReply {
-                base_offset: U64::new(2050),
-                term: U64::new(3),
+            "the event has offset 2050, and is on every voter's disk.",
+            bytes(&produced(AckLevel::All)),
+            none(),
+        ),
+        FrameKind::TracedReply => (
+            "a majority has the event, and the leader's own disk was still writing.",
+            bytes(&TracedReply {
+                reply: produced(AckLevel::Quorum),
+                stages: stages(),
+                reserved_too: U32::new(0),
             }),
             none(),
         ),
@@ -254,6 +266,30 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
         | FrameKind::ReadIndexReply
         | FrameKind::TimeoutNow => peer_body(kind),
     }
+}
+
+fn produced(level: AckLevel) -> ProduceReply {
+    ProduceReply {
+        base_offset: U64::new(2050),
+        term: U64::new(3),
+        level: level.to_byte(),
+        reserved: [0; 7],
+    }
+}
+
+fn stages() -> StageTimes {
+    let mut stages = StageTimes::NONE;
+    for (stage, nanoseconds) in [
+        (Stage::Gate, 2_100),
+        (Stage::Lane, 31_000),
+        (Stage::Batch, 48_000),
+        (Stage::FollowerWrite, 390_000),
+        (Stage::Commit, 402_000),
+        (Stage::Reply, 28_500),
+    ] {
+        stages.set(stage, nanoseconds);
+    }
+    stages
 }
 
 fn status() -> StatusReply {
@@ -415,6 +451,7 @@ fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
         | FrameKind::Status
         | FrameKind::HelloReply
         | FrameKind::ProduceReply
+        | FrameKind::TracedReply
         | FrameKind::FetchReply
         | FrameKind::StatusReply
         | FrameKind::Command

@@ -1,10 +1,10 @@
 //! What a node's answers mean to a producer.
 
-use quorate_wire::client::ProduceReply;
-use quorate_wire::{ErrorCode, Frame, FrameError, FrameKind, Offset, Time};
+use quorate_wire::client::{AckLevel, ProduceReply, TracedReply};
+use quorate_wire::{ErrorCode, Frame, FrameError, FrameKind, Offset, Sequence, Time};
 use zerocopy::FromBytes;
 
-use super::window::{ChunkNumber, Flight};
+use super::window::{ChunkNumber, Flight, Placed};
 use super::{Failure, Link, LinkNumber, OPEN_SPAN_MAX, Pace, Session, Up, nanoseconds};
 use crate::LinkCause;
 use crate::greeting::{Refusal, Welcome};
@@ -19,6 +19,18 @@ const DOUBT_NS: u64 = 1_000_000_000;
 const UNASKED: FrameError = FrameError::Invalid {
     what: "an answer to no request",
 };
+
+fn placed(reply: ProduceReply, now: Time) -> Result<Placed, FrameError> {
+    let level = AckLevel::from_byte(reply.level).ok_or(FrameError::Invalid {
+        what: "no such level of acknowledgement",
+    })?;
+    Ok(Placed {
+        offset: Offset(reply.base_offset.get()),
+        level,
+        stages: None,
+        at: now,
+    })
+}
 
 impl Session {
     pub(super) fn take_frames(&mut self, number: LinkNumber, bytes: &[u8], now: Time) -> usize {
@@ -49,7 +61,18 @@ impl Session {
         self.heard_at = now;
         match frame.header.kind {
             FrameKind::HelloReply => self.greeted(frame, now),
-            FrameKind::ProduceReply => self.produced(frame, now),
+            FrameKind::ProduceReply => {
+                let reply = ProduceReply::read_from_bytes(frame.message).map_err(|_| UNASKED)?;
+                self.produced(frame.header.correlation, placed(reply, now)?, now)
+            }
+            FrameKind::TracedReply => {
+                let reply = TracedReply::read_from_bytes(frame.message).map_err(|_| UNASKED)?;
+                let placed = Placed {
+                    stages: Some(reply.stages),
+                    ..placed(reply.reply, now)?
+                };
+                self.produced(frame.header.correlation, placed, now)
+            }
             FrameKind::Error => self.refused(frame, now),
             FrameKind::Hello
             | FrameKind::Produce
@@ -117,24 +140,26 @@ impl Session {
         Ok(())
     }
 
-    /// A quorum has the chunk. That holds whichever send of it the answer is to.
-    fn produced(&mut self, frame: &Frame<'_>, now: Time) -> Result<(), FrameError> {
-        let correlation = frame.header.correlation;
+    /// The chunk has a place. That holds whichever send of it the answer is to.
+    fn produced(&mut self, correlation: u64, placed: Placed, now: Time) -> Result<(), FrameError> {
         let number = self.requests.answered(correlation).ok_or(UNASKED)?;
-        let reply = ProduceReply::ref_from_bytes(frame.message).map_err(|_| UNASKED)?;
-        let offset = Offset(reply.base_offset.get());
+        if placed.level == AckLevel::Accepted && self.config.acks != AckLevel::Accepted {
+            return Err(FrameError::Invalid {
+                what: "less is promised than was asked for",
+            });
+        }
         self.route.progress();
         self.doubted_since = None;
         if let Some(chunk) = self.window.get_mut(number) {
             match chunk.flight {
-                Flight::Acked { offset: before, .. } if before == offset => {}
-                Flight::Acked { .. } => {
+                Flight::Acked(before) if before.offset == placed.offset => {}
+                Flight::Acked(_) => {
                     self.contradicted("two offsets for one chunk");
                     return Ok(());
                 }
-                Flight::Waiting => chunk.flight = Flight::Acked { offset, at: now },
+                Flight::Waiting => chunk.flight = Flight::Acked(placed),
                 Flight::Sent { correlation: last } => {
-                    chunk.flight = Flight::Acked { offset, at: now };
+                    chunk.flight = Flight::Acked(placed);
                     if last == correlation {
                         self.open_window();
                     }
@@ -229,8 +254,11 @@ impl Session {
             now.since(since) < DOUBT_NS
         };
         if !behind && !doubted && !refusal.code.retry() {
-            self.refused_for_good(refusal);
-            return;
+            if gap && self.config.acks == AckLevel::Accepted {
+                let first = Sequence(refusal.expected);
+                return self.end(Failure::AcceptedLost { first });
+            }
+            return self.refused_for_good(refusal);
         }
         self.counters.refusals += 1;
         self.window.go_back();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use quorate_wire::client::AckLevel;
 use quorate_wire::{ClusterName, Epoch, ProducerId, Sequence};
 
 /// What a session is told once. The fields are those of [`ProducerOptions`](crate::ProducerOptions), with the choices made.
@@ -17,6 +18,12 @@ pub struct SessionConfig {
     pub epoch: Epoch,
     /// The first chunk's sequence.
     pub first: Sequence,
+    /// What an acknowledgement is to promise.
+    pub acks: AckLevel,
+    /// For [`AckLevel::All`]: how long a node waits for the last disks.
+    pub all_timeout: Duration,
+    /// One in so many chunks is told how long its stages took; zero: none.
+    pub trace_one_in: u64,
     /// Most chunks that are not yet acknowledged.
     pub window_requests: usize,
     /// Most bytes of chunks that are not yet acknowledged; one chunk always fits.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use quorate_wire::client::{AckLevel, StageTimes};
 use quorate_wire::{ErrorCode, FrameError, Offset, Sequence, Time};
 
-/// A chunk is on a quorum of disks.
+/// A chunk is acknowledged: it is as safe as its level says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ack {
     /// Sequence of the chunk's first event.
@@ -13,6 +14,11 @@ pub struct Ack {
     pub events: u32,
     /// Offset of the chunk's first event; the others follow without gaps.
     pub offset: Offset,
+    /// What is reached. Less than [`AckLevel::All`] was asked for: it is committed, and not on all disks. More than was asked for:
+    /// it was a retry.
+    pub level: AckLevel,
+    /// How long each stage took on the node, if that was asked for.
+    pub stages: Option<StageTimes>,
     /// How often the chunk was sent.
     pub attempts: u32,
     /// When it was first sent, on the clock of [`Producer::now`](crate::Producer::now).
@@ -40,6 +46,12 @@ pub enum Failure {
         text: String,
         /// What the node expected.
         expected: u64,
+    },
+    /// Events that were [accepted](AckLevel::Accepted) are lost, with the leader that had them in memory: those from this sequence
+    /// on. A producer of the next epoch can go on, with what it still has.
+    AcceptedLost {
+        /// The first lost one.
+        first: Sequence,
     },
     /// A node's answers contradict each other.
     Protocol(FrameError),

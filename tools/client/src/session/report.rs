@@ -24,6 +24,7 @@ impl Session {
                 text,
                 expected,
             },
+            Failure::AcceptedLost { first } => ClientError::AcceptedLost { first },
             Failure::Protocol(error) => ClientError::Protocol(error),
             Failure::GaveUp { after } => self.timed_out("the acknowledgement of a chunk", after),
         })

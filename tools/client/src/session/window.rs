@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 
+use quorate_wire::client::{AckLevel, StageTimes};
 use quorate_wire::{CHUNK_HEADER_BYTES, ChunkError, ChunkId, Epoch, ProducerId};
 use quorate_wire::{Offset, Sequence, Time, seal_chunk};
 
@@ -27,7 +28,16 @@ pub(super) enum Flight {
     /// Sent; only a refusal of this correlation, its latest, concerns it.
     Sent { correlation: u64 },
     /// Acknowledged, and held until those before it are: acknowledgements are reported in order.
-    Acked { offset: Offset, at: Time },
+    Acked(Placed),
+}
+
+/// What an acknowledgement says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Placed {
+    pub(super) offset: Offset,
+    pub(super) level: AckLevel,
+    pub(super) stages: Option<StageTimes>,
+    pub(super) at: Time,
 }
 
 #[derive(Debug)]
@@ -184,7 +194,7 @@ impl Window {
         for chunk in &mut self.chunks {
             match chunk.flight {
                 Flight::Sent { .. } => chunk.flight = Flight::Waiting,
-                Flight::Waiting | Flight::Acked { .. } => {}
+                Flight::Waiting | Flight::Acked(_) => {}
             }
         }
         self.cursor = self.front;
@@ -208,13 +218,15 @@ impl Window {
     pub(super) fn pop_acked(&mut self) -> Option<Ack> {
         let chunk = self.chunks.front()?;
         let ack = match chunk.flight {
-            Flight::Acked { offset, at } => Ack {
+            Flight::Acked(placed) => Ack {
                 first: chunk.first,
                 events: chunk.events,
-                offset,
+                offset: placed.offset,
+                level: placed.level,
+                stages: placed.stages,
                 attempts: chunk.attempts,
                 sent_at: chunk.sent_at,
-                acked_at: at,
+                acked_at: placed.at,
             },
             Flight::Waiting | Flight::Sent { .. } => return None,
         };

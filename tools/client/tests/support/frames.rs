@@ -1,6 +1,9 @@
 //! A node's side of the protocol, frame by frame.
 
-use quorate_wire::client::{ErrorMessage, Hello, HelloReply, NodeEntry, ProduceReply};
+use quorate_wire::client::{
+    AckLevel, ErrorMessage, Hello, HelloReply, NodeEntry, ProduceReply, Stage, StageTimes,
+    TracedReply,
+};
 use quorate_wire::{
     ClusterName, ErrorCode, Event, FrameHeader, FrameKind, GroupId, NodeId, PROTOCOL_VERSION,
 };
@@ -137,11 +140,31 @@ fn welcome_body(
 
 /// A chunk is committed.
 pub fn produced(correlation: u64, offset: u64) -> Vec<u8> {
-    let reply = ProduceReply {
+    let reply = placed(offset, AckLevel::Quorum);
+    frame(FrameKind::ProduceReply, correlation, reply.as_bytes(), &[])
+}
+
+/// A chunk has a place, and took so many nanoseconds for each stage.
+pub fn traced(correlation: u64, offset: u64, level: AckLevel, stage: u64) -> Vec<u8> {
+    let mut stages = StageTimes::NONE;
+    for at in Stage::ALL {
+        stages.set(at, stage);
+    }
+    let reply = TracedReply {
+        reply: placed(offset, level),
+        stages,
+        reserved_too: 0.into(),
+    };
+    frame(FrameKind::TracedReply, correlation, reply.as_bytes(), &[])
+}
+
+fn placed(offset: u64, level: AckLevel) -> ProduceReply {
+    ProduceReply {
         base_offset: offset.into(),
         term: 1.into(),
-    };
-    frame(FrameKind::ProduceReply, correlation, reply.as_bytes(), &[])
+        level: level.to_byte(),
+        reserved: [0; 7],
+    }
 }
 
 /// A refusal.

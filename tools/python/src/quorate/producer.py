@@ -194,11 +194,11 @@ class Producer:
         requests = min(self._window, link.greeting.window_requests)
         bytes_left = link.greeting.window_bytes
         for nth, chunk in enumerate(self._unacked):
-            bytes_left -= len(chunk.sealed) + wire.FRAME_BYTES
+            bytes_left -= len(chunk.sealed) + wire.FRAME_BYTES + len(wire.produce())
             if nth >= requests or (bytes_left < 0 and nth > 0):
                 return
             if chunk.correlation is None:
-                chunk.correlation = link.send(wire.PRODUCE, b"", chunk.sealed, timeout=self._timeout)
+                chunk.correlation = link.send(wire.PRODUCE, wire.produce(), chunk.sealed, timeout=self._timeout)
 
     def _take_answers(self, link: Link, block: bool) -> None:
         if not self._unacked:

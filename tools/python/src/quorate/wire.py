@@ -36,7 +36,8 @@ _RECORD = struct.Struct("<4sIIIQQQQIHBBII")
 _HELLO = struct.Struct("<16sBB6x")
 _HELLO_REPLY = struct.Struct("<16sIIIIIBBH")
 _NODE_ENTRY = struct.Struct("<IH2x56s")
-_PRODUCE_REPLY = struct.Struct("<QQ")
+_PRODUCE = struct.Struct("<BBHI")
+_PRODUCE_REPLY = struct.Struct("<QQB7x")
 _FETCH = struct.Struct("<QII")
 _FETCH_REPLY = struct.Struct("<QQ")
 _STATUS_REPLY = struct.Struct("<16sIIQQQQQQQQIBBBx")
@@ -50,7 +51,7 @@ RECORD_HEADER_BYTES = _RECORD.size
 _MESSAGE_BYTES = {
     HELLO: _HELLO.size,
     HELLO_REPLY: _HELLO_REPLY.size,
-    PRODUCE: 0,
+    PRODUCE: _PRODUCE.size,
     PRODUCE_REPLY: _PRODUCE_REPLY.size,
     FETCH: _FETCH.size,
     FETCH_REPLY: _FETCH_REPLY.size,
@@ -264,11 +265,20 @@ def read_greeting(frame: Frame) -> Greeting:
     return Greeting(name, node, leader or None, window_bytes, window_requests, nodes)
 
 
+ACKS_QUORUM, ACKS_ALL, ACKS_ACCEPTED = 0, 1, 2
+
+
+def produce(acks: int = ACKS_QUORUM, timeout_ms: int = 0) -> bytes:
+    """A Produce's message: when to answer, and for `ACKS_ALL`, how long to wait for the last disks."""
+    return _PRODUCE.pack(acks, 0, 0, timeout_ms)
+
+
 class Produced(NamedTuple):
-    """Where a chunk is, and the term in which the node answered."""
+    """Where a chunk is, the term in which the node answered, and the level that is reached."""
 
     base_offset: int
     term: int
+    level: int
 
 
 def read_produced(frame: Frame) -> Produced:

@@ -143,7 +143,7 @@ fn each_kind_of_nonsense_has_its_code_and_costs_one_connection() {
     let process = world.local.process_id(leader);
     let load = Load::start(world.local.addresses());
 
-    let produce = |chunk: &[u8]| frame(FrameKind::Produce, &[], chunk);
+    let produce = |chunk: &[u8]| frame(FrameKind::Produce, &[0; 8], chunk);
     let too_large = u32::try_from(CHUNK_BYTES_MAX + 4096).expect("it is small");
     let greeted: [(&str, Vec<u8>, ErrorCode); 8] = [
         (
@@ -232,10 +232,10 @@ fn a_bad_chunk_costs_one_request_and_never_reaches_the_log() {
         ),
         (Vec::new(), ErrorCode::ChunkInvalid),
     ] {
-        client.say(&frame(FrameKind::Produce, &[], &bytes));
+        client.say(&frame(FrameKind::Produce, &[0; 8], &bytes));
         assert_eq!(client.hear(), Heard::Refused(code));
     }
-    client.say(&frame(FrameKind::Produce, &[], &chunk()));
+    client.say(&frame(FrameKind::Produce, &[0; 8], &chunk()));
     assert_eq!(
         client.hear(),
         Heard::Frame(FrameKind::ProduceReply),

@@ -1,29 +1,49 @@
 //! Durable before acknowledged (DESIGN rule 1; Raft §5.3, "committed once the leader has replicated it on a majority"): when a
-//! leader takes a record for committed, a majority of the disks has it. The disks' content is looked at, not what nodes say.
+//! leader takes a record for committed, a majority of the disks has it; and when it says that all have it, all do. The disks'
+//! content is looked at, not what nodes say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_wire::{LogIndex, NodeId, RECORD_HEADER_BYTES, RecordHeader};
+use quorate_wire::{LogIndex, NodeId, Offset, RECORD_HEADER_BYTES, RecordHeader};
 
 use super::Verdict;
 
 /// The grain at which writes begin.
 const BLOCK_BYTES: usize = quorate_replication::buffer::BLOCK_BYTES;
 
+/// A record on a disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written {
+    crc: u32,
+    /// Offset of its first event.
+    base: Offset,
+}
+
+impl From<&RecordHeader> for Written {
+    fn from(header: &RecordHeader) -> Self {
+        Self {
+            crc: header.header_crc,
+            base: header.base_offset,
+        }
+    }
+}
+
 /// The records on each disk.
 #[derive(Debug, Default)]
 pub(super) struct Durable {
-    disks: BTreeMap<NodeId, BTreeMap<LogIndex, u32>>,
+    disks: BTreeMap<NodeId, BTreeMap<LogIndex, Written>>,
     /// Nodes whose disks lie, and are no evidence.
     liars: BTreeSet<NodeId>,
     /// Records up to here were on a majority of disks.
     seen: LogIndex,
+    /// Which of them begins at an offset, and its checksum.
+    places: BTreeMap<Offset, (LogIndex, u32)>,
 }
 
 impl Durable {
     /// A node begins with these records on its disk. A disk that was wiped, or is damaged, had what it had: what it said then
     /// was true.
-    pub(super) fn holds(&mut self, node: NodeId, records: BTreeMap<LogIndex, u32>) {
+    pub(super) fn holds(&mut self, node: NodeId, records: BTreeMap<LogIndex, Written>) {
         let known = self.disks.entry(node).or_default();
         known.extend(records);
     }
@@ -40,7 +60,7 @@ impl Durable {
         while let Some(head) = bytes.get(at..at + RECORD_HEADER_BYTES) {
             match RecordHeader::parse(head) {
                 Ok(header) => {
-                    disk.insert(header.index, header.header_crc);
+                    disk.insert(header.index, Written::from(&header));
                     at += header.record_bytes();
                 }
                 // The rest of the block is padding.
@@ -62,17 +82,45 @@ impl Durable {
             let Some(crc) = crc(index) else {
                 continue;
             };
-            let has = |(node, disk): (&NodeId, &BTreeMap<LogIndex, u32>)| {
-                self.liars.contains(node) || disk.get(&index) == Some(&crc)
-            };
-            let copies = self.disks.iter().filter(|&disk| has(disk)).count();
+            let copies = self.copies(index, crc);
             if copies <= nodes / 2 {
                 return Err(format!(
                     "the record at index {index} counts as committed, and {copies} of {nodes} disks have it"
                 ));
             }
+            let mut written = self.disks.values().filter_map(|disk| disk.get(&index));
+            if let Some(there) = written.find(|there| there.crc == crc) {
+                self.places.insert(there.base, (index, crc));
+            }
         }
         Ok(())
+    }
+
+    /// A leader says that all disks have the committed chunk at an offset.
+    pub(super) fn on_all(&self, nodes: usize, offset: Offset) -> Verdict {
+        let place = self.places.range(..=offset).next_back();
+        let Some((_, &(index, crc))) = place else {
+            return Err(format!(
+                "the chunk at offset {offset} is said to be on all disks, and is in no committed record"
+            ));
+        };
+        let copies = self.copies(index, crc);
+        if copies == nodes {
+            return Ok(());
+        }
+        Err(format!(
+            "the chunk at offset {offset} is said to be on all disks, and {copies} of {nodes} have the record at index {index}"
+        ))
+    }
+
+    /// How many disks have a record. Those that lie are believed.
+    fn copies(&self, index: LogIndex, crc: u32) -> usize {
+        let disks = self.disks.iter();
+        let has = disks.filter(|(node, disk)| {
+            let there = disk.get(&index).is_some_and(|there| there.crc == crc);
+            there || self.liars.contains(node)
+        });
+        has.count()
     }
 }
 
@@ -80,11 +128,28 @@ impl Durable {
 mod tests {
     use super::*;
 
-    fn with(records: &[(u64, u32)]) -> BTreeMap<LogIndex, u32> {
+    fn with(records: &[(u64, u32)]) -> BTreeMap<LogIndex, Written> {
         let records = records.iter();
-        records
-            .map(|&(index, crc)| (LogIndex(index), crc))
-            .collect()
+        let written = |&(index, crc)| {
+            let base = Offset(index * 10);
+            (LogIndex(index), Written { crc, base })
+        };
+        records.map(written).collect()
+    }
+
+    #[test]
+    fn a_disk_that_lacks_what_all_shall_have_is_seen() {
+        let mut oracle = Durable::default();
+        oracle.holds(NodeId(1), with(&[(1, 7), (2, 8), (3, 9)]));
+        oracle.holds(NodeId(2), with(&[(1, 7), (2, 8), (3, 9)]));
+        oracle.holds(NodeId(3), with(&[(1, 7), (3, 9)]));
+        let crc = |index: LogIndex| Some(6 + u32::try_from(index.0).expect("small"));
+        assert_eq!(oracle.committed(3, LogIndex(3), crc), Ok(()));
+        assert_eq!(oracle.on_all(3, Offset(14)), Ok(()));
+        assert!(oracle.on_all(3, Offset(20)).is_err());
+        assert!(oracle.on_all(3, Offset(29)).is_err());
+        oracle.lies(NodeId(3));
+        assert_eq!(oracle.on_all(3, Offset(20)), Ok(()));
     }
 
     #[test]

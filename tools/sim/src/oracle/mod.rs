@@ -10,6 +10,7 @@ mod consumer_order;
 mod durable;
 mod election;
 mod exactly_once;
+mod levels;
 mod log_matching;
 mod state_machine;
 
@@ -20,6 +21,7 @@ use quorate_raft::Note as RaftNote;
 use quorate_replication::log::live_records;
 use quorate_replication::pipeline::{Note, Pipeline, View, Weight};
 use quorate_replication::seam::FileId;
+use quorate_wire::client::AckLevel;
 use quorate_wire::{ChunkId, Epoch, LogIndex, NodeId, Offset, ProducerId, Record, Sequence, Time};
 
 use crate::Disk;
@@ -29,8 +31,9 @@ use acknowledged::Acknowledged;
 use at_rest::AtRest;
 use committed::Committed;
 pub(crate) use consumer_order::ConsumerOrder;
-use durable::Durable;
+use durable::{Durable, Written};
 use election::ElectionSafety;
+use levels::Levels;
 use log_matching::LogMatching;
 use state_machine::{StateMachine, StateView};
 
@@ -56,6 +59,7 @@ pub struct Oracle {
     state: StateMachine,
     durable: Durable,
     acknowledged: Acknowledged,
+    levels: Levels,
     history: History,
     /// How each running node stood when it was last looked at.
     views: BTreeMap<NodeId, Watched>,
@@ -128,7 +132,7 @@ impl Oracle {
         self.views.remove(&node);
         let mut records = BTreeMap::new();
         let read = live_records(disk, &mut |record| {
-            records.insert(record.header().index, record.header().header_crc);
+            records.insert(record.header().index, Written::from(record.header()));
         });
         // What a damaged disk has is the repair's business; it is no evidence until then.
         if read.is_err() {
@@ -228,9 +232,26 @@ impl Oracle {
         hold("state machine safety", self.state.knows(node, index, known));
     }
 
-    /// A node says that a chunk is on a majority of disks.
-    pub fn acknowledged(&mut self, chunk: &ChunkId, offset: Offset) {
+    /// A node says where a chunk is, and how safe it is there, to who asked for a level.
+    pub fn acknowledged(
+        &mut self,
+        chunk: &ChunkId,
+        offset: Offset,
+        asked: AckLevel,
+        told: AckLevel,
+    ) {
         let chunk = (chunk.producer, chunk.epoch, chunk.first);
+        let verdict = self.levels.said(chunk, asked, told);
+        hold("a level is what it says", verdict);
+        match told {
+            // It may be lost, and then another chunk be there.
+            AckLevel::Accepted => return,
+            AckLevel::Quorum => {}
+            AckLevel::All => {
+                let verdict = self.durable.on_all(self.nodes, offset);
+                hold("durable before acknowledged", verdict);
+            }
+        }
         hold("acknowledged once", self.acknowledged.said(chunk, offset));
     }
 
@@ -253,6 +274,11 @@ impl Oracle {
     /// A producer has heard of an acknowledgement.
     pub fn heard(&mut self, producer: ProducerId, epoch: Epoch, ack: &Ack, now: Time) {
         let chunk = (producer, epoch, ack.first);
+        let verdict = self.levels.heard(chunk, ack.level);
+        hold("a level is what it says", verdict);
+        if ack.level == AckLevel::Accepted {
+            return;
+        }
         hold(
             "acknowledged once",
             self.acknowledged.heard(chunk, ack.offset),
