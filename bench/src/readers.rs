@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use quorate_client::{ClientError, Consumer, ConsumerOptions, Offset};
+use quorate_client::{ClientError, Consumer, ConsumerOptions, Offset, ReadFrom};
 
 /// How long a read waits for events: so often a reader looks whether it should stop.
 const WAIT: Duration = Duration::from_millis(50);
@@ -37,7 +37,7 @@ impl Readers {
             let first = reader % nodes.len().max(1);
             nodes.rotate_left(first);
             let mut options = ConsumerOptions::new(nodes);
-            options.offset = from;
+            options.from = ReadFrom::Offset(from);
             consumers.push(Consumer::connect(options)?);
         }
         let shared = Arc::new(Shared::default());

@@ -5,7 +5,7 @@ mod named;
 use alloc::boxed::Box;
 
 use bytes::Bytes;
-use quorate_wire::client::{AckLevel, StatusReply};
+use quorate_wire::client::{AckLevel, Consistency, ReadFrom, StatusReply};
 use quorate_wire::{ChunkId, ErrorCode, NodeId, Offset, Term};
 
 use crate::trace::Trace;
@@ -41,19 +41,25 @@ pub enum Ask {
     Greet,
     /// Append this chunk, once.
     Produce(ProducedChunk),
-    /// Committed records from `offset` on.
-    Fetch {
-        /// The first record of the answer holds it.
-        offset: Offset,
-        /// Most bytes, bounded by [`quorate_wire::limits::RECORDS_BYTES_MAX`].
-        bytes_max: usize,
-        /// How long to wait for a record, in nanoseconds.
-        wait: u64,
-    },
+    /// Committed records.
+    Fetch(FetchAsk),
     /// How is the node?
     Status,
     /// About what has a name.
     Named(Box<NamedAsk>),
+}
+
+/// Which committed records are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchAsk {
+    /// Where they begin.
+    pub from: ReadFrom,
+    /// How fresh they must be.
+    pub consistency: Consistency,
+    /// Most bytes, bounded by [`quorate_wire::limits::RECORDS_BYTES_MAX`].
+    pub bytes_max: usize,
+    /// How long to wait for a record, in nanoseconds.
+    pub wait: u64,
 }
 
 /// A chunk that passed the gate: its checksum and each of its events are sound.
@@ -107,20 +113,28 @@ pub enum Answer {
         trace: Option<Box<Trace>>,
     },
     /// To `Fetch`: whole records, perhaps none.
-    Fetched {
-        /// Offset after the last committed event that this node knows.
-        committed: Offset,
-        /// The first offset that this node has.
-        start: Offset,
-        /// The records, side by side.
-        records: Bytes,
-    },
+    Fetched(Fetched),
     /// To `Status`.
     Status(Box<StatusReply>),
     /// To `Named`.
     Named(Box<NamedAnswer>),
     /// To any: no.
     Refused(Refusal),
+}
+
+/// What a fetch brings.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// Offset after the last committed event that this node knows.
+    pub committed: Offset,
+    /// The first offset that this node has.
+    pub start: Offset,
+    /// Where the read began.
+    pub begin: Offset,
+    /// Where to read on.
+    pub next: Offset,
+    /// The records, side by side.
+    pub records: Bytes,
 }
 
 /// Why not.
@@ -132,6 +146,8 @@ pub struct Refusal {
     pub leader: Option<NodeId>,
     /// As in [`quorate_wire::client::ErrorMessage`].
     pub expected: u64,
+    /// As in [`quorate_wire::client::ErrorMessage`].
+    pub limit: u64,
     /// When to try again, in milliseconds; zero if the code says all.
     pub retry_after_ms: u32,
 }
@@ -144,6 +160,7 @@ impl Refusal {
             code,
             leader: None,
             expected: 0,
+            limit: 0,
             retry_after_ms: 0,
         }
     }

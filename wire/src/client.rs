@@ -1,6 +1,7 @@
 //! Messages between clients and nodes: the fixed part of each frame's body.
 
 mod produce;
+mod reading;
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -9,6 +10,7 @@ use crate::limits::{ADDRESS_BYTES_MAX, ERROR_TEXT_BYTES_MAX, NODES_MAX};
 use crate::{ClusterName, FrameError, NodeId};
 
 pub use produce::{AckLevel, Produce, ProduceReply, Stage, StageTimes, TracedReply};
+pub use reading::{Consistency, Fetch, FetchReply, ReadFrom};
 
 /// A client's greeting: the first frame of every connection.
 #[derive(
@@ -116,32 +118,6 @@ impl NodeEntry {
     }
 }
 
-/// "Give me records from this offset on."
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
-#[repr(C)]
-pub struct Fetch {
-    /// The offset: the first record of the answer holds it.
-    pub offset: U64,
-    /// Most bytes of records; at least one record comes if there is one.
-    pub bytes_max: U32,
-    /// How long to wait for a committed record, in milliseconds; then an empty answer.
-    pub wait_ms: U32,
-}
-
-/// The answer to [`Fetch`]: whole committed records in the tail, in order. The first may begin before the asked offset.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
-#[repr(C)]
-pub struct FetchReply {
-    /// Offset after the last committed event that this node knows.
-    pub committed: U64,
-    /// The first offset that this node still has.
-    pub start: U64,
-}
-
 /// How a node is.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
@@ -199,9 +175,13 @@ pub struct ErrorMessage {
     pub retry_after_ms: U32,
     /// Zero.
     pub reserved_too: U32,
-    /// What was expected: the next sequence for `SequenceGap`, the epoch for `EpochFenced`, the end for `OffsetPastEnd`.
+    /// What was expected: the next sequence for `SequenceGap`, the epoch for `EpochFenced`, the end for `OffsetPastEnd` and
+    /// `OffsetNotReached`, the start for `OffsetBeforeStart`.
     pub expected: U64,
+    /// The other end of what can be read, for `OffsetPastEnd` and `OffsetBeforeStart`; else zero.
+    pub limit: U64,
 }
+const _: () = assert!(size_of::<ErrorMessage>() == 32);
 
 /// The sentence of an error's tail: cut at the limit between two characters, replaced if it is not UTF-8.
 #[must_use]

@@ -104,6 +104,14 @@ codes! {
     GroupUnknown = 402, retry false;
     /// The record that holds the offset cannot be read here.
     RecordUnreadable = 403, retry true;
+    /// The offset is before the first one that this node still has.
+    OffsetBeforeStart = 404, retry false;
+    /// The filter is framed wrongly, over a limit, or matches nothing whatever comes.
+    FilterInvalid = 405, retry false;
+    /// This node did not know the asked offset to be committed in time.
+    OffsetNotReached = 406, retry true;
+    /// This node cannot promise that a read is as fresh as asked.
+    ConsistencyUnavailable = 407, retry false;
     /// The name of a cursor or a consumer group is empty, too long, or has a character that is not allowed.
     NameInvalid = 410, retry false;
     /// There is no cursor of this name.

@@ -90,8 +90,8 @@ kinds! {
     Hello = 0x01, client::Hello, None;
     /// Client: one chunk to append.
     Produce = 0x02, client::Produce, SelfChecked;
-    /// Client: records from an offset on.
-    Fetch = 0x03, client::Fetch, None;
+    /// Client: records from somewhere on; the tail is a filter.
+    Fetch = 0x03, client::Fetch, Checked;
     /// Client: how are you?
     Status = 0x04, (), None;
     /// Client: the tail is one command to append.

@@ -23,6 +23,7 @@ pub mod client;
 mod command;
 mod error;
 mod event;
+pub mod filter;
 mod frame;
 pub mod limits;
 mod name;

@@ -1,6 +1,6 @@
 //! Bounds of everything that a format can carry. Every length is held against one of these before anything is allocated.
 
-use crate::client::{ErrorMessage, HelloReply, NodeEntry};
+use crate::client::{ErrorMessage, Fetch, HelloReply, NodeEntry};
 use crate::peer::{Member, PeerHello};
 
 /// Alignment of everything inside a record, in bytes.
@@ -32,6 +32,12 @@ pub const TOPIC_BYTES_MAX: usize = 255;
 
 /// Most bytes of records in one append to a peer, or in one answer to a fetch or a repair.
 pub const RECORDS_BYTES_MAX: usize = 1 << 20;
+
+/// Most clauses of a filter.
+pub const FILTER_CLAUSES_MAX: usize = 16;
+
+/// Most bytes of a filter.
+pub const FILTER_BYTES_MAX: usize = 960;
 
 /// Longest text of an error, in bytes.
 pub const ERROR_TEXT_BYTES_MAX: usize = 512;
@@ -91,6 +97,10 @@ const _: () = assert!(
 const _: () = assert!(
     size_of::<PeerHello>() + NODES_MAX * size_of::<Member>() <= MESSAGE_BYTES_MAX,
     "a peer's greeting lists all members"
+);
+const _: () = assert!(
+    size_of::<Fetch>() + FILTER_BYTES_MAX <= MESSAGE_BYTES_MAX,
+    "a fetch carries its filter"
 );
 const _: () = assert!(
     size_of::<ErrorMessage>() + ERROR_TEXT_BYTES_MAX <= MESSAGE_BYTES_MAX,

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use quorate_replication::gate::Filter;
 use quorate_replication::lane::Ticket;
 
 use super::connection::Connection;
@@ -116,12 +117,14 @@ pub(super) enum Holds {
 }
 
 /// A request that the pipeline has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OpenRequest {
     pub(super) connection: u64,
     /// The client's name for it. Two of one connection may share one, if the client likes to be confused.
     pub(super) correlation: u64,
     pub(super) holds: Holds,
+    /// Which of the records it wants; all if there is none.
+    pub(super) filter: Option<Filter>,
 }
 
 /// The requests that the pipeline has: as many as the lane has room for.
@@ -133,10 +136,10 @@ pub(super) struct OpenRequests {
 impl OpenRequests {
     /// The ticket for a request of a connection.
     pub(super) fn open(&mut self, request: OpenRequest) -> Ticket {
-        let place = self.places.insert(|_| request);
+        let connection = request.connection;
         Ticket {
-            connection: request.connection,
-            correlation: place,
+            connection,
+            correlation: self.places.insert(|_| request),
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quorate_replication::gate::{self, Asked, Gate, Greeting, No};
-use quorate_replication::lane::{Answer, Reply, Request};
+use quorate_replication::lane::{Reply, Request};
 use quorate_replication::trace::Trace;
 use quorate_wire::client::Stage;
 use quorate_wire::{ErrorCode, Time};
@@ -105,10 +105,15 @@ impl Desk {
             trace.over(Stage::Gate, clock::now());
             trace
         });
+        let filter = match asked {
+            Asked::Fetch { filter, .. } => filter.clone(),
+            Asked::Greet | Asked::Status | Asked::Produce { .. } | Asked::Named(_) => None,
+        };
         let ticket = self.open.borrow_mut().open(OpenRequest {
             connection: connection.name,
             correlation,
             holds,
+            filter,
         });
         connection.in_flight.take(holds);
         self.in_flight.take(holds);
@@ -210,12 +215,10 @@ impl Desk {
             connection.writer.ring();
             return;
         }
-        self.answer(&connection, request.correlation, &reply.answer);
-    }
-
-    fn answer(&self, connection: &Connection, correlation: u64, answer: &Answer) {
-        self.send(connection, |output| {
-            gate::write(answer, correlation, &self.greeting, clock::now, output);
+        let (answer, filter) = (&reply.answer, request.filter.as_ref());
+        let (correlation, greeting) = (request.correlation, &self.greeting);
+        self.send(&connection, |output| {
+            gate::write(answer, correlation, filter, greeting, clock::now, output);
         });
     }
 
@@ -262,7 +265,7 @@ impl Desk {
             .borrow()
             .iter()
             .filter(|request| request.holds == Holds::Fetch)
-            .copied()
+            .cloned()
             .collect();
         let no = No::new(ErrorCode::ShuttingDown, "the node is about to stop");
         for request in waiting {

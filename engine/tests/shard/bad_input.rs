@@ -4,7 +4,7 @@ use std::io::Write;
 
 use quorate_engine::config::Limits;
 use quorate_wire::checksum::crc32;
-use quorate_wire::client::{FetchReply, Hello, ProduceReply};
+use quorate_wire::client::{Fetch, FetchReply, Hello, ProduceReply, ReadFrom};
 use quorate_wire::peer::VoteMessage;
 use quorate_wire::{ErrorCode, FRAME_HEADER_BYTES, FrameKind};
 use zerocopy::{FromZeros, IntoBytes};
@@ -236,6 +236,41 @@ fn there_is_one_group() {
 }
 
 #[test]
+fn a_read_from_nowhere_ends_the_connection() {
+    let cases: [fn(&mut Fetch); 2] = [|fetch| fetch.from = 4, |fetch| fetch.consistency = 3];
+    for change in cases {
+        let rig = Rig::with_defaults();
+        let mut message = Fetch::new(ReadFrom::Start, 1);
+        change(&mut message);
+        let mut client = rig.client();
+        client.send(&frame(FrameKind::Fetch, 1, 0, message.as_bytes(), &[]));
+        client.expect_end(ErrorCode::MessageInvalid);
+    }
+}
+
+#[test]
+fn a_filter_that_is_none_costs_its_request_only() {
+    let rig = Rig::with_defaults();
+    let mut client = rig.client();
+    let filtered = |correlation, clauses: u16, filter: &[u8]| {
+        let mut message = Fetch::new(ReadFrom::Start, 1);
+        message.filter_clauses = clauses.into();
+        let body = [message.as_bytes(), filter].concat();
+        frame(FrameKind::Fetch, correlation, 0, &body, &[])
+    };
+    let no_slots = [4, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let unknown = [9, 0, 0, 0, 0, 0, 0, 0];
+    let cases = [(1, &no_slots[..]), (1, &unknown), (2, &unknown), (1, &[])];
+    for (correlation, (clauses, filter)) in (1..).zip(cases) {
+        client.send(&filtered(correlation, clauses, filter));
+        client.expect_refusal(correlation, ErrorCode::FilterInvalid);
+    }
+    client.send(&filtered(9, 0, &unknown));
+    client.expect_refusal(9, ErrorCode::FilterInvalid);
+    assert!(rig.pipeline.seen().is_empty());
+}
+
+#[test]
 fn half_a_frame_and_silence_is_too_late() {
     let rig = Rig::start(Limits {
         frame_ms: 50,
@@ -279,5 +314,5 @@ fn half_a_frame_and_silence_is_too_late() {
 fn the_hello_of_this_test_is_as_long_as_it_should_be() {
     // `fatal_cases` flips bits at fixed places: they must be where it thinks they are.
     assert_eq!(size_of::<Hello>(), 24);
-    assert_eq!(fetch(1, 0, 1, 0).len(), 48);
+    assert_eq!(fetch(1, 0, 1, 0).len(), 64);
 }

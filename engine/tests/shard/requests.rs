@@ -113,7 +113,7 @@ fn records_and_status_are_answered() {
         (FrameKind::FetchReply, 5)
     );
     let reply = FetchReply::read_from_bytes(&answer.message).expect("it has its length");
-    assert_eq!(reply.start.get(), 17);
+    assert_eq!(reply.begin.get(), 17);
     assert_eq!(answer.tail, [7; 64]);
     client.expect_answer(6);
 }

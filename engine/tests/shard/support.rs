@@ -11,8 +11,10 @@ use bytes::Bytes;
 use quorate_engine::config::Limits;
 use quorate_engine::lane::{PipelineLanes, lanes};
 use quorate_engine::shard::{Acceptor, Counters, Listener, Shard, ShardConfig};
-use quorate_replication::lane::{Answer, Ask, NamedAnswer, Reply, Request, ShardId};
-use quorate_wire::client::{ErrorMessage, Fetch, Hello, ProduceReply, StatusReply, error_text};
+use quorate_replication::lane::{Answer, Ask, Fetched, NamedAnswer, Reply, Request, ShardId};
+use quorate_wire::client::{
+    ErrorMessage, Fetch, Hello, ProduceReply, ReadFrom, StatusReply, error_text,
+};
 use quorate_wire::{
     CHUNK_HEADER_BYTES, Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, Frame, FrameHeader,
     FrameKind, GroupId, NodeId, Offset, ProducerId, Sequence, Term, seal_chunk,
@@ -259,13 +261,18 @@ impl Player {
                     trace: chunk.trace.clone(),
                 }
             }
-            Ask::Fetch {
-                offset, bytes_max, ..
-            } => Answer::Fetched {
-                committed: self.end,
-                start: *offset,
-                records: Bytes::from(vec![7; (*bytes_max).min(80)]),
-            },
+            Ask::Fetch(ask) => {
+                let ReadFrom::Offset(offset) = ask.from else {
+                    panic!("no test asks for {:?}", ask.from);
+                };
+                Answer::Fetched(Fetched {
+                    committed: self.end,
+                    start: Offset(0),
+                    begin: offset,
+                    next: offset,
+                    records: Bytes::from(vec![7; ask.bytes_max.min(80)]),
+                })
+            }
             Ask::Status => Answer::Status(Box::new(StatusReply::new_zeroed())),
             Ask::Named(_) => Answer::Named(Box::new(NamedAnswer::Applied {
                 value: 0,
@@ -426,9 +433,8 @@ pub(crate) fn status(correlation: u64) -> Vec<u8> {
 
 pub(crate) fn fetch(correlation: u64, offset: u64, bytes_max: u32, wait_ms: u32) -> Vec<u8> {
     let fetch = Fetch {
-        offset: offset.into(),
-        bytes_max: bytes_max.into(),
         wait_ms: wait_ms.into(),
+        ..Fetch::new(ReadFrom::Offset(Offset(offset)), bytes_max)
     };
     frame(FrameKind::Fetch, correlation, 0, fetch.as_bytes(), &[])
 }

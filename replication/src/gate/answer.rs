@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use quorate_wire::client::{
-    ErrorMessage, FetchReply, HelloReply, NodeEntry, ProduceReply, Stage, StatusReply, TracedReply,
+    ErrorMessage, HelloReply, NodeEntry, ProduceReply, Stage, StatusReply, TracedReply,
 };
 use quorate_wire::limits::ERROR_TEXT_BYTES_MAX;
 use quorate_wire::{
@@ -15,7 +15,7 @@ use quorate_wire::{
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
-use super::{No, named};
+use super::{Filter, No, named, records};
 use crate::lane::{Answer, Refusal};
 use crate::trace::Trace;
 
@@ -78,10 +78,12 @@ impl Greeting {
     }
 }
 
-/// Writes the pipeline's answer to the end of `to`. `now` is asked only for an answer that tells of its way.
+/// Writes the pipeline's answer to the end of `to`; of records, those that the request's filter wants. `now` is asked only for an
+/// answer that tells of its way.
 pub fn write(
     answer: &Answer,
     correlation: u64,
+    filter: Option<&Filter>,
     greeting: &Greeting,
     now: impl FnOnce() -> Time,
     to: &mut Vec<u8>,
@@ -103,23 +105,7 @@ pub fn write(
             let trace = trace.as_deref().copied();
             write_produced(reply, correlation, trace.map(|trace| (trace, now())), to);
         }
-        Answer::Fetched {
-            committed,
-            start,
-            records,
-        } => {
-            let reply = FetchReply {
-                committed: U64::new(committed.0),
-                start: U64::new(start.0),
-            };
-            frame(
-                FrameKind::FetchReply,
-                correlation,
-                &[reply.as_bytes()],
-                records,
-                to,
-            );
-        }
+        Answer::Fetched(fetched) => records::write(fetched, correlation, filter, to),
         Answer::Status(status) => {
             let reply: &StatusReply = status;
             frame(
@@ -171,6 +157,7 @@ fn write_error(refusal: &Refusal, text: &str, correlation: u64, to: &mut Vec<u8>
         retry_after_ms: U32::new(refusal.retry_after_ms),
         reserved_too: U32::new(0),
         expected: U64::new(refusal.expected),
+        limit: U64::new(refusal.limit),
     };
     let end = text.floor_char_boundary(ERROR_TEXT_BYTES_MAX);
     let text = &text.as_bytes()[..end];
@@ -190,19 +177,30 @@ pub(super) fn frame(
     tail: &[u8],
     to: &mut Vec<u8>,
 ) {
-    let header = FrameHeader::seal(kind, correlation, GROUP, checked, tail.len());
+    head(kind, correlation, checked, tail.len(), to);
+    to.extend_from_slice(tail);
+}
+
+/// A frame up to its tail, which is so many bytes long.
+pub(super) fn head(
+    kind: FrameKind,
+    correlation: u64,
+    checked: &[&[u8]],
+    tail: usize,
+    to: &mut Vec<u8>,
+) {
+    let header = FrameHeader::seal(kind, correlation, GROUP, checked, tail);
     to.extend_from_slice(&header);
     for part in checked {
         to.extend_from_slice(part);
     }
-    to.extend_from_slice(tail);
 }
 
 fn node_or_zero(node: Option<NodeId>) -> U32 {
     U32::new(node.map_or(0, |node| node.0))
 }
 
-/// The sentences of what a pipeline refuses. A `#` stands for what was expected.
+/// The sentences of what a pipeline refuses. A `#` stands for what was expected, a `~` for the limit.
 const SENTENCES: &[(ErrorCode, &str)] = &[
     (
         ErrorCode::SequenceGap,
@@ -246,7 +244,22 @@ const SENTENCES: &[(ErrorCode, &str)] = &[
         ErrorCode::Repairing,
         "the node's log is damaged, and it fetches what is missing from the other nodes",
     ),
-    (ErrorCode::OffsetPastEnd, "the offset is past the end: #"),
+    (
+        ErrorCode::OffsetPastEnd,
+        "the offset is past the end: # (the start is ~)",
+    ),
+    (
+        ErrorCode::OffsetBeforeStart,
+        "the offset is before the start: # (the end is ~)",
+    ),
+    (
+        ErrorCode::OffsetNotReached,
+        "this node does not know the offset to be committed yet: its end is #",
+    ),
+    (
+        ErrorCode::ConsistencyUnavailable,
+        "this node cannot promise that a read is linearizable",
+    ),
     (
         ErrorCode::RecordUnreadable,
         "the record that holds the offset cannot be read here",
@@ -276,7 +289,8 @@ fn sentence(refusal: &Refusal) -> String {
     }
     let known = SENTENCES.iter().find(|(code, _)| *code == refusal.code);
     let text = known.map_or_else(|| refusal.code.name(), |(_, text)| text);
-    text.replace('#', &refusal.expected.to_string())
+    let text = text.replace('#', &refusal.expected.to_string());
+    text.replace('~', &refusal.limit.to_string())
 }
 
 #[cfg(test)]
@@ -324,7 +338,7 @@ mod tests {
         let answer = Answer::Greeting {
             leader: Some(NodeId(1)),
         };
-        write(&answer, 7, &greeting(), no_clock, &mut bytes);
+        write(&answer, 7, None, &greeting(), no_clock, &mut bytes);
         let frame = parse(&bytes);
         assert_eq!(
             (frame.header.kind, frame.header.correlation),
@@ -345,7 +359,7 @@ mod tests {
             trace,
         };
         let mut bytes = Vec::new();
-        write(&produced(None), 7, &greeting(), no_clock, &mut bytes);
+        write(&produced(None), 7, None, &greeting(), no_clock, &mut bytes);
         let frame = parse(&bytes);
         let usual = ProduceReply::read_from_bytes(frame.message).expect("it has its length");
         assert_eq!((usual.base_offset.get(), usual.term.get()), (9, 3));
@@ -354,7 +368,7 @@ mod tests {
         trace.over(Stage::Gate, Time(150));
         let mut bytes = Vec::new();
         let answer = produced(Some(trace));
-        write(&answer, 7, &greeting(), || Time(180), &mut bytes);
+        write(&answer, 7, None, &greeting(), || Time(180), &mut bytes);
         let frame = parse(&bytes);
         assert_eq!(frame.header.kind, FrameKind::TracedReply);
         let traced = TracedReply::read_from_bytes(frame.message).expect("it has its length");
@@ -384,6 +398,7 @@ mod tests {
         write(
             &Answer::Refused(refusal),
             1,
+            None,
             &greeting(),
             no_clock,
             &mut bytes,
@@ -396,6 +411,7 @@ mod tests {
         write(
             &Answer::Refused(Refusal::new(ErrorCode::NotLeader)),
             1,
+            None,
             &greeting(),
             no_clock,
             &mut bytes,

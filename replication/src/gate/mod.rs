@@ -4,8 +4,11 @@
 //! limit that depends on what else is in flight. Called by: the engine's shards, and the simulator's.
 
 mod answer;
+mod filter;
 mod named;
+mod records;
 mod request;
 
 pub use answer::{Greeting, write, write_no};
+pub use filter::Filter;
 pub use request::{Asked, Gate, No, Opened};

@@ -15,12 +15,12 @@ use quorate_wire::client::{AckLevel, Fetch, Hello, Produce};
 use quorate_wire::limits::{ALL_TIMEOUT_MS_MAX, RECORDS_BYTES_MAX};
 use quorate_wire::{
     Chunk, ChunkId, ClusterName, ErrorCode, FRAME_HEADER_BYTES, Frame, FrameError, FrameHeader,
-    FrameKind, GroupId, Offset, PROTOCOL_VERSION,
+    FrameKind, GroupId, PROTOCOL_VERSION,
 };
 use zerocopy::FromBytes;
 
-use super::named;
-use crate::lane::{Acks, Ask, NamedAsk, ProducedChunk};
+use super::{Filter, named};
+use crate::lane::{Acks, Ask, FetchAsk, NamedAsk, ProducedChunk};
 use crate::trace::Trace;
 
 /// The one group of this version.
@@ -89,12 +89,10 @@ pub enum Asked {
     },
     /// Give me records.
     Fetch {
-        /// The first record of the answer holds it.
-        offset: Offset,
-        /// Most bytes of records.
-        bytes_max: usize,
-        /// How long to wait for a record, in milliseconds.
-        wait_ms: u64,
+        /// Which.
+        ask: FetchAsk,
+        /// Of these, the ones that are wanted.
+        filter: Option<Filter>,
     },
     /// How are you?
     Status,
@@ -143,15 +141,7 @@ impl Asked {
                 acks: *acks,
                 trace: traced.then(|| Box::new(trace())),
             }),
-            Self::Fetch {
-                offset,
-                bytes_max,
-                wait_ms,
-            } => Ask::Fetch {
-                offset: *offset,
-                bytes_max: *bytes_max,
-                wait: wait_ms * 1_000_000,
-            },
+            Self::Fetch { ask, .. } => Ask::Fetch(*ask),
         }
     }
 }
@@ -232,7 +222,7 @@ impl Gate {
         match kind {
             FrameKind::Hello => self.greet(frame).map(Ok),
             FrameKind::Produce => produce(frame),
-            FrameKind::Fetch => Ok(Ok(self.fetch(frame))),
+            FrameKind::Fetch => self.fetch(frame),
             FrameKind::Status => Ok(Ok(Asked::Status)),
             FrameKind::Command => named::command(frame).map(|asked| asked.map(Asked::Named)),
             FrameKind::Cursors => named::cursors(frame).map(|asked| asked.map(Asked::Named)),
@@ -280,15 +270,22 @@ impl Gate {
         Ok(Asked::Greet)
     }
 
-    fn fetch(&self, frame: &Frame<'_>) -> Asked {
+    fn fetch(&self, frame: &Frame<'_>) -> Result<Result<Asked, No>, No> {
         let fetch =
             Fetch::read_from_bytes(frame.message).expect("the kind says how long its message is");
         let bytes_max = usize::try_from(fetch.bytes_max.get()).expect("32 bits fit into a size");
-        Asked::Fetch {
-            offset: Offset(fetch.offset.get()),
+        let wait_ms = u64::from(fetch.wait_ms.get()).min(self.fetch_wait_ms);
+        let ask = FetchAsk {
+            from: fetch.from()?,
+            consistency: fetch.consistency()?,
             bytes_max: bytes_max.min(RECORDS_BYTES_MAX),
-            wait_ms: u64::from(fetch.wait_ms.get()).min(self.fetch_wait_ms),
-        }
+            wait: wait_ms * 1_000_000,
+        };
+        let filter = Filter::parse(frame.tail, usize::from(fetch.filter_clauses.get()));
+        Ok(match filter {
+            Ok(filter) => Ok(Asked::Fetch { ask, filter }),
+            Err(error) => Err(No::new(ErrorCode::FilterInvalid, error.to_string())),
+        })
     }
 }
 

@@ -51,6 +51,8 @@ pub enum From {
     Index(LogIndex),
     /// At the record that holds the event with this offset.
     Offset(Offset),
+    /// At the first record whose log time is this one or later.
+    Time(u64),
 }
 
 /// A request for records.
@@ -79,6 +81,8 @@ pub struct ReadRecords {
     pub last: LogIndex,
     /// Term of the first one.
     pub term: Term,
+    /// Offset of the first event in them.
+    pub base_offset: Offset,
     /// Offset after the last event in them.
     pub next_offset: Offset,
 }

@@ -14,7 +14,8 @@ use alloc::vec::Vec;
 use quorate_wire::LogIndex;
 
 use super::error::Damage;
-use super::index::{Before, RECORDS_AT, Spot, block_after};
+use super::index::{Before, Spot, block_after};
+use super::segment::RECORDS_AT;
 use super::superblock::Reached;
 use crate::seam::SegmentId;
 

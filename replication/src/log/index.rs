@@ -12,22 +12,15 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::ops::Range;
 
 use quorate_wire::{GroupId, LogIndex, Offset, RecordHeader, Term};
 
 use super::error::Damage;
 use super::event::From;
-use super::format::SEGMENT_HEADER_BYTES;
 use super::hole::Link;
+use super::segment::{Landmark, RECORDS_AT, Segment};
 use crate::buffer::BLOCK_BYTES;
 use crate::seam::SegmentId;
-
-/// Bytes of records from one landmark to the next. Bounds the index: one landmark of 24 bytes for so many of the log.
-pub(super) const LANDMARK_BYTES: u64 = 64 << 10;
-
-/// Where records begin in a segment.
-pub(super) const RECORDS_AT: u64 = SEGMENT_HEADER_BYTES as u64;
 
 /// A record's place in the log's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,58 +34,6 @@ pub(super) struct Spot {
 pub(super) struct Found {
     pub(super) spot: Spot,
     pub(super) index: LogIndex,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Landmark {
-    index: LogIndex,
-    offset: Offset,
-    position: u64,
-}
-
-#[derive(Debug)]
-pub(super) struct Segment {
-    pub(super) id: SegmentId,
-    /// Length of its file.
-    pub(super) bytes: u64,
-    /// Where its last record ends, void or not.
-    pub(super) end: u64,
-    /// Its first record that is not void. Without such records, the first one after it. Rises along the log, not strictly.
-    first: LogIndex,
-    /// As `first`.
-    first_offset: Offset,
-    /// Rising in everything.
-    landmarks: Vec<Landmark>,
-    /// Bytes of void records, and what lies between them; rising. The last one may end beyond the last record.
-    gaps: Vec<Range<u64>>,
-}
-
-impl Segment {
-    /// The end of the gap that `position` lies in.
-    pub(super) fn gap_end(&self, position: u64) -> Option<u64> {
-        let after = self.gaps.partition_point(|gap| gap.start <= position);
-        let gap = self.gaps.get(after.checked_sub(1)?)?;
-        (position < gap.end).then_some(gap.end)
-    }
-
-    /// What lies between `from` and `to` is void; `from` is where a record begins, or the records begin.
-    fn void(&mut self, from: u64, to: u64) {
-        while self
-            .landmarks
-            .pop_if(|landmark| landmark.position >= from)
-            .is_some()
-        {}
-        while self.gaps.pop_if(|gap| gap.start >= from).is_some() {}
-        let start = self.gaps.pop_if(|gap| gap.end == from);
-        let start = start.map_or(from, |gap| gap.start);
-        assert!(
-            self.gaps.last().is_none_or(|gap| gap.end < start),
-            "gaps lie one behind the other"
-        );
-        if start < to {
-            self.gaps.push(start..to);
-        }
-    }
 }
 
 /// A record of the log's end.
@@ -198,15 +139,8 @@ impl Index {
             assert!(current.id < id, "segments come into use in order");
             self.sealed += current.end;
         }
-        self.segments.push(Segment {
-            id,
-            bytes,
-            end: RECORDS_AT,
-            first: last.index.next(),
-            first_offset: last.next_offset,
-            landmarks: Vec::new(),
-            gaps: Vec::new(),
-        });
+        let first = (last.index.next(), last.next_offset);
+        self.segments.push(Segment::new(id, bytes, first));
     }
 
     /// Whether a record may come next: it continues the chain from the record before its index.
@@ -282,16 +216,8 @@ impl Index {
             position >= current.end,
             "records lie one behind the other in a segment"
         );
-        let landmark = current.landmarks.last();
         let due = core::mem::take(&mut self.landmark_due);
-        if due || landmark.is_none_or(|landmark| position >= landmark.position + LANDMARK_BYTES) {
-            current.landmarks.push(Landmark {
-                index: header.index,
-                offset: header.base_offset,
-                position,
-            });
-        }
-        current.end = position + header.record_bytes() as u64;
+        current.append(header, position, due);
         self.tail.push_back(Entry {
             spot: Spot {
                 segment: current.id,
@@ -376,6 +302,7 @@ impl Index {
                 let entry = self.tail.get(nth);
                 entry.filter(|entry| entry.base_offset <= offset)
             }
+            From::Time(time) => return self.before_time(time),
         };
         if let Some(entry) = exact {
             return Some(Found {
@@ -390,20 +317,30 @@ impl Index {
         let after = self.segments.partition_point(|segment| match from {
             From::Index(index) => segment.first <= index,
             From::Offset(offset) => segment.first_offset <= offset,
+            From::Time(_) => unreachable!("a time is found in a segment's landmarks"),
         });
         let segment = self.segments.get(after.checked_sub(1)?)?;
-        let after = segment.landmarks.partition_point(|landmark| match from {
+        segment.landmark(|landmark| match from {
             From::Index(index) => landmark.index <= index,
             From::Offset(offset) => landmark.offset <= offset,
-        });
-        let landmark = segment.landmarks.get(after.checked_sub(1)?)?;
-        Some(Found {
-            spot: Spot {
-                segment: segment.id,
-                position: landmark.position,
-            },
-            index: landmark.index,
+            From::Time(time) => landmark.log_time < time,
         })
+    }
+
+    /// The last landmark before this log time, or the first of all.
+    fn before_time(&self, time: u64) -> Option<Found> {
+        let before = |landmark: &Landmark| landmark.log_time < time;
+        let mut segments = self.segments.iter().rev();
+        segments
+            .find_map(|segment| segment.landmark(before))
+            .or_else(|| self.segments.iter().find_map(Segment::first_landmark))
+    }
+
+    /// The first record behind a segment.
+    pub(super) fn behind(&self, id: SegmentId) -> Option<Found> {
+        let nth = self.segments.partition_point(|segment| segment.id <= id);
+        let behind = self.segments.get(nth..)?;
+        behind.iter().find_map(Segment::first_landmark)
     }
 
     /// The record before `index`, which is the last one's next at most, and not committed.

@@ -12,7 +12,8 @@ use quorate_wire::{LogIndex, Record};
 
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader, WRITE_BYTES_MAX};
 use super::hole::{Hole, Piece};
-use super::index::{Before, RECORDS_AT, block_of};
+use super::index::{Before, block_of};
+use super::segment::RECORDS_AT;
 use super::superblock::Identity;
 use crate::buffer::{BLOCK_BYTES, Buffer, Slice};
 use crate::seam::{FileId, SegmentId, StorageOp};

@@ -24,6 +24,7 @@ mod opened;
 mod reader;
 mod recovery;
 mod replay;
+mod segment;
 mod superblock;
 mod tail;
 mod walk;

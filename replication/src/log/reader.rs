@@ -8,7 +8,8 @@ use quorate_wire::{LogIndex, Record, RecordError, RecordHeader};
 
 use super::error::{Damage, ReadError};
 use super::event::{From, Read, ReadRecords};
-use super::index::{Found, Index, LANDMARK_BYTES, Segment, block_after, block_of};
+use super::index::{Found, Index, block_after, block_of};
+use super::segment::{LANDMARK_BYTES, Segment};
 use super::tail::is_zero;
 use crate::buffer::{BLOCK_BYTES, Buffer};
 use crate::seam::{FileId, StorageError, StorageOp};
@@ -63,7 +64,7 @@ impl Reading {
         let found = index.find(read.from)?;
         let first = match read.from {
             From::Index(index) => index,
-            From::Offset(_) => found.index,
+            From::Offset(_) | From::Time(_) => found.index,
         };
         let reading = Self {
             read,
@@ -84,7 +85,7 @@ impl Reading {
         self.start = block_of(position);
         let skipped = match self.read.from {
             From::Index(index) if index == found.index => 0,
-            From::Index(_) | From::Offset(_) => LANDMARK_BYTES,
+            From::Index(_) | From::Offset(_) | From::Time(_) => LANDMARK_BYTES,
         };
         let wanted = self.read.bytes_max.min(RECORDS_BYTES_MAX).max(bytes);
         let end = (position + skipped + wanted as u64).min(segment.end);
@@ -139,10 +140,11 @@ impl Reading {
                 first: first.index,
                 last: last.index,
                 term: first.term,
+                base_offset: first.base_offset,
                 next_offset: last.next_offset(),
             }),
             (None, Stop::Short(found, bytes)) => Progress::Again(self.from(found, bytes, index)),
-            (None, Stop::End) => Progress::Void,
+            (None, Stop::End) => self.behind(index).map_or(Progress::Void, Progress::Again),
         })
     }
 
@@ -204,7 +206,17 @@ impl Reading {
         match self.read.from {
             From::Index(index) => header.index >= index,
             From::Offset(offset) => header.next_offset() > offset,
+            From::Time(time) => header.log_time >= time,
         }
+    }
+
+    /// The same read in the next segment: a log time is found by the records before it, which may lie in another segment.
+    fn behind(self, index: &Index) -> Option<Self> {
+        if !matches!(self.read.from, From::Time(_)) {
+            return None;
+        }
+        let found = index.behind(self.found.spot.segment)?;
+        (found.index <= self.through).then(|| self.from(found, 0, index))
     }
 }
 

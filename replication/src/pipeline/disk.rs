@@ -75,12 +75,12 @@ impl Pipeline {
 
     /// Bytes that were durable have changed: this copy is not whole, and must not pass for it.
     fn read_damaged(&mut self, token: u64, error: ReadError, seam: &mut impl Seam) {
-        self.read_void(token, seam);
         if self.repair.is_none() && self.reopen.is_none() {
             // What this node knows to be damage now must not pass for a torn end at the next start.
             self.log.note_reached(seam);
             self.reopen = Some(Reopen::Damaged(error));
         }
+        self.read_void(token, seam);
     }
 
     /// A group of one has met everybody from the start: nobody's greeting will complete it.

@@ -2,17 +2,19 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use bytes::Bytes;
 use quorate_raft::Want;
 use quorate_wire::canary::{self, Canary};
+use quorate_wire::client::{Consistency, ReadFrom};
 use quorate_wire::limits::RECORDS_BYTES_MAX;
-use quorate_wire::{ErrorCode, NodeId, Offset, Term, Time};
+use quorate_wire::{ErrorCode, LogIndex, NodeId, Offset, RecordHeader, Term, Time};
 
 use super::Pipeline;
 use super::config::{FETCHES_WAITING_MAX, READS_MAX};
 use super::lend::Lend;
-use crate::lane::{Answer, Refusal, ShardId, Ticket};
+use crate::lane::{Answer, FetchAsk, Fetched, Refusal, ShardId, Ticket};
 use crate::log::{From, Read, ReadRecords};
 use crate::seam::Seam;
 
@@ -21,9 +23,19 @@ use crate::seam::Seam;
 pub(super) struct Fetch {
     shard: ShardId,
     ticket: Ticket,
-    offset: Offset,
+    from: ReadFrom,
+    /// It waits until all before this offset is committed.
+    at_least: Offset,
     bytes_max: usize,
     until: Time,
+}
+
+/// What an answer is made of.
+#[derive(Debug)]
+struct Found {
+    /// Offsets of the records' first event and of the one after their last.
+    span: Range<Offset>,
+    records: Bytes,
 }
 
 /// Whom a read from the disk is for.
@@ -92,35 +104,62 @@ impl Pipeline {
         &mut self,
         shard: ShardId,
         ticket: Ticket,
-        (offset, bytes_max): (Offset, usize),
-        until: Time,
+        ask: &FetchAsk,
+        now: Time,
         seam: &mut impl Seam,
     ) {
-        let committed = self.state.committed();
-        if self.repair.is_some() {
-            Self::refuse(ticket, Refusal::new(ErrorCode::Repairing), shard, seam);
-        } else if offset > committed {
-            let refusal = Refusal {
-                expected: committed.0,
-                ..Refusal::new(ErrorCode::OffsetPastEnd)
-            };
-            Self::refuse(ticket, refusal, shard, seam);
-        } else if self.fetches.is_full() {
-            Self::refuse(ticket, Refusal::new(ErrorCode::Overloaded), shard, seam);
-        } else {
-            let fetch = Fetch {
+        let at_least = match ask.consistency {
+            Consistency::Any => Ok(Offset(0)),
+            Consistency::AtLeast(offset) => Ok(offset),
+            Consistency::Linearizable => Err(ErrorCode::ConsistencyUnavailable),
+        };
+        let fetch = match at_least {
+            _ if self.repair.is_some() => Err(ErrorCode::Repairing),
+            _ if self.fetches.is_full() => Err(ErrorCode::Overloaded),
+            Err(code) => Err(code),
+            Ok(at_least) => Ok(Fetch {
                 shard,
                 ticket,
-                offset,
-                bytes_max: bytes_max.min(RECORDS_BYTES_MAX),
-                until,
-            };
-            if offset == committed {
-                self.fetches.waiting.push(fetch);
-            } else {
-                self.fetches.queued.push_back(fetch);
-            }
+                from: ask.from,
+                at_least,
+                bytes_max: ask.bytes_max.min(RECORDS_BYTES_MAX),
+                until: now.after(ask.wait),
+            }),
+        };
+        match fetch {
+            Ok(fetch) => self.place(fetch, seam),
+            Err(code) => Self::refuse(ticket, Refusal::new(code), shard, seam),
         }
+    }
+
+    /// Has a fetch wait for what it lacks: a commit, or its turn. It is refused if it asks for what is not there.
+    fn place(&mut self, fetch: Fetch, seam: &mut impl Seam) {
+        let range = self.readable();
+        let from = match fetch.from {
+            _ if fetch.at_least > range.end => return self.fetches.waiting.push(fetch),
+            ReadFrom::Offset(offset) => offset,
+            ReadFrom::Time(time) if time > self.state.applied_log_time() => range.end,
+            ReadFrom::Time(_) => return self.fetches.queued.push_back(fetch),
+            ReadFrom::Tail => range.end,
+            ReadFrom::Start => range.start,
+        };
+        if let Err(refusal) = hold_against(from, &range) {
+            return Self::refuse(fetch.ticket, refusal, fetch.shard, seam);
+        }
+        let fetch = Fetch {
+            from: ReadFrom::Offset(from),
+            ..fetch
+        };
+        if from == range.end {
+            self.fetches.waiting.push(fetch);
+        } else {
+            self.fetches.queued.push_back(fetch);
+        }
+    }
+
+    /// The offsets that can be read; at the end, there is something to wait for.
+    fn readable(&self) -> Range<Offset> {
+        self.log.start_offset()..self.state.committed()
     }
 
     /// Refuses everybody who waits for records: this pipeline is over.
@@ -142,20 +181,23 @@ impl Pipeline {
         let committed = self.state.committed();
         if self.fetches.seen < committed {
             self.fetches.seen = committed;
-            self.fetches.queued.extend(self.fetches.waiting.drain(..));
+            for fetch in core::mem::take(&mut self.fetches.waiting) {
+                self.place(fetch, seam);
+            }
         }
         let mut at = 0;
         while let Some(&fetch) = self.fetches.waiting.get(at) {
             if fetch.until <= now {
                 self.fetches.waiting.swap_remove(at);
-                self.answer_fetch(fetch, Bytes::new(), seam);
+                self.waited_enough(fetch, seam);
             } else {
                 at += 1;
             }
         }
         while let Some(fetch) = self.fetches.queued.pop_front() {
-            if let Some(records) = self.cached(fetch) {
-                self.answer_fetch(fetch, records, seam);
+            if let Some(first) = self.find_cached(fetch.from) {
+                let found = self.cached(fetch, first);
+                self.answer_fetch(fetch, found, seam);
             } else if self.fetches.reads.len() < READS_MAX {
                 self.read_for_fetch(fetch, seam);
             } else {
@@ -165,11 +207,33 @@ impl Pipeline {
         }
     }
 
+    /// What a fetch waited for has not come.
+    fn waited_enough(&self, fetch: Fetch, seam: &mut impl Seam) {
+        let committed = self.state.committed();
+        if fetch.at_least > committed {
+            let refusal = Refusal {
+                expected: committed.0,
+                ..Refusal::new(ErrorCode::OffsetNotReached)
+            };
+            Self::refuse(fetch.ticket, refusal, fetch.shard, seam);
+        } else {
+            let nothing = Found {
+                span: committed..committed,
+                records: Bytes::new(),
+            };
+            self.answer_fetch(fetch, nothing, seam);
+        }
+    }
+
     fn read_for_fetch(&mut self, fetch: Fetch, seam: &mut impl Seam) {
         let token = self.fetches.open(ReadFor::Fetch(fetch));
         let read = Read {
             token,
-            from: From::Offset(fetch.offset),
+            from: match fetch.from {
+                ReadFrom::Offset(offset) => From::Offset(offset),
+                ReadFrom::Time(time) => From::Time(time),
+                ReadFrom::Tail | ReadFrom::Start => unreachable!("they were given an offset"),
+            },
             through: self.committed_in_log(),
             bytes_max: fetch.bytes_max,
             one_term: false,
@@ -180,38 +244,113 @@ impl Pipeline {
     }
 
     /// A read for a consumer came to nothing.
-    pub(super) fn unreadable(&self, fetch: Fetch, seam: &mut impl Seam) {
+    pub(super) fn unreadable(&mut self, fetch: Fetch, seam: &mut impl Seam) {
+        // Where the log, which is whole, has nothing late enough, the first that is committed and late enough is in memory.
+        if self.reopen.is_none()
+            && let ReadFrom::Time(time) = fetch.from
+            && let Some((first, _)) = self.tail.find_first(|header| header.log_time >= time)
+            && first <= self.state.applied()
+        {
+            let found = self.cached(fetch, first);
+            return self.answer_fetch(fetch, found, seam);
+        }
         let refusal = Refusal::new(ErrorCode::RecordUnreadable);
         Self::refuse(fetch.ticket, refusal, fetch.shard, seam);
     }
 
+    /// The first record of an answer, if it is in memory.
+    fn find_cached(&self, from: ReadFrom) -> Option<LogIndex> {
+        match from {
+            ReadFrom::Offset(offset) => self.tail.find(offset),
+            ReadFrom::Time(time) => self.tail.find_time(time),
+            ReadFrom::Tail | ReadFrom::Start => unreachable!("they were given an offset"),
+        }
+    }
+
     /// Committed records from memory, copied: a slow consumer must not hold the memory that the log is written from.
-    fn cached(&self, fetch: Fetch) -> Option<Bytes> {
-        let mut index = self.tail.find(fetch.offset)?;
+    fn cached(&self, fetch: Fetch, first: LogIndex) -> Found {
         let mut records = Vec::new();
-        while (index <= self.state.applied() || canary::on(Canary::UncommittedShown))
-            && let Some(record) = self.tail.record(index)
-        {
+        let mut span: Option<Range<Offset>> = None;
+        for index in first.0.. {
+            let index = LogIndex(index);
+            let shown = index <= self.state.applied() || canary::on(Canary::UncommittedShown);
+            let Some(record) = self.tail.record(index).filter(|_| shown) else {
+                break;
+            };
             if !records.is_empty() && records.len() + record.len() > fetch.bytes_max {
                 break;
             }
+            let header = RecordHeader::parse(record).expect("the cache holds sound records");
+            span.get_or_insert(header.base_offset..header.base_offset)
+                .end = header.next_offset();
             records.extend_from_slice(record);
-            index = index.next();
         }
-        Some(Bytes::from(records))
+        Found {
+            span: span.expect("the first record is committed and in memory"),
+            records: Bytes::from(records),
+        }
     }
 
     /// A read for a consumer is done.
     pub(super) fn fetched(&mut self, fetch: Fetch, records: &ReadRecords, seam: &mut impl Seam) {
-        self.answer_fetch(fetch, records.bytes.clone(), seam);
+        let found = Found {
+            span: records.base_offset..records.next_offset,
+            records: records.bytes.clone(),
+        };
+        self.answer_fetch(fetch, found, seam);
     }
 
-    fn answer_fetch(&self, fetch: Fetch, records: Bytes, seam: &mut impl Seam) {
-        let answer = Answer::Fetched {
+    fn answer_fetch(&self, fetch: Fetch, found: Found, seam: &mut impl Seam) {
+        let begin = match fetch.from {
+            ReadFrom::Offset(offset) => offset,
+            ReadFrom::Time(_) | ReadFrom::Tail | ReadFrom::Start => found.span.start,
+        };
+        let answer = Answer::Fetched(Fetched {
             committed: self.state.committed(),
             start: self.log.start_offset(),
-            records,
-        };
+            begin,
+            next: found.span.end.max(begin),
+            records: found.records,
+        });
         Self::reply(fetch.ticket, answer, fetch.shard, seam);
+    }
+}
+
+/// Why no read begins at an offset, if so.
+fn hold_against(offset: Offset, range: &Range<Offset>) -> Result<(), Refusal> {
+    let (code, expected, limit) = if offset > range.end {
+        (ErrorCode::OffsetPastEnd, range.end, range.start)
+    } else if offset < range.start {
+        (ErrorCode::OffsetBeforeStart, range.start, range.end)
+    } else {
+        return Ok(());
+    };
+    Err(Refusal {
+        expected: expected.0,
+        limit: limit.0,
+        ..Refusal::new(code)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_wire::{ErrorCode, Offset};
+
+    use super::hold_against;
+
+    #[test]
+    fn an_offset_outside_is_refused_with_both_ends() {
+        let range = Offset(10)..Offset(20);
+        for offset in [10, 15, 20] {
+            assert_eq!(hold_against(Offset(offset), &range), Ok(()));
+        }
+        for (offset, code, expected, limit) in [
+            (9, ErrorCode::OffsetBeforeStart, 10, 20),
+            (21, ErrorCode::OffsetPastEnd, 20, 10),
+        ] {
+            let refusal = hold_against(Offset(offset), &range).expect_err("it is outside");
+            let said = (refusal.code, refusal.expected, refusal.limit);
+            assert_eq!(said, (code, expected, limit));
+        }
     }
 }

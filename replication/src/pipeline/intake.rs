@@ -29,13 +29,7 @@ impl Pipeline {
                     let status = Answer::Status(self.status());
                     Self::reply(ticket, status, shard, seam);
                 }
-                Ask::Fetch {
-                    offset,
-                    bytes_max,
-                    wait,
-                } => {
-                    self.fetch(shard, ticket, (offset, bytes_max), now.after(wait), seam);
-                }
+                Ask::Fetch(ask) => self.fetch(shard, ticket, &ask, now, seam),
                 Ask::Named(ask) => self.named((shard, ticket), &ask, now, seam),
                 Ask::Produce(chunk) => {
                     if let Some(chunk) = self.produce(shard, ticket, chunk, now, seam) {

@@ -9,8 +9,8 @@ use quorate_wire::peer::{Member, PeerHello, RepairMessage, RepairReplyMessage};
 use quorate_wire::{
     DiskId, ErrorCode, Frame, FrameError, FrameHeader, FrameKind, NodeId, Record, Time,
 };
-use zerocopy::little_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::little_endian::U16;
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::config::{DIAL_AGAIN, GREETING_TIME, REFUSED_AGAIN, STRANGERS_MAX};
 use super::core::Beside;
@@ -457,11 +457,7 @@ impl Pipeline {
         };
         let message = ErrorMessage {
             code: U16::new(code.number()),
-            reserved: U16::new(0),
-            leader: U32::new(0),
-            retry_after_ms: U32::new(0),
-            reserved_too: U32::new(0),
-            expected: U64::new(0),
+            ..ErrorMessage::new_zeroed()
         };
         let body: [&[u8]; 2] = [message.as_bytes(), code.name().as_bytes()];
         let header = FrameHeader::seal(FrameKind::Error, 0, self.config.group, &body, 0);

@@ -284,20 +284,32 @@ impl Tail {
 
     /// The cached record that holds `offset`.
     pub(super) fn find(&self, offset: Offset) -> Option<LogIndex> {
-        let base = |spot: &Spot| {
-            let bytes = self
-                .pages
-                .get(spot.buffer)?
-                .memory
-                .get(spot.at..spot.at + spot.bytes)?;
+        let (index, header) = self.find_first(|header| header.next_offset() > offset)?;
+        (header.base_offset <= offset).then_some(index)
+    }
+
+    /// The first record with this log time or a later one, if it is known to be cached.
+    pub(super) fn find_time(&self, time: u64) -> Option<LogIndex> {
+        let (index, _) = self.find_first(|header| header.log_time >= time)?;
+        // What is not cached may be late enough too.
+        (index > self.first || index == LogIndex(1)).then_some(index)
+    }
+
+    /// The first cached record of those that are `late` enough; all behind it are.
+    pub(super) fn find_first(
+        &self,
+        late: impl Fn(&RecordHeader) -> bool,
+    ) -> Option<(LogIndex, RecordHeader)> {
+        let header = |spot: &Spot| {
+            let page = self.pages.get(spot.buffer)?;
+            let bytes = page.memory.get(spot.at..spot.at + spot.bytes)?;
             RecordHeader::parse(bytes).ok()
         };
-        let at = self.spots.partition_point(|spot| {
-            base(spot).is_some_and(|header| header.next_offset() <= offset)
-        });
+        let at = self
+            .spots
+            .partition_point(|spot| header(spot).is_some_and(|header| !late(&header)));
         let index = self.first.plus(u64::try_from(at).expect("a count fits"));
-        let holds = self.spots.get(at).and_then(base)?.base_offset <= offset;
-        holds.then_some(index)
+        Some((index, self.spots.get(at).and_then(header)?))
     }
 
     /// Adds records from `first` to at most `last` to a send: as many as fit `bytes_max` (at least one) and `parts_max`

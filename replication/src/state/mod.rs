@@ -97,6 +97,12 @@ impl State {
         self.applied.next_offset
     }
 
+    /// Log time of the last applied record.
+    #[must_use]
+    pub fn applied_log_time(&self) -> u64 {
+        self.applied.log_time
+    }
+
     /// Digest of the state at [`State::applied`].
     #[must_use]
     pub fn digest(&self) -> u64 {

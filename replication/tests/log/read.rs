@@ -196,6 +196,40 @@ fn every_record_is_read_by_its_index_and_by_each_of_its_offsets() {
 }
 
 #[test]
+fn a_log_time_leads_to_the_first_record_that_is_late_enough() {
+    let fresh = long();
+    let recovered = Machine::on(fresh.disk.crashed(&mut |_| false), 1);
+    for mut machine in [fresh, recovered] {
+        let count = machine.live.len();
+        for at in 0..count {
+            let time = machine.live[at].header.log_time;
+            for bytes_max in [0, 1 << 20] {
+                check(
+                    &mut machine,
+                    From::Time(time),
+                    at,
+                    u64::MAX,
+                    bytes_max,
+                    false,
+                );
+            }
+        }
+        check(&mut machine, From::Time(0), 0, u64::MAX, 1000, false);
+        let last = machine.live[count - 1].header.log_time;
+        assert!(
+            machine
+                .read(From::Time(last + 1), u64::MAX, 9, false)
+                .is_none()
+        );
+        let early = From::Time(machine.live[9].header.log_time);
+        assert!(
+            machine.read(early, 9, 9, false).is_none(),
+            "what is late enough is not to be read"
+        );
+    }
+}
+
+#[test]
 fn reading_on_from_the_last_record_reads_everything_once() {
     let mut machine = long();
     for bytes_max in [1, 10_000, 70_000, 1 << 20] {

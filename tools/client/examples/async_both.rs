@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use quorate_client::{
     AsyncConsumer, AsyncProducer, ClientError, ConsumerOptions, Event, Offset, ProducerOptions,
+    ReadFrom,
 };
 
 #[tokio::main]
@@ -44,7 +45,7 @@ async fn produce(nodes: Vec<String>) -> Result<Offset, Box<dyn Error>> {
 
 async fn consume(nodes: Vec<String>, from: Offset, events: u64) -> Result<u64, ClientError> {
     let mut options = ConsumerOptions::new(nodes);
-    options.offset = from;
+    options.from = ReadFrom::Offset(from);
     let mut consumer = AsyncConsumer::connect(options).await?;
     let mut read = 0;
     while read < events {

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io::{Write, stdout};
 use std::time::Duration;
 
-use quorate_client::{Consumer, ConsumerOptions, Offset};
+use quorate_client::{Consumer, ConsumerOptions, Offset, ReadFrom};
 
 fn main() -> Result<(), Box<dyn Error>> {
     run(std::env::args().skip(1).collect())
@@ -16,7 +16,7 @@ pub fn run(nodes: Vec<String>) -> Result<(), Box<dyn Error>> {
     let mut out = stdout().lock();
 
     let mut options = ConsumerOptions::new(nodes);
-    options.offset = Offset(0); // where your program stopped the last time
+    options.from = ReadFrom::Offset(Offset(0)); // where your program stopped the last time
     let mut consumer = Consumer::connect(options)?;
     let mut topics = BTreeMap::<String, u64>::new();
     loop {

@@ -3,8 +3,15 @@
 //! Owns: the records' bytes. Never: gives out what failed its checks. Called by: the consumer, which fills it; programs.
 
 use std::slice;
+use std::sync::Arc;
 
 use quorate_wire::{Event, FrameError, LogIndex, Offset, Record, RecordError};
+
+use crate::Filter;
+
+const LEFT_OUT: BatchError = BatchError::Misplaced(FrameError::Invalid {
+    what: "records are left out between the asked offset and the answer",
+});
 
 /// Records and events from the asked offset on. Every record has passed its checksums.
 #[derive(Clone, Debug)]
@@ -15,9 +22,13 @@ pub struct Batch {
     starts: Vec<usize>,
     /// Events before this one were not asked for.
     offset: Offset,
-    /// Offset after the last record; at least `offset`.
+    /// Where the next batch begins; at least `offset`.
     next_offset: Offset,
     committed: Offset,
+    /// Which events are wanted.
+    filter: Arc<Filter>,
+    /// How many events it has.
+    count: u64,
 }
 
 /// Why a node's records are not taken.
@@ -39,8 +50,10 @@ pub(crate) struct Expect {
 }
 
 impl Batch {
-    pub(crate) fn new(offset: Offset, committed: Offset) -> Self {
+    pub(crate) fn new(offset: Offset, committed: Offset, filter: &Arc<Filter>) -> Self {
         Self {
+            filter: Arc::clone(filter),
+            count: 0,
             bytes: Vec::new(),
             starts: Vec::new(),
             offset,
@@ -74,18 +87,46 @@ impl Batch {
         Ok(last)
     }
 
-    /// Takes one record, if it joins on to what is there: it must not leave events out.
+    /// Takes one record, if it joins on to what is there: it must not leave events out that are wanted.
     fn place(&mut self, record: &Record<'_>) -> Result<(), BatchError> {
         let header = record.header();
-        if header.base_offset > self.next_offset {
-            return Err(BatchError::Misplaced(FrameError::Invalid {
-                what: "records are left out between the asked offset and the answer",
-            }));
+        if self.filter.is_empty() {
+            if header.base_offset > self.next_offset {
+                return Err(LEFT_OUT);
+            }
+            self.count += header.next_offset().0.saturating_sub(self.next_offset.0);
+        } else {
+            let wanted = self.wanted(record).count();
+            self.count += u64::try_from(wanted).expect("a record has few events");
         }
         self.next_offset = self.next_offset.max(header.next_offset());
         self.starts.push(self.bytes.len());
         self.bytes.extend_from_slice(record.bytes());
         Ok(())
+    }
+
+    /// The node has said where the batch begins; nothing has come before.
+    pub(crate) fn begin(&mut self, offset: Offset) {
+        (self.offset, self.next_offset) = (offset, offset);
+    }
+
+    /// The node has looked up to here: what is wanted of it has come.
+    pub(crate) fn advance(&mut self, next: Offset) -> Result<(), BatchError> {
+        if next < self.next_offset || (self.filter.is_empty() && next > self.next_offset) {
+            return Err(LEFT_OUT);
+        }
+        self.next_offset = next;
+        Ok(())
+    }
+
+    fn wanted<'a>(
+        &self,
+        record: &Record<'a>,
+    ) -> impl Iterator<Item = (Offset, Event<'a>)> + use<'_, 'a> {
+        let first = self.offset;
+        record
+            .events()
+            .filter(move |(offset, event)| *offset >= first && self.filter.matches(event))
     }
 
     pub(crate) fn set_committed(&mut self, committed: Offset) {
@@ -101,24 +142,21 @@ impl Batch {
         }
     }
 
-    /// The events from the asked offset on, each with its offset.
+    /// The events that are wanted, from the asked offset on, each with its offset.
     pub fn events(&self) -> impl Iterator<Item = (Offset, Event<'_>)> {
-        let offset = self.offset;
-        self.records()
-            .flat_map(|record| record.events())
-            .skip_while(move |(at, _)| *at < offset)
+        self.records().flat_map(|record| self.wanted(&record))
     }
 
-    /// Events from the asked offset on.
+    /// How many events it has.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.next_offset.0 - self.offset.0
+        self.count
     }
 
     /// Whether it holds no events.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.next_offset == self.offset
+        self.count == 0
     }
 
     /// Offset of the first event that it was asked for.
@@ -127,7 +165,7 @@ impl Batch {
         self.offset
     }
 
-    /// Offset after its last event: where the next batch begins.
+    /// Where the next batch begins: after its last event, and after those that the filter leaves out.
     #[must_use]
     pub fn next_offset(&self) -> Offset {
         self.next_offset
@@ -188,7 +226,7 @@ mod tests {
 
     #[test]
     fn records_that_were_given_out_are_not_given_out_again() {
-        let mut batch = Batch::new(Offset(5), Offset(5));
+        let mut batch = Batch::new(Offset(5), Offset(5), &Arc::default());
         let answer = [record(3, 5), record(4, 5)].concat();
         let last = batch.extend(&answer, expect(3));
         assert_eq!(last.ok(), Some(LogIndex(4)));
@@ -204,14 +242,14 @@ mod tests {
 
     #[test]
     fn an_answer_that_leaves_events_out_is_refused() {
-        let mut batch = Batch::new(Offset(5), Offset(5));
+        let mut batch = Batch::new(Offset(5), Offset(5), &Arc::default());
         let refused = batch.extend(&record(3, 6), expect(0));
         assert!(matches!(refused, Err(BatchError::Misplaced(_))));
     }
 
     #[test]
     fn a_record_that_is_cut_is_damage() {
-        let mut batch = Batch::new(Offset(5), Offset(5));
+        let mut batch = Batch::new(Offset(5), Offset(5), &Arc::default());
         let cut = record(3, 5);
         let cut = cut.get(..60).expect("a record has 64 bytes at least");
         assert!(matches!(

@@ -52,7 +52,8 @@ impl Consumer {
         self.end_of_call()
     }
 
-    /// Offset of the next event that [`Self::fetch`] gives.
+    /// Offset of the next event that [`Self::fetch`] looks at. Of a consumer that begins at a time or the tail it is 0 until a node
+    /// has said where that is, with the first batch.
     #[must_use]
     pub fn offset(&self) -> Offset {
         self.cursor.offset()

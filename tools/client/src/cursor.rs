@@ -10,14 +10,16 @@
 mod answer;
 mod config;
 
-use quorate_wire::client::Fetch;
+use std::sync::Arc;
+
+use quorate_wire::client::{Fetch, ReadFrom};
 use quorate_wire::{ClusterName, FrameKind, LogIndex, NodeId, Offset, Time};
 
 use crate::endpoint::{Endpoint, LinkNumber, Wish};
-use crate::greeting::{write_frame, write_hello};
+use crate::greeting::{write_frame_with, write_hello};
 use crate::route::{Loss, Route};
 use crate::session::nanoseconds;
-use crate::{Batch, ClientError, LinkCause};
+use crate::{Batch, ClientError, Filter, LinkCause};
 pub use config::CursorConfig;
 
 /// A longer wait is asked for in pieces, so that a node which froze is noticed.
@@ -83,6 +85,9 @@ pub struct Cursor {
     written: usize,
     call: Option<Call>,
     done: Option<Result<Batch, ClientError>>,
+    filter: Arc<Filter>,
+    /// Where to begin, until a node has said which offset that is.
+    from: Option<ReadFrom>,
     offset: Offset,
     /// The last record given out: one that holds the boundary of two batches, or no events, is not given out twice.
     seen: LogIndex,
@@ -107,7 +112,15 @@ impl Cursor {
             written: 0,
             call: None,
             done: None,
-            offset: config.offset,
+            filter: Arc::new(config.filter.clone()),
+            offset: match config.from {
+                ReadFrom::Offset(offset) => offset,
+                ReadFrom::Time(_) | ReadFrom::Tail | ReadFrom::Start => Offset(0),
+            },
+            from: match config.from {
+                ReadFrom::Offset(_) => None,
+                from @ (ReadFrom::Time(_) | ReadFrom::Tail | ReadFrom::Start) => Some(from),
+            },
             seen: LogIndex(0),
             committed: Offset(0),
             trouble: LinkCause::None,
@@ -150,7 +163,7 @@ impl Cursor {
             "one call at a time"
         );
         self.call = Some(Call {
-            batch: Batch::new(self.offset, self.committed),
+            batch: Batch::new(self.offset, self.committed, &self.filter),
             seen: self.seen,
             until,
             since: now,
@@ -168,7 +181,7 @@ impl Cursor {
         self.done.take()
     }
 
-    /// Offset of the next event that [`Self::fetch`] gives.
+    /// Offset of the next event that [`Self::fetch`] looks at; 0 until a node has said where the asked time, tail or start is.
     #[must_use]
     pub fn offset(&self) -> Offset {
         self.offset
@@ -210,12 +223,19 @@ impl Cursor {
             due: now.after(wait_ms * 1_000_000 + timeout),
             part: 0,
         });
+        let from = self.from.unwrap_or(ReadFrom::Offset(self.offset));
         let fetch = Fetch {
-            offset: self.offset.0.into(),
-            bytes_max: self.config.bytes_max.into(),
             wait_ms: u32::try_from(wait_ms).expect("the wait is bounded").into(),
+            filter_clauses: self.filter.clauses().into(),
+            ..Fetch::new(from, self.config.bytes_max).with(self.config.consistency)
         };
-        write_frame(&mut self.out, FrameKind::Fetch, self.correlation, &fetch);
+        write_frame_with(
+            &mut self.out,
+            FrameKind::Fetch,
+            self.correlation,
+            &fetch,
+            self.filter.bytes(),
+        );
         self.correlation += 1;
     }
 

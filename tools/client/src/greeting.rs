@@ -21,10 +21,22 @@ pub(crate) fn write_frame<M: IntoBytes + Immutable>(
     correlation: u64,
     message: &M,
 ) {
+    write_frame_with(out, kind, correlation, message, &[]);
+}
+
+/// Appends a frame whose tail is under the frame's checksum to `out`.
+pub(crate) fn write_frame_with<M: IntoBytes + Immutable>(
+    out: &mut Vec<u8>,
+    kind: FrameKind,
+    correlation: u64,
+    message: &M,
+    tail: &[u8],
+) {
     let message = message.as_bytes();
-    let header = FrameHeader::seal(kind, correlation, GROUP, &[message], 0);
+    let header = FrameHeader::seal(kind, correlation, GROUP, &[message, tail], 0);
     out.extend_from_slice(&header);
     out.extend_from_slice(message);
+    out.extend_from_slice(tail);
 }
 
 /// Appends the greeting to `out`.

@@ -28,6 +28,7 @@
 //! | [`Producer`] | blocking: [`send`](Producer::send), [`send_encoded`](Producer::send_encoded) for load generators, [`poll`](Producer::poll), [`flush`](Producer::flush), [`take_acks`](Producer::take_acks), [`stats`](Producer::stats), [`close`](Producer::close) |
 //! | [`Consumer`] | blocking: [`fetch`](Consumer::fetch) gives a [`Batch`] of verified records and events; follows to any node, or sticks to one |
 //! | `AsyncProducer`, `AsyncConsumer` | the same on tokio, with the feature `tokio`; every future may be dropped at any moment |
+//! | [`Filter`], [`ReadFrom`], [`Consistency`] | which events a consumer wants, from where on, and how fresh |
 //! | [`status`] | one question to one node |
 //! | [`ClientError`] | what went wrong, with its stable code where there is one |
 //! | [`session`], [`cursor`] | a producer's and a consumer's protocol without sockets, clocks or chance: what the blocking ones and the simulator both run |
@@ -43,6 +44,7 @@ mod conversation;
 pub mod cursor;
 pub mod endpoint;
 mod error;
+mod filter;
 mod greeting;
 #[cfg(feature = "tokio")]
 mod on_tokio;
@@ -59,6 +61,7 @@ mod transport;
 pub use batch::Batch;
 pub use consumer::Consumer;
 pub use error::{ClientError, InvalidEvent, LinkCause};
+pub use filter::Filter;
 #[cfg(feature = "tokio")]
 pub use on_tokio::{AsyncConsumer, AsyncProducer, Receipt};
 pub use options::{ConsumerOptions, ProducerOptions};
@@ -67,8 +70,9 @@ pub use session::Ack;
 pub use stats::{CloseError, Stats};
 pub use status::{Role, Status, status};
 
-pub use quorate_wire::client::{AckLevel, Stage, StageTimes};
+pub use quorate_wire::client::{AckLevel, Consistency, ReadFrom, Stage, StageTimes};
+pub use quorate_wire::filter::{Clause, FilterError};
 pub use quorate_wire::{
     Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, LogIndex, NodeId, Offset, ProducerId,
-    Record, RecordKind, Sequence, Term, Time, checksum::key_of,
+    Record, RecordKind, Sequence, Slot, Slots, Term, Time, checksum::key_of,
 };

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use quorate_wire::client::AckLevel;
+use quorate_wire::client::{AckLevel, Consistency, ReadFrom};
 use quorate_wire::limits::RECORDS_BYTES_MAX;
-use quorate_wire::{ClusterName, Epoch, Offset, ProducerId, Sequence};
+use quorate_wire::{ClusterName, Epoch, ProducerId, Sequence};
 
+use crate::Filter;
 use crate::cursor::CursorConfig;
 use crate::session::SessionConfig;
 use crate::{ClientError, LinkCause};
@@ -120,8 +121,12 @@ pub struct ConsumerOptions {
     pub nodes: Vec<String>,
     /// The cluster that is meant; by default whichever the first node belongs to, and only that one from then on.
     pub cluster: Option<ClusterName>,
-    /// Offset of the first event wanted.
-    pub offset: Offset,
+    /// Where to begin.
+    pub from: ReadFrom,
+    /// Which events are wanted; by default all.
+    pub filter: Filter,
+    /// How fresh what is read must be.
+    pub consistency: Consistency,
     /// Most bytes of records in one batch; at least one record comes if there is one.
     pub bytes_max: u32,
     /// Whether the chunks' own checksums and every event are checked, besides the records' checksums: from the producer's
@@ -138,13 +143,15 @@ pub struct ConsumerOptions {
 }
 
 impl ConsumerOptions {
-    /// The defaults, for these nodes: from offset 0.
+    /// The defaults, for these nodes: everything, from the start on.
     #[must_use]
     pub fn new<T: Into<String>>(nodes: impl IntoIterator<Item = T>) -> Self {
         Self {
             nodes: nodes.into_iter().map(Into::into).collect(),
             cluster: None,
-            offset: Offset(0),
+            from: ReadFrom::Start,
+            filter: Filter::default(),
+            consistency: Consistency::Any,
             bytes_max: u32::try_from(RECORDS_BYTES_MAX).expect("answers are bounded to 1 MiB"),
             check_chunks: true,
             stick: false,
@@ -163,7 +170,9 @@ impl ConsumerOptions {
         Ok(CursorConfig {
             nodes,
             cluster: self.cluster,
-            offset: self.offset,
+            from: self.from,
+            filter: self.filter,
+            consistency: self.consistency,
             bytes_max: self.bytes_max,
             check_chunks: self.check_chunks,
             stick: self.stick,

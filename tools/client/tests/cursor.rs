@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use quorate_client::cursor::{Cursor, CursorConfig};
 use quorate_client::endpoint::{Endpoint, LinkNumber};
-use quorate_client::{Batch, ClientError, ErrorCode, Offset, Time};
+use quorate_client::{
+    Batch, Clause, ClientError, Consistency, ErrorCode, Filter, LinkCause, Offset, ReadFrom, Time,
+};
 use quorate_wire::client::{Fetch, FetchReply};
 use quorate_wire::{Chunk, Frame, FrameKind};
 use support::frames::{self, Refuse};
@@ -25,6 +27,7 @@ struct Script {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Asked {
     correlation: u64,
+    from: ReadFrom,
     offset: u64,
     wait_ms: u32,
 }
@@ -32,11 +35,17 @@ struct Asked {
 impl Script {
     /// A cursor of two nodes, greeted by the first, that waits for an event.
     fn new(wait_ms: u64) -> (Self, Asked) {
+        Self::with(ReadFrom::Offset(Offset(0)), Filter::default(), wait_ms)
+    }
+
+    fn with(from: ReadFrom, filter: Filter, wait_ms: u64) -> (Self, Asked) {
         let mut script = Self {
             cursor: Cursor::new(CursorConfig {
                 nodes: (1..=2).map(frames::address).collect(),
                 cluster: None,
-                offset: Offset(0),
+                from,
+                filter,
+                consistency: Consistency::Any,
                 bytes_max: 1 << 20,
                 check_chunks: true,
                 stick: false,
@@ -89,7 +98,8 @@ impl Script {
         let fetch = Fetch::read_from_bytes(frame.message).expect("it has its length");
         Asked {
             correlation: frame.header.correlation,
-            offset: fetch.offset.get(),
+            from: fetch.from().expect("it is one of the kinds"),
+            offset: fetch.position.get(),
             wait_ms: fetch.wait_ms.get(),
         }
     }
@@ -126,9 +136,16 @@ fn log(events: u64) -> Log {
 }
 
 fn answer(asked: Asked, committed: u64, records: &[u8]) -> Vec<u8> {
+    let next = frames::end(records).max(asked.offset);
+    answer_of(asked, committed, (asked.offset, next), records)
+}
+
+fn answer_of(asked: Asked, committed: u64, (begin, next): (u64, u64), records: &[u8]) -> Vec<u8> {
     let reply = FetchReply {
         committed: committed.into(),
         start: 0.into(),
+        begin: begin.into(),
+        next: next.into(),
     };
     frames::frame(
         FrameKind::FetchReply,
@@ -233,4 +250,62 @@ fn patience_ends_with_the_last_trouble() {
         script.cursor.tick(script.now);
     }
     panic!("a call has an end");
+}
+
+#[test]
+fn a_place_that_the_node_finds_is_asked_for_until_it_has_said_where_it_is() {
+    let (mut script, asked) = Script::with(ReadFrom::Time(77), Filter::default(), 0);
+    assert_eq!(asked.from, ReadFrom::Time(77));
+    script
+        .cursor
+        .lost(script.link(), LinkCause::Closed, script.now);
+    script.greet(2);
+    let asked = script.asked();
+    assert_eq!(asked.from, ReadFrom::Time(77), "no node has said it yet");
+    let log = log(4);
+    script.give(&answer_of(asked, 4, (2, 3), &log.records[2]));
+    let batch = script.batch();
+    assert_eq!((batch.offset(), batch.len()), (Offset(2), 1));
+    assert_eq!(script.asked().from, ReadFrom::Offset(Offset(3)));
+}
+
+#[test]
+fn a_tail_without_events_is_waited_at_by_its_offset() {
+    let (mut script, asked) = Script::with(ReadFrom::Tail, Filter::default(), 500);
+    assert_eq!(asked.from, ReadFrom::Tail);
+    script.give(&answer_of(asked, 9, (9, 9), &[]));
+    script.pass(1);
+    let again = script.asked();
+    assert_eq!(again.from, ReadFrom::Offset(Offset(9)));
+    assert_eq!(script.cursor.offset(), Offset(9));
+}
+
+#[test]
+fn what_a_filter_leaves_out_is_passed_by_and_its_events_are_not_given_out() {
+    let filter = Filter::default().with(&Clause::Key(1)).expect("a clause");
+    let (mut script, asked) = Script::with(ReadFrom::Offset(Offset(0)), filter, 500);
+    script.give(&answer_of(asked, 9, (0, 5), &[]));
+    script.pass(0);
+    let again = script.asked();
+    assert_eq!(again.from, ReadFrom::Offset(Offset(5)), "at once");
+    let log = log(8);
+    script.give(&answer_of(again, 9, (5, 8), &log.records[6]));
+    let batch = script.batch();
+    let offsets: Vec<_> = batch.events().map(|(offset, _)| offset).collect();
+    assert_eq!(offsets, [Offset(6)], "events of tests have key 1");
+    assert_eq!((batch.len(), batch.next_offset()), (1, Offset(8)));
+    let other = Filter::default().with(&Clause::Key(2)).expect("a clause");
+    let (mut script, asked) = Script::with(ReadFrom::Offset(Offset(0)), other, 0);
+    script.give(&answer(asked, 8, &log.records.concat()));
+    let batch = script.batch();
+    assert_eq!((batch.len(), batch.next_offset()), (0, Offset(8)));
+    assert_eq!(batch.events().count(), 0);
+}
+
+#[test]
+fn a_node_that_leaves_wanted_events_out_is_not_believed() {
+    let (mut script, asked) = Script::new(0);
+    script.give(&answer_of(asked, 9, (0, 5), &[]));
+    let end = script.cursor.take().expect("the call has ended");
+    assert!(matches!(end, Err(ClientError::Protocol(_))), "{end:?}");
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use quorate_client::{
     ClientError, Consumer, ConsumerOptions, Epoch, ErrorCode, Event, LinkCause, NodeId, Offset,
-    Producer, ProducerId, ProducerOptions, RecordKind, Role, Sequence, status,
+    Producer, ProducerId, ProducerOptions, ReadFrom, RecordKind, Role, Sequence, status,
 };
 use support::frames;
 use support::node::{Cluster, Faults};
@@ -354,7 +354,7 @@ fn a_consumer_starts_at_its_offset_and_gets_each_record_once() {
     cluster.lead(2);
     produce(&cluster, &["e", "f"]);
     let mut options = ConsumerOptions::new(cluster.addresses());
-    options.offset = Offset(2);
+    options.from = ReadFrom::Offset(Offset(2));
     let mut consumer = Consumer::connect(options).expect("it connects");
     let batch = consumer.fetch(WAIT).expect("records");
     assert_eq!(batch.len(), 4);
@@ -491,7 +491,7 @@ fn a_node_that_is_behind_is_passed_over_and_an_offset_past_the_end_is_refused() 
     assert_eq!(consume(&mut consumer, 3), [(2, "c".to_owned())]);
 
     let mut options = ConsumerOptions::new(cluster.addresses());
-    options.offset = Offset(100);
+    options.from = ReadFrom::Offset(Offset(100));
     let mut lost = Consumer::connect(options).expect("it connects");
     match lost.fetch(Duration::ZERO) {
         Err(ClientError::Refused { code, expected, .. }) => {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use quorate_client::{AckLevel, LinkCause};
 use quorate_client::cursor::{Cursor, CursorConfig};
 use quorate_client::endpoint::{Endpoint, LinkNumber};
 use quorate_client::session::{Session, SessionConfig};
+use quorate_client::{AckLevel, Consistency, Filter, LinkCause, ReadFrom};
 use quorate_wire::{CHUNK_HEADER_BYTES, Epoch, Event, Offset, ProducerId, Sequence, Time};
 
 use crate::script::Script;
@@ -78,7 +78,9 @@ fn consume(mut script: Script<'_>) {
     let mut cursor = Cursor::new(CursorConfig {
         nodes: vec!["a:1".to_owned(), "b:2".to_owned()],
         cluster: None,
-        offset: Offset(u64::from(script.byte() % 8)),
+        from: ReadFrom::Offset(Offset(u64::from(script.byte() % 8))),
+        filter: Filter::default(),
+        consistency: Consistency::Any,
         bytes_max: 1 << 16,
         check_chunks: true,
         stick: false,

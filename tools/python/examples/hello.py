@@ -12,6 +12,6 @@ with quorate.Producer(nodes) as producer:
 assert receipt.offset is not None, "flush returns when everything is acknowledged"
 print(f"a quorum of disks has it at offset {receipt.offset}")
 
-with quorate.Consumer(nodes, offset=receipt.offset) as consumer:
+with quorate.Consumer(nodes, begin=receipt.offset) as consumer:
     [delivered, *_] = consumer.fetch(wait=5.0)
 print(f"read back: {delivered.event.payload.decode()}")

@@ -68,6 +68,18 @@ class Live(unittest.TestCase):
                 found += consumer.fetch(wait=5.0)
             self.assertEqual([one.event.payload for one in found], payloads)
             self.assertEqual(consumer.fetch(wait=0.2), [], "nothing twice, nothing more")
+        key = found[0].event.key
+        wanted = quorate.Filter(keys=(key,), topics=("fli",))
+        end = quorate.at_least(len(payloads))
+        with quorate.Consumer(self.nodes, filter=wanted, consistency=end) as consumer:
+            some: list[quorate.Delivered] = []
+            while consumer.offset < len(payloads):
+                some += consumer.fetch(wait=1.0)
+            self.assertEqual(some, [one for one in found if one.event.key == key])
+        middle = found[len(found) // 2].log_time
+        with quorate.Consumer(self.nodes, begin=quorate.since(middle), consistency=end) as consumer:
+            first = consumer.fetch(wait=1.0)[0]
+            self.assertEqual(first, next(one for one in found if one.log_time >= middle))
 
     def test_a_second_incarnation_fences_the_first(self) -> None:
         first = quorate.Producer(self.nodes, producer=7)

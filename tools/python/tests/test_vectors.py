@@ -3,7 +3,7 @@
 import pathlib
 import unittest
 
-from quorate import wire
+from quorate import reading, wire
 from quorate.errors import ProtocolError
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[3] / "wire" / "golden"
@@ -50,6 +50,12 @@ class Frames(unittest.TestCase):
         refusal = wire.read_refusal(wire.parse_frame(vector("frame_error")))
         self.assertEqual((refusal.code, refusal.leader), (301, 2))
         self.assertEqual(refusal.text, "node 2 leads group 0, not node 1")
+        wanted = reading.Filter(keys=(wire.key_of("N14228"),), topics=("flights",))
+        message = reading.fetch(reading.at(2049), 65_536, 500, reading.at_least(2051), wanted.clauses)
+        frame = wire.Frame(wire.FETCH, 7, message, wanted.encode())
+        self.assertEqual(frame.encode(), vector("frame_fetch"))
+        fetched = wire.read_fetched(wire.parse_frame(vector("frame_fetch_reply")))
+        self.assertEqual((fetched.begin, fetched.next), (2049, 2051))
         frame = wire.Frame(wire.HELLO, 7, wire.hello("airport"), b"")
         self.assertEqual(frame.encode(), vector("frame_hello"))
 
@@ -60,6 +66,20 @@ class Frames(unittest.TestCase):
             bad[at // 8] ^= 1 << at % 8
             with self.assertRaises(ProtocolError, msg=f"bit {at}"):
                 wire.parse_frame(bytes(bad))
+
+
+class Filters(unittest.TestCase):
+    def test_an_event_must_fit_what_is_said_of_each_thing(self) -> None:
+        wanted = reading.Filter(keys=(7,), key_ranges=((10, 12),), topics=("a/", "b"))
+        for key, topic, wants in [(7, "a/1", True), (11, "b", True), (13, "b", False), (7, "c", False)]:
+            self.assertEqual(wanted.matches(wire.Event(b"", key=key, topic=topic)), wants, (key, topic))
+        slots = reading.Filter(slots=frozenset({reading.slot_of(7)}))
+        self.assertTrue(slots.matches(wire.Event(b"", key=7)))
+        self.assertEqual([reading.slot_of(key) for key in (0, 1, 0xEDDD2C15FF48B181)], [0, 39, 57])
+
+    def test_it_is_bounded(self) -> None:
+        with self.assertRaises(ValueError):
+            reading.Filter(keys=tuple(range(17))).encode()
 
 
 class Bodies(unittest.TestCase):

@@ -46,7 +46,7 @@ pub(crate) fn fill(
         }
         payload.truncate(length);
         let event = Event {
-            key: producer.0,
+            key: producer.0 * 2 + at % 2,
             time: first.0 + at,
             topic: b"sim",
             payload: &payload,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quorate_client::cursor::{Cursor, CursorConfig};
 use quorate_client::endpoint::Endpoint as _;
-use quorate_client::{Batch, ClientError};
+use quorate_client::{Batch, Clause, ClientError, Consistency, Filter, ReadFrom, Slot, Slots};
 use quorate_wire::limits::RECORDS_BYTES_MAX;
 use quorate_wire::{ErrorCode, Offset, Time};
 
@@ -16,6 +16,14 @@ use crate::terminal::Terminal;
 use crate::wires::Wires;
 
 const MS: u64 = 1_000_000;
+
+/// What a cursor of it reads.
+#[derive(Debug)]
+struct Wish {
+    from: ReadFrom,
+    filter: Filter,
+    consistency: Consistency,
+}
 
 /// A consumer of the world. See the module's description.
 #[derive(Debug)]
@@ -31,7 +39,15 @@ pub struct Consumer {
     open: Option<Time>,
     /// When the next one begins.
     again: Time,
-    order: ConsumerOrder,
+    /// None until the cursor has got something, and while it has a filter.
+    order: Option<ConsumerOrder>,
+    wish: Wish,
+    /// Up to here, it has looked through its filter.
+    looked: Option<Offset>,
+    /// The highest end that a node has told.
+    committed: Offset,
+    /// The log time of the last record that it got.
+    time: u64,
     fetched: u64,
     unreadable: u64,
 }
@@ -41,15 +57,24 @@ impl Consumer {
     #[must_use]
     pub fn new(seed: u64, addresses: Vec<String>, number: usize) -> Self {
         let mut random = Random::new(seed, &format!("consumer {number}"));
+        let wish = Wish {
+            from: ReadFrom::Offset(Offset(0)),
+            filter: Filter::default(),
+            consistency: Consistency::Any,
+        };
         Self {
-            cursor: cursor(&mut random, &addresses, Offset(0)),
+            cursor: cursor(&mut random, &addresses, &wish),
+            wish,
+            looked: None,
+            committed: Offset(0),
+            time: 0,
             number: u64::try_from(number).expect("a few"),
             addresses,
             cursors: 0,
             terminal: Terminal::default(),
             open: None,
             again: Time(0),
-            order: ConsumerOrder::new(Offset(0)),
+            order: None,
             fetched: 0,
             unreadable: 0,
             random,
@@ -88,7 +113,13 @@ impl Consumer {
         self.terminal.listen(&mut self.cursor, wires, now);
         self.end(now, wires, oracle);
         if self.open.is_none() && self.again <= now {
-            let wait = self.random.of(&[0, 1, 30, 300]) * MS;
+            let wait = match self.wish.from {
+                // What the node knew when it looked for the time, it then says.
+                ReadFrom::Time(_) if self.order.is_none() => 0,
+                ReadFrom::Time(_) | ReadFrom::Offset(_) | ReadFrom::Tail | ReadFrom::Start => {
+                    self.random.of(&[0, 1, 30, 300]) * MS
+                }
+            };
             self.cursor.fetch(wait, now);
             self.open = Some(now);
             // The answer may be there already; nothing else would wake the consumer then.
@@ -115,14 +146,27 @@ impl Consumer {
     }
 
     fn got(&mut self, batch: &Batch, (asked, now): (Time, Time), oracle: &mut Oracle) {
+        if self.order.is_none() {
+            self.begun(batch, oracle);
+        }
+        let order = self.order.get_or_insert(ConsumerOrder::new(batch.offset()));
+        let filtered = !self.wish.filter.is_empty();
         let mut shown = Vec::new();
         for record in batch.records() {
-            let verdict = self.order.got(record.header(), batch.committed());
+            let header = record.header();
+            let verdict = order.got(header, batch.committed(), filtered);
             hold("consumer order", verdict);
             oracle.fetched(&record);
             self.fetched += 1;
+            self.time = header.log_time;
             let chunks = record.chunks();
             shown.extend(chunks.map(|(offset, chunk)| (offset, chunk.id())));
+        }
+        self.committed = self.committed.max(batch.committed());
+        if filtered {
+            let from = self.looked.unwrap_or(batch.offset());
+            self.looked = Some(batch.next_offset());
+            return oracle.filtered(batch, &self.wish.filter, from);
         }
         oracle.read(Read {
             reader: self.reader(),
@@ -133,6 +177,30 @@ impl Consumer {
             shown,
             committed: batch.committed(),
         });
+    }
+
+    /// The first batch of a cursor: it begins where the cursor asked for.
+    fn begun(&self, batch: &Batch, oracle: &mut Oracle) {
+        let (begin, committed) = (batch.offset(), batch.committed());
+        let right = match self.wish.from {
+            // What a filter left out was passed by, perhaps by a call that then failed.
+            ReadFrom::Offset(offset) => {
+                begin == offset || (begin > offset && !self.wish.filter.is_empty())
+            }
+            ReadFrom::Start => begin == Offset(0),
+            ReadFrom::Tail => begin <= committed,
+            ReadFrom::Time(time) => {
+                oracle.began(time, begin, committed);
+                true
+            }
+        };
+        let fresh = match self.wish.consistency {
+            Consistency::AtLeast(offset) => committed >= offset,
+            Consistency::Any | Consistency::Linearizable => true,
+        };
+        let why = || format!("{:?} began at {begin} of {committed}", self.wish);
+        hold("reads begin as asked", right.then_some(()).ok_or_else(why));
+        hold("at least", fresh.then_some(()).ok_or_else(why));
     }
 
     fn reader(&self) -> Reader {
@@ -164,24 +232,58 @@ impl Consumer {
         self.unreadable += u64::from(error.code() == Some(ErrorCode::RecordUnreadable));
     }
 
-    /// Now and then another process goes on, with another node; or goes back, since old records come from the disk.
+    /// Now and then another process goes on, with another node; or goes back, since old records come from the disk; or begins
+    /// elsewhere and otherwise.
     fn go_elsewhere(&mut self, wires: &mut Wires, now: Time) {
         let offset = self.cursor.offset();
-        let offset = if offset.0 > 0 && self.random.one_in(24) {
-            Offset(self.random.between(0, offset.0 - 1))
+        let from = if offset.0 > 0 && self.random.one_in(24) {
+            ReadFrom::Offset(Offset(self.random.between(0, offset.0 - 1)))
         } else if self.random.one_in(16) {
-            offset
+            ReadFrom::Offset(offset)
+        } else if self.random.one_in(48) {
+            let time = self.time.saturating_sub(self.random.scaled(1, 500 * MS));
+            let time = time.saturating_add(self.random.between(0, 2));
+            self.random
+                .of(&[ReadFrom::Tail, ReadFrom::Start, ReadFrom::Time(time)])
         } else {
             return;
         };
         self.terminal.leave(wires, now);
-        self.cursor = cursor(&mut self.random, &self.addresses, offset);
+        self.wish = Wish {
+            from,
+            filter: filter(&mut self.random),
+            consistency: if self.random.one_in(3) {
+                Consistency::AtLeast(self.committed)
+            } else {
+                Consistency::Any
+            },
+        };
+        self.cursor = cursor(&mut self.random, &self.addresses, &self.wish);
         self.cursors += 1;
-        self.order = ConsumerOrder::new(offset);
+        self.order = None;
+        self.looked = match from {
+            ReadFrom::Offset(offset) => Some(offset),
+            ReadFrom::Time(_) | ReadFrom::Tail | ReadFrom::Start => None,
+        };
     }
 }
 
-fn cursor(random: &mut Random, addresses: &[String], offset: Offset) -> Cursor {
+/// Nothing in two of three cases, or the events of some keys.
+fn filter(random: &mut Random) -> Filter {
+    let mut slots = Slots::NONE;
+    slots.insert(Slot::of(random.between(2, 9)));
+    let last = random.between(2, 9);
+    let clauses: &[Clause<'_>] = match random.below(9) {
+        0 => &[Clause::Key(last)],
+        1 => &[Clause::Keys { first: 0, last }, Clause::Topic(b"si")],
+        2 => &[Clause::Slots(slots), Clause::Topic(b"sim")],
+        _ => &[],
+    };
+    let sound = |filter: Filter, clause| filter.with(clause).expect("a clause within its limits");
+    clauses.iter().fold(Filter::default(), sound)
+}
+
+fn cursor(random: &mut Random, addresses: &[String], wish: &Wish) -> Cursor {
     let mut nodes = addresses.to_vec();
     nodes.rotate_left(random.below(addresses.len()));
     nodes.truncate(1 + random.below(addresses.len()));
@@ -189,7 +291,9 @@ fn cursor(random: &mut Random, addresses: &[String], offset: Offset) -> Cursor {
     Cursor::new(CursorConfig {
         nodes,
         cluster: None,
-        offset,
+        from: wish.from,
+        filter: wish.filter.clone(),
+        consistency: wish.consistency,
         bytes_max: u32::try_from(random.scaled(1, most)).expect("it fits"),
         check_chunks: true,
         stick: false,

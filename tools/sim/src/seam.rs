@@ -5,6 +5,7 @@ use quorate_replication::seam::{
     Clock, FileId, Lanes, LinkId, Network, NetworkEvent, OpId, Part, Receive, Send, Storage,
     StorageDone, StorageOp,
 };
+use quorate_wire::client::ReadFrom;
 use quorate_wire::{NodeId, Time};
 
 use crate::clock::Clocks;
@@ -174,9 +175,18 @@ impl Lanes for MemorySeam<'_> {
                     format_args!("c{connection} produces {producer}:{first}"),
                 );
             }
-            Ask::Fetch { offset, .. } => {
-                let numbers = [13, connection, offset.0];
-                self.tell(numbers, format_args!("c{connection} fetches {offset}"));
+            Ask::Fetch(fetch) => {
+                let (kind, position) = match fetch.from {
+                    ReadFrom::Offset(offset) => (13, offset.0),
+                    ReadFrom::Time(time) => (18, time),
+                    ReadFrom::Tail => (19, 0),
+                    ReadFrom::Start => (20, 0),
+                };
+                let numbers = [kind, connection, position];
+                self.tell(
+                    numbers,
+                    format_args!("c{connection} fetches {:?}", fetch.from),
+                );
             }
             // Asked so often that nobody would read on.
             Ask::Status => {}
@@ -202,8 +212,8 @@ impl Lanes for MemorySeam<'_> {
                     format_args!("tells c{connection}: at {base_offset}"),
                 );
             }
-            Answer::Fetched { records, .. } => {
-                let bytes = records.len();
+            Answer::Fetched(fetched) => {
+                let bytes = fetched.records.len();
                 let numbers = [16, connection, bytes as u64];
                 self.tell(numbers, format_args!("gives c{connection} {bytes} B"));
             }

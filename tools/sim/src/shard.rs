@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use quorate_replication::gate::{self, Asked, Gate, Greeting, No, Opened};
+use quorate_replication::gate::{self, Asked, Filter, Gate, Greeting, No, Opened};
 use quorate_replication::lane::{Reply, Request, Ticket};
 use quorate_replication::trace::Trace;
 use quorate_wire::client::{AckLevel, Stage};
@@ -40,6 +40,8 @@ struct OpenRequest {
     correlation: u64,
     /// What it asks to append, and how safe it wants that to be.
     chunk: Option<(ChunkId, AckLevel)>,
+    /// Which records it wants.
+    filter: Option<Filter>,
 }
 
 /// A node's shard. See the module's description.
@@ -158,14 +160,16 @@ impl Shard {
         }
         connection.in_flight += 1;
         connection.greeted |= *asked == Asked::Greet;
-        let chunk = match asked {
-            Asked::Produce { id, acks, .. } => Some((*id, acks.level)),
-            Asked::Greet | Asked::Fetch { .. } | Asked::Status | Asked::Named(_) => None,
+        let (chunk, filter) = match asked {
+            Asked::Produce { id, acks, .. } => (Some((*id, acks.level)), None),
+            Asked::Fetch { filter, .. } => (None, filter.clone()),
+            Asked::Greet | Asked::Status | Asked::Named(_) => (None, None),
         };
         let open = OpenRequest {
             wire,
             correlation: frame.correlation,
             chunk,
+            filter,
         };
         self.open.insert(self.last_ticket, open);
     }
@@ -188,6 +192,7 @@ impl Shard {
                 gate::write(
                     &reply.answer,
                     request.correlation,
+                    request.filter.as_ref(),
                     &self.greeting,
                     || now,
                     &mut connection.output,

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::sync::Once;
 
 use quorate_wire::client::{
-    ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply, Stage,
-    StatusReply, TracedReply, error_text,
+    ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply, ReadFrom,
+    Stage, StatusReply, TracedReply, error_text,
 };
+use quorate_wire::filter::{CLAUSE_HEADER_BYTES, Filter};
 use quorate_wire::named::{CommandReply, CursorEntry, Cursors, CursorsReply};
 use quorate_wire::peer::{
     AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage,
@@ -154,7 +155,13 @@ fn read_message(frame: &Frame) {
             assert!(after.is_empty());
             assert!(chunk.events().eq([samples::flight(2)]));
         }
-        FrameKind::Fetch => assert_eq!(read::<Fetch>(frame).offset.get(), 2049),
+        FrameKind::Fetch => {
+            let fetch = read::<Fetch>(frame);
+            assert_eq!(fetch.from(), Ok(ReadFrom::Offset(Offset(2049))));
+            let clauses = usize::from(fetch.filter_clauses.get());
+            let filter = Filter::parse(frame.tail, clauses).expect("it is sound");
+            assert!(filter.matches(&samples::flight(0)) && !filter.matches(&samples::flight(1)));
+        }
         FrameKind::Status => {}
         FrameKind::Command => {
             let (command, after) = Command::parse(frame.tail).expect("it is a command");
@@ -229,7 +236,7 @@ fn read_message(frame: &Frame) {
             assert_eq!(stages.get(Stage::OwnWrite), None);
         }
         FrameKind::FetchReply => {
-            assert_eq!(read::<FetchReply>(frame).committed.get(), 2051);
+            assert_eq!(read::<FetchReply>(frame).next.get(), 2051);
             let (record, after) = Record::parse(frame.tail).expect("it is a record");
             assert!(after.is_empty());
             read_events(&record);
@@ -255,5 +262,6 @@ fn the_tables_are_as_wide_as_the_types() {
     }
     assert_eq!(width(tables::FRAME), FRAME_HEADER_BYTES);
     assert_eq!(width(tables::NODE_ENTRY), size_of::<NodeEntry>());
+    assert_eq!(width(tables::CLAUSE), CLAUSE_HEADER_BYTES);
     assert_eq!(width(tables::MEMBER), size_of::<Member>());
 }

@@ -85,6 +85,7 @@ fn the_byte_tables_are_the_formats() {
         ("SetCursor", tables::SET_CURSOR),
         ("DeleteCursor", tables::DELETE_CURSOR),
         ("CursorEntry", tables::CURSOR_ENTRY),
+        ("Clause", tables::CLAUSE),
     ] {
         expected.insert(name.to_owned(), rows(table));
     }
@@ -178,6 +179,8 @@ fn the_limits_are_those_of_the_code() {
         ("ALL_TIMEOUT_MS_MAX", wide(limits::ALL_TIMEOUT_MS_MAX)),
         ("TOPIC_BYTES_MAX", limits::TOPIC_BYTES_MAX),
         ("RECORDS_BYTES_MAX", limits::RECORDS_BYTES_MAX),
+        ("FILTER_CLAUSES_MAX", limits::FILTER_CLAUSES_MAX),
+        ("FILTER_BYTES_MAX", limits::FILTER_BYTES_MAX),
         ("ERROR_TEXT_BYTES_MAX", limits::ERROR_TEXT_BYTES_MAX),
         ("NODES_MAX", limits::NODES_MAX),
         ("ADDRESS_BYTES_MAX", limits::ADDRESS_BYTES_MAX),

@@ -1,6 +1,7 @@
 //! Events, chunks and records of real flights, each with how to read its bytes.
 
 use quorate_wire::checksum::key_of;
+use quorate_wire::filter::{CLAUSE_HEADER_BYTES, Clause};
 use quorate_wire::limits::ALIGNMENT;
 use quorate_wire::{
     CHUNK_HEADER_BYTES, COMMAND_HEADER_BYTES, ChunkId, Command, EVENT_HEADER_BYTES, Epoch, Event,
@@ -78,6 +79,26 @@ pub(crate) fn chunk(id: ChunkId, events: &[Event]) -> Annotated {
         "events lie side by side"
     );
     chunk
+}
+
+/// Flights of one tail number, by topic and key.
+pub(crate) fn filter() -> Annotated {
+    let topic = clause(&Clause::Topic(b"flights"), |clause, value| {
+        let (value, padding) = value.split_at(b"flights".len());
+        let clause = clause.field("value", value, Show::Text);
+        clause.field("padding", padding, Show::Bytes)
+    });
+    let key = Clause::Key(key_of(b"N14228"));
+    topic.then(clause(&key, |clause, value| {
+        clause.field("value", value, Show::Bits)
+    }))
+}
+
+fn clause(clause: &Clause<'_>, value: impl FnOnce(Annotated, &[u8]) -> Annotated) -> Annotated {
+    let mut bytes = vec![0; clause.size()];
+    assert_eq!(clause.write(&mut bytes), Ok(Some(clause.size())));
+    let (head, rest) = bytes.split_at(CLAUSE_HEADER_BYTES);
+    value(Annotated::table("clause", head, tables::CLAUSE), rest)
 }
 
 /// Two flights of one producer.

@@ -144,12 +144,29 @@ const TRACED_REPLY: Table = &[
 ];
 
 const FETCH: Table = &[
-    ("offset", Count(8)),
+    ("position", Count(8)),
+    ("at_least", Count(8)),
     ("bytes_max", Count(4)),
     ("wait_ms", Count(4)),
+    ("from", Count(1)),
+    ("consistency", Count(1)),
+    ("filter_clauses", Count(2)),
+    ("reserved", Bits(4)),
 ];
 
-const FETCH_REPLY: Table = &[("committed", Count(8)), ("start", Count(8))];
+const FETCH_REPLY: Table = &[
+    ("committed", Count(8)),
+    ("start", Count(8)),
+    ("begin", Count(8)),
+    ("next", Count(8)),
+];
+
+pub(crate) const CLAUSE: Table = &[
+    ("kind", Count(1)),
+    ("reserved", Bits(1)),
+    ("value_len", Count(2)),
+    ("reserved_too", Bits(4)),
+];
 
 const STATUS_REPLY: Table = &[
     ("cluster", Text(16)),
@@ -177,6 +194,7 @@ const ERROR: Table = &[
     ("retry_after_ms", Count(4)),
     ("reserved_too", Bits(4)),
     ("expected", Count(8)),
+    ("limit", Count(8)),
 ];
 
 const PEER_HELLO: Table = &[

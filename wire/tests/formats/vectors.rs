@@ -2,8 +2,8 @@
 
 use quorate_wire::checksum::crc32;
 use quorate_wire::client::{
-    AckLevel, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply,
-    Stage, StageTimes, StatusReply, TracedReply,
+    AckLevel, Consistency, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce,
+    ProduceReply, ReadFrom, Stage, StageTimes, StatusReply, TracedReply,
 };
 use quorate_wire::named::{CommandReply, CursorEntry, Cursors, CursorsReply};
 use quorate_wire::peer::{
@@ -12,7 +12,7 @@ use quorate_wire::peer::{
 };
 use quorate_wire::{
     ClusterName, DiskId, ErrorCode, FRAME_HEADER_BYTES, FrameHeader, FrameKind, GroupId, NodeId,
-    Tail,
+    Offset, Tail,
 };
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
@@ -191,19 +191,22 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
             none(),
         ),
         FrameKind::Fetch => (
-            "records from offset 2049 on, at most 64 KiB; wait half a second for one.",
+            "records from offset 2049 on with flights of one key, at most 64 KiB, once all before 2051 is committed.",
             bytes(&Fetch {
-                offset: U64::new(2049),
-                bytes_max: U32::new(65_536),
                 wait_ms: U32::new(500),
+                filter_clauses: U16::new(2),
+                ..Fetch::new(ReadFrom::Offset(Offset(2049)), 65_536)
+                    .with(Consistency::AtLeast(Offset(2051)))
             }),
-            none(),
+            samples::filter(),
         ),
         FrameKind::FetchReply => (
             "one record; it begins one event before the asked offset.",
             bytes(&FetchReply {
                 committed: U64::new(2051),
                 start: U64::new(0),
+                begin: U64::new(2049),
+                next: U64::new(2051),
             }),
             samples::events(),
         ),
@@ -250,6 +253,7 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
                 retry_after_ms: U32::new(0),
                 reserved_too: U32::new(0),
                 expected: U64::new(0),
+                limit: U64::new(0),
             }),
             Annotated::default().field("text", b"node 2 leads group 0, not node 1", Show::Text),
         ),

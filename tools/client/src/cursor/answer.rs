@@ -144,7 +144,13 @@ impl Cursor {
             check_chunks: self.config.check_chunks,
             seen: call.seen,
         };
-        match call.batch.extend(frame.tail, expect) {
+        if self.from.take().is_some() {
+            self.offset = Offset(reply.begin.get());
+            call.batch.begin(self.offset);
+        }
+        let next = Offset(reply.next.get());
+        let taken = call.batch.extend(frame.tail, expect);
+        match taken.and_then(|seen| call.batch.advance(next).map(|()| seen)) {
             Ok(seen) => call.seen = seen,
             Err(error) => {
                 let error = match error {
@@ -162,7 +168,10 @@ impl Cursor {
         call.since = now;
         let waits = call.until.is_some_and(|until| now < until);
         if call.batch.is_empty() && waits {
-            let pause = now.after(EMPTY_PAUSE_NS);
+            // What the filter has left out is passed by at once.
+            let moved = self.offset < next;
+            self.offset = next;
+            let pause = now.after(if moved { 0 } else { EMPTY_PAUSE_NS });
             call.again = call.until.map(|until| until.min(pause));
         } else {
             self.finish_batch(now);

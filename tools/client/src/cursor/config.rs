@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use quorate_wire::{ClusterName, Offset};
+use quorate_wire::ClusterName;
+use quorate_wire::client::{Consistency, ReadFrom};
+
+use crate::Filter;
 
 /// What a cursor is told once. The fields are those of [`ConsumerOptions`](crate::ConsumerOptions), with the choices made.
 #[derive(Clone, Debug)]
@@ -11,8 +14,12 @@ pub struct CursorConfig {
     pub nodes: Vec<String>,
     /// The cluster that is meant, or whichever answers first.
     pub cluster: Option<ClusterName>,
-    /// Offset of the first event wanted.
-    pub offset: Offset,
+    /// Where to begin.
+    pub from: ReadFrom,
+    /// Which events are wanted.
+    pub filter: Filter,
+    /// How fresh what is read must be.
+    pub consistency: Consistency,
     /// Most bytes of records in one batch; at least one record comes if there is one.
     pub bytes_max: u32,
     /// Whether chunks and events are checked, besides the records' checksums.

@@ -6,6 +6,7 @@ use quorate_wire::client::{
 };
 use quorate_wire::{
     ClusterName, ErrorCode, Event, FrameHeader, FrameKind, GroupId, NodeId, PROTOCOL_VERSION,
+    Record,
 };
 use zerocopy::IntoBytes;
 
@@ -215,6 +216,7 @@ pub fn refused(correlation: u64, refuse: &Refuse) -> Vec<u8> {
         retry_after_ms: refuse.retry_after_ms.into(),
         reserved_too: 0.into(),
         expected: refuse.expected.into(),
+        limit: 0.into(),
     };
     let text = refuse.text();
     frame(
@@ -223,4 +225,14 @@ pub fn refused(correlation: u64, refuse: &Refuse) -> Vec<u8> {
         message.as_bytes(),
         text.as_bytes(),
     )
+}
+
+/// Offset after the last of these records.
+pub fn end(mut records: &[u8]) -> u64 {
+    let mut end = 0;
+    while let Ok((record, rest)) = Record::frame(records) {
+        end = record.header().next_offset().0;
+        records = rest;
+    }
+    end
 }

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use quorate_client::{Chunk, ErrorCode};
-use quorate_wire::client::{Fetch, FetchReply, StatusReply};
+use quorate_wire::client::{Fetch, FetchReply, ReadFrom, StatusReply};
 use quorate_wire::{Frame, FrameKind};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -327,7 +327,11 @@ fn produce(state: &mut State, id: u32, frame: &Frame<'_>) -> Say {
 fn fetch(shared: &Shared, state: MutexGuard<'_, State>, id: u32, frame: &Frame<'_>) -> Say {
     let correlation = frame.header.correlation;
     let fetch = Fetch::ref_from_bytes(frame.message).expect("the frame was parsed");
-    let offset = fetch.offset.get();
+    let offset = match fetch.from().expect("it is one of the kinds") {
+        ReadFrom::Offset(offset) => offset.0,
+        ReadFrom::Start | ReadFrom::Time(_) => 0,
+        ReadFrom::Tail => state.log.end(),
+    };
     let end = |state: &State| match state.faults.behind {
         Some((node, end)) if node == id => end,
         Some(_) | None => state.log.end(),
@@ -343,9 +347,10 @@ fn fetch(shared: &Shared, state: MutexGuard<'_, State>, id: u32, frame: &Frame<'
         .wait_timeout_while(state, wait, nothing)
         .expect("no test node panics");
     let bytes_max = usize::try_from(fetch.bytes_max.get()).expect("32 bits fit");
-    let mut records = Vec::new();
+    let (mut records, mut next) = (Vec::new(), offset);
     if offset < end(&state) {
         records = state.log.from(offset, bytes_max.min(1 << 20));
+        next = frames::end(&records).max(offset);
     }
     if state.faults.garbled_by == id
         && let Some(byte) = records.get_mut(100)
@@ -355,6 +360,8 @@ fn fetch(shared: &Shared, state: MutexGuard<'_, State>, id: u32, frame: &Frame<'
     let reply = FetchReply {
         committed: end(&state).into(),
         start: 0.into(),
+        begin: offset.into(),
+        next: next.into(),
     };
     Say::Whole(frames::frame(
         FrameKind::FetchReply,

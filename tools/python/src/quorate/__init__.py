@@ -12,20 +12,32 @@ from .consumer import Consumer, Delivered
 from .errors import ProtocolError, QuorateError, Refused, Unreachable
 from .link import Link, LinkLost
 from .producer import Producer, Receipt
+from .reading import ANY, LINEARIZABLE, START, TAIL, Consistency, Filter, ReadFrom, at, at_least, since, slot_of
 from .wire import Event, Status, key_of
 
 __all__ = [
+    "ANY",
+    "Consistency",
     "Consumer",
     "Delivered",
     "Event",
+    "Filter",
+    "LINEARIZABLE",
     "Producer",
     "ProtocolError",
     "QuorateError",
+    "ReadFrom",
     "Receipt",
     "Refused",
+    "START",
     "Status",
+    "TAIL",
     "Unreachable",
+    "at",
+    "at_least",
     "key_of",
+    "since",
+    "slot_of",
     "status",
 ]
 

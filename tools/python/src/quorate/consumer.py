@@ -1,4 +1,4 @@
-"""A consumer: committed events from an offset on, each once and in order, from any node."""
+"""A consumer: committed events from somewhere on, each once and in order, from any node."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
-from . import wire
+from . import reading, wire
 from .errors import OFFSET_PAST_END, ProtocolError, Refused, Unreachable
 from .link import Link, LinkLost
 from .route import Route
@@ -26,10 +26,12 @@ class Delivered:
 
 
 class Consumer:
-    """Reads committed events from `offset` on.
+    """Reads committed events from `begin` on: an offset, or what `since` makes of a log time, `TAIL`, `START`.
 
     Every record's and every chunk's checksum is verified, and that each record continues the chain of the one before it.
 
+    - `filter`: which events are wanted; the nodes leave out what they can, and the consumer the rest.
+    - `consistency`: how fresh what a node answers must be.
     - `nodes`: addresses of nodes, `host:port`; one is enough, it names the others.
     - `patience`: seconds without any answer after which a call raises `Unreachable`. Calling again goes on.
     """
@@ -38,7 +40,9 @@ class Consumer:
         self,
         nodes: str | Iterable[str],
         *,
-        offset: int = 0,
+        begin: int | reading.ReadFrom = reading.START,
+        filter: reading.Filter = reading.Filter(),
+        consistency: reading.Consistency = reading.ANY,
         cluster: str | None = None,
         bytes_max: int = wire.RECORDS_BYTES_MAX,
         patience: float = 30.0,
@@ -46,7 +50,11 @@ class Consumer:
     ) -> None:
         self._route = Route(nodes, cluster)
         self._link: Link | None = None
-        self._offset = offset
+        self._begin: reading.ReadFrom | None = begin if isinstance(begin, reading.ReadFrom) else None
+        self._offset = begin if isinstance(begin, int) else 0
+        self._filter = filter
+        self._encoded = filter.encode()
+        self._consistency = consistency
         self._bytes_max = bytes_max
         self._patience = patience
         self._timeout = timeout
@@ -61,7 +69,7 @@ class Consumer:
 
     @property
     def offset(self) -> int:
-        """The offset of the next event: keep it to go on there later."""
+        """Where it reads on: keep it to go on there later. 0 until a node has said where a time, the tail or the start is."""
         return self._offset
 
     def __iter__(self) -> Iterator[Delivered]:
@@ -70,15 +78,26 @@ class Consumer:
             yield from self.fetch(wait=1.0)
 
     def fetch(self, *, wait: float = 0.0) -> list[Delivered]:
-        """The next events, at most one answer's worth; none if none is committed within `wait` seconds."""
+        """The next events, at most one answer's worth; none if none that is wanted is committed within `wait` seconds."""
+        until = time.monotonic() + wait
+        while True:
+            before = self._offset
+            found = self._fetch(max(0.0, until - time.monotonic()))
+            # What the filter has left out is passed by.
+            if found or self._offset == before or time.monotonic() >= until:
+                return found
+
+    def _fetch(self, wait: float) -> list[Delivered]:
         deadline = time.monotonic() + self._patience
         while True:
             try:
                 if self._link is None:
                     time.sleep(self._route.pause())
                     self._link = self._route.dial(self._timeout)
-                message = wire.fetch(self._offset, self._bytes_max, round(wait * 1000))
-                frame = self._link.ask(wire.FETCH, message, timeout=wait + self._timeout)
+                begin = self._begin or reading.at(self._offset)
+                clauses = self._filter.clauses
+                message = reading.fetch(begin, self._bytes_max, round(wait * 1000), self._consistency, clauses)
+                frame = self._link.ask(wire.FETCH, message, self._encoded, timeout=wait + self._timeout)
                 self._route.progress()
                 return self._read(frame)
             except LinkLost as lost:
@@ -104,7 +123,11 @@ class Consumer:
             raise Unreachable(f"no node answered for {self._patience} s: {why}") from why
 
     def _read(self, frame: wire.Frame) -> list[Delivered]:
+        fetched = wire.read_fetched(frame)
+        if self._begin is not None:
+            self._offset, self._begin = fetched.begin, None
         found: list[Delivered] = []
+        end = self._offset
         for nth_record, record in enumerate(wire.records(frame.tail)):
             self._chain(record, nth_record == 0)
             if record.kind != wire.Record.EVENTS:
@@ -114,15 +137,19 @@ class Consumer:
                 for nth, event in enumerate(wire.events(body, chunk.event_count)):
                     if offset >= self._offset:
                         sequence = chunk.first_sequence + nth
+                        if not self._filter.matches(event):
+                            offset += 1
+                            continue
                         found.append(Delivered(offset, event, chunk.producer, chunk.epoch, sequence, record.log_time))
                     offset += 1
             if offset != record.base_offset + record.event_count:
                 raise ProtocolError(f"the record at index {record.index} has another number of events than it says")
-        if found:
-            expected = range(self._offset, self._offset + len(found))
-            if any(one.offset != at for one, at in zip(found, expected)):
-                raise ProtocolError(f"the events after offset {self._offset} are not in order")
-            self._offset += len(found)
+            if record.base_offset > end and not self._filter.clauses:
+                raise ProtocolError(f"events between offsets {end} and {record.base_offset} are left out")
+            end = offset
+        if fetched.next < end or (fetched.next > end and not self._filter.clauses):
+            raise ProtocolError(f"an answer up to offset {end} says that it goes to {fetched.next}")
+        self._offset = fetched.next
         return found
 
     def _chain(self, record: wire.Record, first: bool) -> None:
@@ -135,7 +162,8 @@ class Consumer:
         elif record.index == index:
             sound = record.header_crc == crc
         else:
-            # An answer begins with the record that holds the offset: records without events may lie before it.
-            sound = first and record.index > index
+            # An answer begins with the record that holds the offset: records without events may lie before it. And a filter leaves
+            # records out.
+            sound = (first or self._filter.clauses > 0) and record.index > index
         if not sound:
             raise ProtocolError(f"the record at index {record.index} does not continue the chain at index {index}")

@@ -9,7 +9,8 @@ _NAMES = {
     206: "SequenceTooOld", 207: "ProducerUnknown", 208: "ProducersFull",
     301: "NotLeader", 302: "LeaderNotReady", 303: "Overloaded", 304: "ShuttingDown", 305: "TooManyConnections",
     306: "DiskFull", 307: "Forming", 308: "LeadershipLost", 309: "Repairing",
-    401: "OffsetPastEnd", 402: "GroupUnknown", 403: "RecordUnreadable",
+    401: "OffsetPastEnd", 402: "GroupUnknown", 403: "RecordUnreadable", 404: "OffsetBeforeStart", 405: "FilterInvalid",
+    406: "OffsetNotReached", 407: "ConsistencyUnavailable",
     410: "NameInvalid", 411: "CursorUnknown", 412: "CursorsFull", 413: "CursorBehind",
     414: "CursorPastEnd", 415: "CursorBeforeStart",
     501: "ClusterMismatch",
@@ -17,12 +18,12 @@ _NAMES = {
 
 SEQUENCE_GAP, PRODUCERS_FULL = 204, 208
 NOT_LEADER, LEADER_NOT_READY, OVERLOADED = 301, 302, 303
-OFFSET_PAST_END, RECORD_UNREADABLE = 401, 403
+OFFSET_PAST_END, RECORD_UNREADABLE, OFFSET_NOT_REACHED = 401, 403, 406
 
 
 def may_retry(code: int) -> bool:
     """Whether the same request may succeed later. A code that is not known is not retried."""
-    return code in _NAMES and (300 <= code < 400 or code in (PRODUCERS_FULL, RECORD_UNREADABLE))
+    return code in _NAMES and (300 <= code < 400 or code in (PRODUCERS_FULL, RECORD_UNREADABLE, OFFSET_NOT_REACHED))
 
 
 class QuorateError(Exception):

@@ -73,9 +73,9 @@ class Link:
             self._inbox += data
         return frame
 
-    def ask(self, kind: int, message: bytes, *, timeout: float) -> wire.Frame:
+    def ask(self, kind: int, message: bytes, tail: bytes = b"", *, timeout: float) -> wire.Frame:
         """Sends a request and waits for its answer. No other request may be open."""
-        correlation = self.send(kind, message, timeout=timeout)
+        correlation = self.send(kind, message, tail, timeout=timeout)
         frame = self.receive(timeout)
         if frame is None:
             raise LinkLost("the node does not answer")

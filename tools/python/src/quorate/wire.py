@@ -38,10 +38,10 @@ _HELLO_REPLY = struct.Struct("<16sIIIIIBBH")
 _NODE_ENTRY = struct.Struct("<IH2x56s")
 _PRODUCE = struct.Struct("<BBHI")
 _PRODUCE_REPLY = struct.Struct("<QQB7x")
-_FETCH = struct.Struct("<QII")
-_FETCH_REPLY = struct.Struct("<QQ")
+FETCH_MESSAGE = struct.Struct("<QQIIBBHI")
+_FETCH_REPLY = struct.Struct("<QQQQ")
 _STATUS_REPLY = struct.Struct("<16sIIQQQQQQQQIBBBx")
-_ERROR = struct.Struct("<HHIIIQ")
+_ERROR = struct.Struct("<HHIIIQQ")
 
 FRAME_BYTES = _FRAME.size
 EVENT_HEADER_BYTES = _EVENT.size
@@ -53,7 +53,7 @@ _MESSAGE_BYTES = {
     HELLO_REPLY: _HELLO_REPLY.size,
     PRODUCE: _PRODUCE.size,
     PRODUCE_REPLY: _PRODUCE_REPLY.size,
-    FETCH: _FETCH.size,
+    FETCH: FETCH_MESSAGE.size,
     FETCH_REPLY: _FETCH_REPLY.size,
     STATUS: 0,
     STATUS_REPLY: _STATUS_REPLY.size,
@@ -286,16 +286,14 @@ def read_produced(frame: Frame) -> Produced:
     return Produced(*_PRODUCE_REPLY.unpack(frame.message))
 
 
-def fetch(offset: int, bytes_max: int, wait_ms: int) -> bytes:
-    """A Fetch's message."""
-    return _FETCH.pack(offset, bytes_max, wait_ms)
-
-
 class Fetched(NamedTuple):
-    """What a node answers to a fetch: the end and the start that it knows; its records are the frame's tail."""
+    """What a node answers to a fetch: the end and the start that it knows, where the read began and where to read on; its records are
+    the frame's tail."""
 
     committed: int
     start: int
+    begin: int
+    next: int
 
 
 def read_fetched(frame: Frame) -> Fetched:
@@ -364,5 +362,5 @@ class Refusal(NamedTuple):
 
 def read_refusal(frame: Frame) -> Refusal:
     """Reads an Error."""
-    code, _, leader, retry_after_ms, _, expected = _ERROR.unpack(frame.message)
+    code, _, leader, retry_after_ms, _, expected, _ = _ERROR.unpack(frame.message)
     return Refusal(code, leader or None, retry_after_ms, expected, frame.tail.decode(errors="replace"))

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use quorate_client::{ClientError, Consumer, ConsumerOptions, Offset, Status};
+use quorate_client::{ClientError, Consumer, ConsumerOptions, Offset, ReadFrom, Status};
 
 use super::nodes::{Nodes, address};
 use crate::Failure;
@@ -179,10 +179,10 @@ fn connect(args: &Args, interrupt: &Interrupt) -> Result<Option<Bounded>, Failur
     let mut options = ConsumerOptions::new(&nodes);
     options.stick = args.node.is_some();
     options.patience = patience;
-    options.offset = match args.from {
-        Begin::Start => Offset(0),
-        Begin::End => end,
-        Begin::At(offset) => offset,
+    options.from = match args.from {
+        Begin::Start => ReadFrom::Start,
+        Begin::End => ReadFrom::Offset(end),
+        Begin::At(offset) => ReadFrom::Offset(offset),
     };
     Ok(Some(Bounded {
         consumer: Consumer::connect(options)?,

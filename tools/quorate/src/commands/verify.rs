@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use quorate_client::{Consumer, ConsumerOptions, Offset};
+use quorate_client::{Consumer, ConsumerOptions, Offset, ReadFrom};
 use serde::Serialize;
 
 use super::consume::ahead;
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut nodes = args.nodes.nodes.clone();
     let end = ahead(&mut nodes, patience, &interrupt)?.ok_or_else(Failure::interrupted)?;
     let mut options = ConsumerOptions::new(&nodes);
-    options.offset = Offset(args.from);
+    options.from = ReadFrom::Offset(Offset(args.from));
     options.patience = patience;
     let mut consumer = Consumer::connect(options)?;
     let phases = Phases::new(usize::try_from(end.0.saturating_sub(args.from)).unwrap_or(0));

@@ -17,6 +17,8 @@ pub(super) struct AtRest {
     bytes: Vec<u8>,
     /// Offset after its last event.
     end: Offset,
+    /// Log time and first offset of each record, in order.
+    pub(super) times: Vec<(u64, Offset)>,
     /// Checksum of each record.
     pub(super) records: BTreeMap<LogIndex, u32>,
     /// The chunks of each producer, in the log's order.
@@ -44,6 +46,7 @@ impl AtRest {
             (index, offset) = (header.index, header.next_offset());
             (time, crc) = (header.log_time, header.header_crc);
             log.records.insert(index, crc);
+            log.times.push((time, header.base_offset));
             log.bytes.extend_from_slice(record.bytes());
             for (offset, chunk) in record.chunks() {
                 let found = Found {

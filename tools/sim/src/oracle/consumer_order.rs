@@ -19,8 +19,13 @@ impl ConsumerOrder {
         Self { offset, last: None }
     }
 
-    /// It gets a record, from a node that says that all before `committed` is committed.
-    pub(crate) fn got(&mut self, header: &RecordHeader, committed: Offset) -> Verdict {
+    /// It gets a record, from a node that says that all before `committed` is committed; a filter leaves records out.
+    pub(crate) fn got(
+        &mut self,
+        header: &RecordHeader,
+        committed: Offset,
+        filtered: bool,
+    ) -> Verdict {
         let (from, to) = (header.base_offset, header.next_offset());
         if to > committed {
             return Err(format!(
@@ -28,7 +33,8 @@ impl ConsumerOrder {
             ));
         }
         match &self.last {
-            None if from > self.offset => {
+            Some(last) if filtered && from >= last.next_offset() && header.index > last.index => {}
+            None if from > self.offset && !filtered => {
                 return Err(format!(
                     "offset {} was asked for, and {from} comes",
                     self.offset
@@ -89,22 +95,28 @@ mod tests {
     fn gaps_repetitions_and_what_is_not_committed_are_seen() {
         let first = header(1, 0, 4, 0);
         let second = header(2, 4, 4, first.header_crc);
-        let good = |order: &mut ConsumerOrder| order.got(&first, Offset(8));
+        let good = |order: &mut ConsumerOrder| order.got(&first, Offset(8), false);
         let mut order = ConsumerOrder::new(Offset(2));
         assert_eq!(good(&mut order), Ok(()));
-        assert!(order.got(&first, Offset(8)).is_err(), "twice");
-        assert_eq!(order.got(&second, Offset(8)), Ok(()));
+        assert!(order.got(&first, Offset(8), false).is_err(), "twice");
+        assert_eq!(order.got(&second, Offset(8), false), Ok(()));
         let mut order = ConsumerOrder::new(Offset(2));
         assert_eq!(good(&mut order), Ok(()));
-        assert!(order.got(&header(3, 8, 1, 0), Offset(9)).is_err(), "a gap");
         assert!(
-            order.got(&header(2, 4, 4, 1), Offset(8)).is_err(),
+            order.got(&header(3, 8, 1, 0), Offset(9), false).is_err(),
+            "a gap"
+        );
+        assert!(
+            order.got(&header(2, 4, 4, 1), Offset(8), false).is_err(),
             "another chain"
         );
-        assert!(order.got(&second, Offset(7)).is_err(), "not committed");
+        assert!(
+            order.got(&second, Offset(7), false).is_err(),
+            "not committed"
+        );
         let mut order = ConsumerOrder::new(Offset(2));
         assert!(
-            order.got(&second, Offset(8)).is_err(),
+            order.got(&second, Offset(8), false).is_err(),
             "the first is left out"
         );
     }

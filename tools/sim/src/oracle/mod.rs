@@ -10,13 +10,15 @@ mod consumer_order;
 mod durable;
 mod election;
 mod exactly_once;
+mod from_time;
 mod levels;
 mod log_matching;
 mod state_machine;
+mod wanted;
 
 use std::collections::BTreeMap;
 
-use quorate_client::Ack;
+use quorate_client::{Ack, Batch, Filter};
 use quorate_raft::Note as RaftNote;
 use quorate_replication::log::live_records;
 use quorate_replication::pipeline::{Note, Pipeline, View, Weight};
@@ -33,9 +35,11 @@ use committed::Committed;
 pub(crate) use consumer_order::ConsumerOrder;
 use durable::{Durable, Written};
 use election::ElectionSafety;
+use from_time::FromTime;
 use levels::Levels;
 use log_matching::LogMatching;
 use state_machine::{StateMachine, StateView};
+use wanted::Wanted;
 
 /// Why an invariant does not hold, if it does not.
 pub(crate) type Verdict = Result<(), String>;
@@ -61,6 +65,8 @@ pub struct Oracle {
     acknowledged: Acknowledged,
     levels: Levels,
     history: History,
+    wanted: Wanted,
+    from_time: FromTime,
     /// How each running node stood when it was last looked at.
     views: BTreeMap<NodeId, Watched>,
     /// Checksums of the records that were handed out.
@@ -265,6 +271,16 @@ impl Oracle {
         self.history.read(read);
     }
 
+    /// A consumer has got a batch through a filter; it has seen nothing that is wanted since offset `from`.
+    pub fn filtered(&mut self, batch: &Batch, filter: &Filter, from: Offset) {
+        self.wanted.read(batch, filter, from);
+    }
+
+    /// A read from a log time has begun at an offset, at a node that knew this end and did not wait.
+    pub fn began(&mut self, time: u64, at: Offset, committed: Offset) {
+        self.from_time.began(time, at, committed);
+    }
+
     /// What clients have seen.
     #[must_use]
     pub fn history(&self) -> &History {
@@ -332,6 +348,10 @@ impl Oracle {
                 there.then_some(()).ok_or_else(lost),
             );
         }
+        let chunks = log.chunks.values().flatten();
+        let chunks = chunks.map(|found| (found.offset, found.bytes.as_slice()));
+        hold("filtered reads", self.wanted.check(chunks));
+        hold("reads from a time", self.from_time.check(&log.times));
         for producer in producers {
             let chunks = log
                 .chunks
