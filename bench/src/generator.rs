@@ -63,7 +63,7 @@ impl Generator {
                 acks_max: usize::MAX,
                 seed: random()?,
             };
-            streams.push(Stream::new(Session::new(config, Time(0))));
+            streams.push(Stream::new(Session::new(config, Time(0)), load.acks));
         }
         let mut generator = Self {
             readable: vec![false; streams.len()],

@@ -35,6 +35,7 @@ pub mod page;
 mod readers;
 mod schedule;
 mod series;
+mod stages;
 pub mod statistics;
 mod stream;
 
@@ -45,3 +46,4 @@ pub use load::{Load, Pace};
 pub use measured::{Measured, Newest};
 pub use readers::Readers;
 pub use series::{Point, Series};
+pub use stages::Stages;

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use quorate_client::Time;
+use quorate_client::{Ack, AckLevel, Time};
 
 use crate::load::Pace;
 use crate::series::Series;
+use crate::stages::Stages;
 
 /// The longest latency that is told apart, in microseconds; longer ones count as this one.
 const LONGEST_US: u64 = 3_600_000_000;
@@ -43,6 +44,10 @@ pub struct Measured {
     /// Open loop: requests that were due in the stretch and never sent, because the window was full to the end. In the histogram
     /// each stands with the time that it had waited by then: left out, an overload would look better than it was.
     pub unsent: u64,
+    /// The stages of those requests of the stretch that were asked for them.
+    pub stages: Stages,
+    /// Requests that were acknowledged on a majority of the disks only, where all were asked for.
+    pub not_on_all: u64,
     /// Connections that were lost and made again.
     pub reconnects: u64,
     /// Requests sent again.
@@ -83,6 +88,8 @@ impl Measured {
             lateness_us: histogram_us(),
             series: Series::new(planned),
             unsent: 0,
+            stages: Stages::default(),
+            not_on_all: 0,
             reconnects: 0,
             resends: 0,
             refusals: 0,
@@ -139,6 +146,17 @@ impl Measured {
         };
         if counts {
             self.took(began, now);
+        }
+    }
+
+    /// Counts what an acknowledgement tells besides.
+    pub(crate) fn told(&mut self, ack: &Ack, asked: AckLevel) {
+        if self.stretch.over {
+            return;
+        }
+        self.not_on_all += u64::from(asked == AckLevel::All && ack.level != AckLevel::All);
+        if let Some(times) = &ack.stages {
+            self.stages.record(times);
         }
     }
 

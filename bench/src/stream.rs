@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use quorate_client::session::{Endpoint, LinkNumber, Session};
-use quorate_client::{ClientError, InvalidEvent, LinkCause, Time};
+use quorate_client::{AckLevel, ClientError, InvalidEvent, LinkCause, Time};
 use quorate_wire::FrameError;
 
 use crate::dial::{Dial, DialState};
@@ -34,6 +34,8 @@ impl Requests {
 #[derive(Debug)]
 pub(crate) struct Stream {
     session: Session,
+    /// What its acknowledgements are to promise.
+    acks: AckLevel,
     socket: Option<(LinkNumber, TcpStream)>,
     /// Invariant: while there is a socket, nothing is dialled.
     dial: Option<Dial>,
@@ -50,9 +52,10 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(session: Session) -> Self {
+    pub(crate) fn new(session: Session, acks: AckLevel) -> Self {
         Self {
             session,
+            acks,
             socket: None,
             dial: None,
             input: vec![0; INPUT_BYTES],
@@ -109,6 +112,7 @@ impl Stream {
         while let Some(ack) = self.session.take_ack() {
             let began = self.dues.pop_front().unwrap_or(ack.sent_at);
             measured.acked(ack.events, began, ack.acked_at);
+            measured.told(&ack, self.acks);
         }
     }
 

@@ -21,6 +21,7 @@ mod phases;
 mod profile;
 mod reading;
 mod source;
+mod stages;
 mod status_view;
 mod survey;
 mod table;

@@ -4,6 +4,7 @@ use quorate_bench::{Machine, Point};
 use serde::Serialize;
 
 use super::Quantiles;
+use crate::stages::StageFigures;
 use crate::table::thousands;
 
 /// Everything that is said in the end. Field names, those of the parts included, are those of the JSON object.
@@ -18,6 +19,8 @@ pub(crate) struct Report {
     /// What was sent.
     #[serde(flatten)]
     pub(crate) workload: Workload,
+    /// How long the stages of some of the requests took.
+    pub(crate) stages: Vec<StageFigures>,
     /// What each node has used.
     pub(crate) costs: Vec<Cost>,
     /// How restless the machine was meanwhile.
@@ -53,6 +56,8 @@ pub(crate) struct Measures {
     pub(crate) client_cpu_us_per_event: f64,
     /// The most memory that a node has had.
     pub(crate) rss_mib: Option<u64>,
+    /// Requests that were acknowledged on a majority of the disks only, where all were asked for.
+    pub(crate) not_on_all: u64,
     /// Connections that were lost and made again.
     pub(crate) reconnects: u64,
     /// Requests sent again.
@@ -79,6 +84,8 @@ pub(crate) struct Workload {
     pub(crate) producers: u32,
     /// Consumers that read the log's end meanwhile.
     pub(crate) consumers: u32,
+    /// What the acknowledgements promise.
+    pub(crate) acks: &'static str,
     /// Different keys; by default as many as a request has events.
     pub(crate) keys: Option<u32>,
     /// How long it was to measure.
@@ -232,11 +239,12 @@ impl Workload {
             .keys
             .map(|keys| format!(", {} keys", thousands(keys.into())));
         format!(
-            "{} bytes an event, {} events a request, {pace}, {} producers, {} consumers{}",
+            "{} bytes an event, {} events a request, {pace}, {} producers, {} consumers, acks {}{}",
             self.event_size,
             self.batch,
             self.producers,
             self.consumers,
+            self.acks,
             keys.unwrap_or_default()
         )
     }
@@ -303,6 +311,16 @@ impl Report {
                 format!("by {delay}; {unsent} never, and counted as having waited"),
             );
         }
+        for stage in &self.stages {
+            line(&format!("stage {}", stage.stage), stage.text());
+        }
+        if measures.not_on_all > 0 {
+            let not = thousands(measures.not_on_all);
+            line(
+                "not on all",
+                format!("{not} requests, in time, but on a majority"),
+            );
+        }
         line("load", self.workload.text());
         if let Some(consumed) = measures.consumed_events_per_s {
             line("consumed", format!("{} events/s", thousands(consumed)));
@@ -341,6 +359,7 @@ impl Report {
 pub(crate) mod sample {
     use super::{Cost, Host, MachineJson, Measures, Report, Setting, SlotJson, Workload};
     use crate::bench::Quantiles;
+    use crate::stages::StageFigures;
 
     /// A report with such a throughput and 99th percentile.
     pub(crate) fn report(events_per_s: u64, p99: u64) -> Report {
@@ -362,6 +381,7 @@ pub(crate) mod sample {
                 seconds: 5.0,
                 send_delay_us: None,
                 unsent: 0,
+                not_on_all: 0,
                 consumed_events_per_s: None,
                 server_cpu_us_per_event: Some(0.75),
                 client_cpu_us_per_event: 0.125,
@@ -390,10 +410,18 @@ pub(crate) mod sample {
                 in_flight: 64,
                 producers: 1,
                 consumers: 0,
+                acks: "quorum",
                 keys: None,
                 duration_s: 5.0,
                 warm_up_s: 1.0,
             },
+            stages: vec![StageFigures {
+                stage: "commit",
+                samples: 6_000,
+                p50_us: 401.5,
+                p99_us: 1_200.0,
+                max_us: 9_000.0,
+            }],
             costs: vec![Cost {
                 node: 2,
                 role: "leader",
@@ -448,6 +476,8 @@ mod tests {
             "p50 812 us, p90 1,100 us, p99 2,345 us, p99.9 9,000 us, p99.99 12 ms, max 213 ms   (96,000 requests)",
             "64 bytes an event, 64 events a request, closed loop, 64 requests in flight",
             "quorum: 2 of 3 logs",
+            "stage commit: p50 401.5 us, p99 1200.0 us, max 9000.0 us   (6,000 requests)",
+            "acks quorum",
             "ext4 on /dev/vda",
             "2 cores (A Chip), 24,000 MiB, Linux 6.18",
             "max 4,000 us; 1.2 % of the processors' time stolen",
@@ -505,6 +535,9 @@ mod tests {
             "reconnects",
             "resends",
             "refusals",
+            "stages",
+            "acks",
+            "not_on_all",
             "costs",
             "host",
             "series",

@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::{Quantiles, Report};
+use crate::stages::StageFigures;
 use crate::table::{Table, thousands};
 
 /// One run.
@@ -59,10 +60,12 @@ impl Summary {
         measures.samples = sum(|run| run.measures.samples);
         measures.events = sum(|run| run.measures.events);
         measures.unsent = sum(|run| run.measures.unsent);
+        measures.not_on_all = sum(|run| run.measures.not_on_all);
         measures.reconnects = sum(|run| run.measures.reconnects);
         measures.resends = sum(|run| run.measures.resends);
         measures.refusals = sum(|run| run.measures.refusals);
         measures.seconds = reports.iter().map(|run| run.measures.seconds).sum();
+        middle.stages = stages(&reports);
         middle.host.oversleep_us = quantiles(&reports, |run| Some(run.host.oversleep_us));
         middle.host.naps = sum(|run| run.host.naps);
         middle.host.steal_percent = median_f(&reports, |run| run.host.steal_percent);
@@ -144,6 +147,27 @@ pub(crate) fn sweep_table(points: &[Summary]) -> (Vec<&'static str>, Vec<Vec<Str
     (headings, points.iter().map(row).collect())
 }
 
+/// The medians of each stage, and how many requests they are of.
+fn stages(runs: &[Report]) -> Vec<StageFigures> {
+    let first = runs.first().map_or(&[][..], |run| &run.stages);
+    let of = |stage: &'static str| {
+        let all = runs.iter().flat_map(|run| &run.stages);
+        let same: Vec<&StageFigures> = all.filter(|one| one.stage == stage).collect();
+        let median = |figure: fn(&StageFigures) -> f64| {
+            let figures: Vec<f64> = same.iter().map(|one| figure(one)).collect();
+            quorate_bench::statistics::median(&figures).unwrap_or(0.0)
+        };
+        StageFigures {
+            stage,
+            samples: same.iter().map(|one| one.samples).sum(),
+            p50_us: median(|one| one.p50_us),
+            p99_us: median(|one| one.p99_us),
+            max_us: median(|one| one.max_us),
+        }
+    };
+    first.iter().map(|one| of(one.stage)).collect()
+}
+
 fn quantiles(runs: &[Report], of: impl Fn(&Report) -> Option<Quantiles>) -> Quantiles {
     let all: Vec<Quantiles> = runs.iter().filter_map(of).collect();
     Quantiles::combine(&all, middle)
@@ -218,6 +242,7 @@ mod tests {
         assert_eq!(json["latency_us"]["p99"], 2_000);
         assert_eq!(json["samples"], 3 * 96_000);
         assert_eq!(json["runs"].as_array().map(Vec::len), Some(3));
+        assert_eq!(json["stages"][0]["samples"], 3 * 6_000);
         assert_eq!(json["runs"][1]["latency_us"]["p99"], 1_000);
         let text = summary.table().to_string();
         assert!(

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use quorate_client::{ClientError, ErrorCode, Event, Offset, Producer, ProducerOptions};
+use quorate_bench::Stages;
+use quorate_client::{AckLevel, ClientError, ErrorCode, Event, Offset, Producer, ProducerOptions};
 use quorate_wire::limits::{CHUNK_EVENTS_MAX, TOPIC_BYTES_MAX, WINDOW_REQUESTS_MAX};
 use serde::Serialize;
 
@@ -19,6 +20,7 @@ use crate::figures::{Latencies, Percentiles, rate};
 use crate::interrupt::Interrupt;
 use crate::lines::{self, LineError, Lines};
 use crate::source::{self, Waiter};
+use crate::stages::StageFigures;
 use crate::table::{Table, thousands};
 use crate::{Failure, terminal};
 
@@ -75,6 +77,13 @@ pub(crate) struct Args {
     /// Requests in flight at most.
     #[arg(long, value_name = "REQUESTS", default_value = "64", value_parser = window)]
     in_flight: NonZeroU32,
+    /// What an acknowledgement promises: quorum (a majority of the disks has the events), all (every disk has them; after a second
+    /// a majority is enough, and is told apart), accepted (the leader's memory has them: lost with it).
+    #[arg(long, value_name = "LEVEL", default_value = "quorum", value_parser = acks)]
+    acks: AckLevel,
+    /// Ask how long each stage of each request took, and say so in the end.
+    #[arg(long)]
+    trace_stages: bool,
     /// Give up when no node answers, or nothing is acknowledged, for so many seconds.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     patience: u64,
@@ -92,6 +101,10 @@ impl Args {
         let Some(path) = &self.resume else {
             return Ok(None);
         };
+        if self.acks == AckLevel::Accepted {
+            let text = "--resume needs acknowledgements that stay true: --acks quorum or all";
+            return Err(Failure::usage(text));
+        }
         if usize::try_from(self.in_flight.get()).is_ok_and(|chunks| chunks > IN_FLIGHT_MAX) {
             let most = format!("with --resume, at most {IN_FLIGHT_MAX} requests may be in flight");
             return Err(Failure::usage(most));
@@ -106,6 +119,12 @@ fn topic(text: &str) -> Result<String, String> {
         return Err(format!("a topic has at most {TOPIC_BYTES_MAX} bytes"));
     }
     Ok(text.to_owned())
+}
+
+/// A level of acknowledgement by its name.
+pub(super) fn acks(text: &str) -> Result<AckLevel, String> {
+    let level = AckLevel::ALL.into_iter().find(|level| level.name() == text);
+    level.ok_or_else(|| "the levels are quorum, all and accepted".to_owned())
 }
 
 /// Requests in flight, within what a node takes.
@@ -126,6 +145,12 @@ struct Summary {
     seconds: f64,
     events_per_s: u64,
     latency_us: Percentiles,
+    /// What the acknowledgements promise.
+    acks: &'static str,
+    /// Of these events, a majority of the disks had them in time, and not all.
+    acked_not_on_all: u64,
+    /// How long the stages took, if that was asked for.
+    stages: Vec<StageFigures>,
     /// Where the events lie, if no other producer has sent meanwhile: the first one's offset, and the one after the last.
     first_offset: Option<u64>,
     next_offset: Option<u64>,
@@ -211,6 +236,9 @@ struct Sending<'a> {
     events: u64,
     acked: u64,
     latencies: Latencies,
+    acks: AckLevel,
+    not_on_all: u64,
+    stages: Stages,
     first: Option<Offset>,
     next: Option<Offset>,
 }
@@ -222,6 +250,8 @@ impl<'a> Sending<'a> {
         options.batch_events = args.batch;
         options.window_requests =
             usize::try_from(args.in_flight.get()).expect("the window is small");
+        options.acks = args.acks;
+        options.trace_one_in = u64::from(args.trace_stages);
         options.ready_timeout = patience;
         options.give_up = Some(patience);
         let resume = args.open_state()?;
@@ -243,6 +273,9 @@ impl<'a> Sending<'a> {
             events: 0,
             acked: 0,
             latencies: Latencies::new(),
+            acks: args.acks,
+            not_on_all: 0,
+            stages: Stages::default(),
             first: None,
             next: None,
         })
@@ -356,6 +389,12 @@ impl<'a> Sending<'a> {
             self.acked += u64::from(ack.events);
             self.acked_at = Instant::now();
             self.latencies.record_all(ack.latency(), ack.events);
+            if self.acks == AckLevel::All && ack.level != AckLevel::All {
+                self.not_on_all += u64::from(ack.events);
+            }
+            if let Some(times) = &ack.stages {
+                self.stages.record(times);
+            }
             self.first = self.first.or(Some(ack.offset));
             self.next = Some(ack.offset.plus(u64::from(ack.events)));
         }
@@ -382,6 +421,9 @@ impl<'a> Sending<'a> {
             seconds: took.as_secs_f64(),
             events_per_s: rate(self.acked, took),
             latency_us: self.latencies.percentiles(),
+            acks: self.acks.name(),
+            acked_not_on_all: self.not_on_all,
+            stages: StageFigures::of(&self.stages),
             first_offset: self.first.map(|offset| offset.0),
             next_offset: self.next.map(|offset| offset.0),
             reconnects: stats.reconnects,
@@ -404,10 +446,16 @@ impl Summary {
         if self.resumed > 0 {
             line("resumed after", thousands(self.resumed));
         }
+        let level = match (self.acks, self.acked_not_on_all) {
+            ("accepted", _) => ", in the leader's memory only".to_owned(),
+            ("all", 0) => ", on all disks".to_owned(),
+            ("all", not) => format!(", on all disks but for {}", thousands(not)),
+            (_, _) => String::new(),
+        };
         line("events", thousands(self.events));
         line(
             "acknowledged",
-            format!("{}{offsets}", thousands(self.acked)),
+            format!("{}{offsets}{level}", thousands(self.acked)),
         );
         line(
             "rate",
@@ -418,6 +466,9 @@ impl Summary {
             ),
         );
         line("latency", self.latency_us.to_string());
+        for stage in &self.stages {
+            line(stage.stage, stage.text());
+        }
         line(
             "trouble",
             format!(
@@ -449,7 +500,9 @@ fn bar() -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
-    use super::{Summary, topic, window};
+    use quorate_client::AckLevel;
+
+    use super::{Summary, acks, topic, window};
     use crate::figures::Percentiles;
 
     fn summary(acked: u64) -> Summary {
@@ -465,6 +518,9 @@ mod tests {
                 p999: 1_000,
                 max: 20_000,
             },
+            acks: "quorum",
+            acked_not_on_all: 0,
+            stages: Vec::new(),
             first_offset: (acked > 0).then_some(7),
             next_offset: (acked > 0).then_some(7 + acked),
             reconnects: 1,
@@ -484,6 +540,10 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
+        let mut all = summary(9);
+        (all.acks, all.acked_not_on_all) = ("all", 4);
+        let text = all.table().to_string();
+        assert!(text.contains("on all disks but for 4"), "{text}");
         let nothing = summary(0).table().to_string();
         assert!(!nothing.contains("offsets"), "{nothing}");
     }
@@ -492,6 +552,8 @@ mod tests {
     fn limits_are_said_before_anything_is_sent() {
         assert!(topic(&"x".repeat(255)).is_ok());
         assert!(topic(&"x".repeat(256)).is_err());
+        assert_eq!(acks("all"), Ok(AckLevel::All));
+        assert!(acks("both").is_err());
         assert_eq!(window("1024").map(u32::from), Ok(1_024));
         for text in ["0", "1025", "-1", "x"] {
             assert!(window(text).is_err(), "{text}");

@@ -1,6 +1,7 @@
 //! Real node processes on real disks, and what happens to them: each test drives its own cluster, one test at a time, because
 //! three nodes take all that a small host has.
 
+mod acks;
 mod client;
 mod commands;
 mod demo;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use quorate_bench::{Generator, Load, Measured, Pace};
-use quorate_client::NodeId;
+use quorate_client::{AckLevel, NodeId};
 
 use super::super::cluster::executable;
 use super::measure::{DOWN_WITHIN, DRAIN_WITHIN, UP_WITHIN, check_length, setting_here};
@@ -121,7 +121,7 @@ pub(super) fn run(
 }
 
 fn report(args: &Args, outages: Vec<Outage>, place: &Path) -> Result<(), Failure> {
-    let setting = setting_here(place, 3)?;
+    let setting = setting_here(place, AckLevel::Quorum, 3)?;
     let timeout = Duration::from_millis(args.request_timeout);
     let outages = Outages::of(args.mode.name(), outages, args.rate.get(), timeout, setting)
         .ok_or_else(|| Failure::new("no outage"))?;

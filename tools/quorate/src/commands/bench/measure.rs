@@ -1,10 +1,10 @@
 //! One run: nodes up, load, figures, nodes down.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quorate_bench::{Generator, Jitter, Measured, Readers, Restlessness};
-use quorate_client::{NodeId, Offset, Role};
+use quorate_client::{AckLevel, NodeId, Offset, Role};
 use quorate_engine::probe::disk_of;
 
 use super::shape::{Pacing, Shape, size};
@@ -15,6 +15,7 @@ use crate::figures::rate;
 use crate::interrupt::Interrupt;
 use crate::local::{Local, LocalOptions};
 use crate::phases::Phases;
+use crate::stages::StageFigures;
 use crate::survey::survey;
 use crate::usage::Usage;
 
@@ -95,7 +96,8 @@ impl Bench<'_> {
 
         self.begin("stopping the nodes", plan);
         local.stop_all(DOWN_WITHIN);
-        let setting = setting_here(workplace.path(), local.nodes().len())?;
+        let acks = self.shape.acks;
+        let setting = setting_here(workplace.path(), acks, local.nodes().len())?;
         Ok(self.report(plan, stretch, setting, costs))
     }
 
@@ -116,10 +118,10 @@ impl Bench<'_> {
         }
         let known = answers.iter().flatten().map(|status| status.nodes.len());
         let count = known.max().unwrap_or(nodes.len());
-        let durability = format!(
-            "{} of {count} logs, each on what its node lies on",
-            count / 2 + 1
-        );
+        let durability = match copies(self.shape.acks, count) {
+            Some(copies) => format!("{copies} of {count} logs, each on what its node lies on"),
+            None => durability(self.shape.acks, count, false),
+        };
         let disk = "the nodes' own, not seen from here".into();
         let setting = Setting::here(durability, disk, count);
         Ok(self.report(plan, stretch, setting, Vec::new()))
@@ -179,6 +181,7 @@ impl Bench<'_> {
                 .then(|| digits(costs.iter().map(|cost| cost.cpu_us_per_event).sum())),
             client_cpu_us_per_event: us_per_event(after.cpu(), before.cpu(), load.events),
             rss_mib: costs.iter().map(|cost| cost.rss_peak_mib).max(),
+            not_on_all: load.not_on_all,
             reconnects: load.reconnects,
             resends: load.resends,
             refusals: load.refusals,
@@ -188,6 +191,7 @@ impl Bench<'_> {
             measures,
             setting,
             workload: self.shape.workload(plan.pacing),
+            stages: StageFigures::of(&load.stages),
             costs,
             host: host(&stretch.unrest),
             series: load
@@ -222,8 +226,13 @@ fn not_drained(how: &str) -> Failure {
 
 /// Holds the log's length against the acknowledgements: a figure about events that are not there, or there twice, is none.
 pub(super) fn check_length(generator: &Generator, local: &mut Local) -> Result<(), Failure> {
-    let committed = local.wait_serving(UP_WITHIN)?.committed.0;
     let acked = generator.acked_events();
+    let begun = Instant::now();
+    let mut committed = local.wait_serving(UP_WITHIN)?.committed.0;
+    // What was only accepted is committed a moment later.
+    while committed < acked && begun.elapsed() < DRAIN_WITHIN {
+        committed = local.wait_serving(UP_WITHIN)?.committed.0;
+    }
     if committed == acked {
         return Ok(());
     }
@@ -233,18 +242,29 @@ pub(super) fn check_length(generator: &Generator, local: &mut Local) -> Result<(
 }
 
 /// What logs of local nodes in a directory are worth.
-pub(super) fn setting_here(place: &Path, nodes: usize) -> Result<Setting, Failure> {
+pub(super) fn setting_here(place: &Path, acks: AckLevel, nodes: usize) -> Result<Setting, Failure> {
     let failed = |error| Failure::new(format!("{}: {error}", place.display()));
     let disk = disk_of(place).map_err(failed)?;
-    let durability = durability(nodes, is_memory(&disk));
+    let durability = durability(acks, nodes, is_memory(&disk));
     Ok(Setting::here(durability, disk, nodes))
 }
 
-fn durability(nodes: usize, in_memory: bool) -> String {
-    let quorum = nodes / 2 + 1;
+/// On so many logs of all an acknowledged event is; none if it is only in the leader's memory.
+fn copies(acks: AckLevel, nodes: usize) -> Option<usize> {
+    match acks {
+        AckLevel::Accepted => None,
+        AckLevel::Quorum => Some(nodes / 2 + 1),
+        AckLevel::All => Some(nodes),
+    }
+}
+
+fn durability(acks: AckLevel, nodes: usize, in_memory: bool) -> String {
+    let Some(copies) = copies(acks, nodes) else {
+        return "accepted: in the leader's memory, no disk is waited for".into();
+    };
     if in_memory {
         return format!(
-            "quorum: {quorum} of {nodes} copies, all in this host's memory: nothing survives it"
+            "{acks}: {copies} of {nodes} copies, all in this host's memory: nothing survives it"
         );
     }
     let sharing = if nodes > 1 {
@@ -252,7 +272,7 @@ fn durability(nodes: usize, in_memory: bool) -> String {
     } else {
         ""
     };
-    format!("quorum: {quorum} of {nodes} logs, each write O_DIRECT + DSYNC{sharing}")
+    format!("{acks}: {copies} of {nodes} logs, each write O_DIRECT + DSYNC{sharing}")
 }
 
 fn own_usage() -> Result<Usage, Failure> {
@@ -339,6 +359,8 @@ fn float(number: u64) -> f64 {
 mod tests {
     use std::time::Duration;
 
+    use quorate_client::AckLevel;
+
     use super::{durability, megabytes, us_per_event};
 
     #[test]
@@ -352,9 +374,18 @@ mod tests {
     #[test]
     fn durability_names_the_quorum_and_what_it_shares() {
         assert!(
-            durability(3, false).starts_with("quorum: 2 of 3 logs, each write O_DIRECT + DSYNC; ")
+            durability(AckLevel::Quorum, 3, false)
+                .starts_with("quorum: 2 of 3 logs, each write O_DIRECT + DSYNC; ")
         );
-        assert!(durability(1, false).ends_with("1 of 1 logs, each write O_DIRECT + DSYNC"));
-        assert!(durability(5, true).contains("3 of 5 copies, all in this host's memory"));
+        assert!(durability(AckLevel::All, 3, false).starts_with("all: 3 of 3 logs, "));
+        assert!(durability(AckLevel::Accepted, 3, false).contains("no disk"));
+        assert!(
+            durability(AckLevel::Quorum, 1, false)
+                .ends_with("1 of 1 logs, each write O_DIRECT + DSYNC")
+        );
+        assert!(
+            durability(AckLevel::Quorum, 5, true)
+                .contains("3 of 5 copies, all in this host's memory")
+        );
     }
 }

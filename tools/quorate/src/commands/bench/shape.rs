@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use quorate_bench::{Load, Pace};
+use quorate_client::AckLevel;
 use quorate_wire::limits::{CHUNK_EVENTS_MAX, EVENT_BYTES_MAX};
 
 use super::super::nodes::address;
+use super::super::produce::acks;
 use crate::Failure;
 use crate::bench::Workload;
 
@@ -16,6 +18,9 @@ pub(super) const IN_FLIGHT_CLOSED: u32 = 64;
 
 /// Requests in flight that an open loop may have, if nothing else is said: what a node takes on one connection.
 pub(super) const IN_FLIGHT_OPEN: u32 = 1_024;
+
+/// One in so many requests is asked how long its stages took: enough to tell, and too few to be felt.
+const TRACE_ONE_IN: u64 = 16;
 
 /// All prepared requests together: with many keys there are many.
 const PREPARED_BYTES_MAX: u64 = 64 << 20;
@@ -41,6 +46,10 @@ pub(super) struct Shape {
     /// Consumers that read the log's end meanwhile, each with a connection and a thread of its own.
     #[arg(long, value_name = "COUNT", default_value = "0", value_parser = clap::value_parser!(u32).range(0..=256))]
     pub(super) consumers: u32,
+    /// What an acknowledgement promises: that a majority of the disks has the events, that all have them, or that the leader's
+    /// memory has.
+    #[arg(long, value_name = "LEVEL", default_value = "quorum", value_parser = acks)]
+    pub(super) acks: AckLevel,
     /// How many different keys the events have; by default as many as a request has events.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) keys: Option<u32>,
@@ -116,6 +125,8 @@ impl Shape {
             in_flight: size(pacing.in_flight),
             producers: size(self.producers),
             keys: self.keys.map(size),
+            acks: self.acks,
+            trace_one_in: TRACE_ONE_IN,
             ..Load::new(nodes)
         }
     }
@@ -133,6 +144,7 @@ impl Shape {
             in_flight: pacing.in_flight,
             producers: self.producers,
             consumers: self.consumers,
+            acks: self.acks.name(),
             keys: self.keys,
             duration_s: self.duration.as_secs_f64(),
             warm_up_s: self.warm_up.as_secs_f64(),
