@@ -5,12 +5,15 @@
 //! Starting goes from what can refuse to what cannot: host, data directory, addresses, recovery, threads. Stopping goes the
 //! data's way: the door, the shards' answers in flight, the pipeline.
 
+mod chrome;
 mod error;
 mod notes;
 mod signals;
+mod turns;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -23,6 +26,7 @@ use quorate_wire::{DiskId, GroupId, NodeId};
 
 pub use self::error::NodeError;
 use self::signals::Signals;
+use self::turns::{Traced, Tracer};
 use crate::config::{Config, NodeConfig};
 use crate::files::{DataDir, GroupFiles};
 use crate::lane::{ShardLane, lanes};
@@ -59,11 +63,16 @@ pub struct Ready {
     pub peer: SocketAddr,
 }
 
-/// Runs a node on this thread and those that it starts, until a signal says stop. `ready` is called once it listens.
+/// Runs a node on this thread and those that it starts, until a signal says stop. `ready` is called once it listens. If there is a
+/// file for `turns`, what each of the pipeline's last turns did goes there, when the node ends and at each SIGUSR1.
 ///
 /// # Errors
 /// It cannot start here, or had to stop: the error says why, with a code, a cure and the exit status.
-pub fn run(config: &Config, ready: impl FnOnce(&Ready)) -> Result<(), NodeError> {
+pub fn run(
+    config: &Config,
+    turns: Option<&Path>,
+    ready: impl FnOnce(&Ready),
+) -> Result<(), NodeError> {
     let signals =
         Signals::listen().map_err(|error| NodeError::host("listening for signals", &error))?;
     tracing::info!(cluster = %config.cluster, node = config.node.0, version = env!("CARGO_PKG_VERSION"), "starts");
@@ -106,11 +115,22 @@ pub fn run(config: &Config, ready: impl FnOnce(&Ready)) -> Result<(), NodeError>
     // A shard may be refused by the host; a group that has begun to run has told its peers. What clients ask before the
     // pipeline runs waits in the lanes.
     let front = Front::open(config, client, shard_lanes, &placement)?;
-    let pipeline =
-        PipelineThread::start((pipeline, files), driver, placement.pipeline(), &signals, {
+    let trace = |file: &Path| {
+        let started = Tracer::start(file.to_owned(), config.node, Arc::clone(driver.wake()));
+        started.map_err(|error| NodeError::trace(file, &error))
+    };
+    let (tracer, traced) = turns.map(trace).transpose()?.unzip();
+    let pipeline = PipelineThread::start(
+        (pipeline, files),
+        driver,
+        placement.pipeline(),
+        &signals,
+        traced,
+        {
             let config = config.clone();
             move || recover(&config, &data)
-        })?;
+        },
+    )?;
     tracing::info!(client = %listening.client, peer = %listening.peer, "listens");
     ready(&listening);
 
@@ -120,7 +140,11 @@ pub fn run(config: &Config, ready: impl FnOnce(&Ready)) -> Result<(), NodeError>
         tracing::info!("stops: answers what is in flight");
     }
     front.close();
-    pipeline.stop()?;
+    let stopped = pipeline.stop();
+    if let Some(tracer) = tracer {
+        tracer.finish();
+    }
+    stopped?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -232,6 +256,7 @@ fn run_until_over(
     pipeline: &mut Pipeline,
     driver: Driver,
     asked: &AtomicBool,
+    traced: Option<&Traced>,
 ) -> Result<Ended, Stopped> {
     let mut noted = Vec::new();
     let mut give_up = None;
@@ -240,6 +265,9 @@ fn run_until_over(
         let turn = pipeline.turn(driver);
         pipeline.take_notes(&mut noted);
         noted.drain(..).for_each(|note| notes::tell(&note));
+        if let Some(traced) = traced {
+            traced.look(pipeline);
+        }
         if !asked.load(Ordering::Acquire) {
             return turn;
         }
@@ -272,6 +300,7 @@ impl PipelineThread {
         mut driver: Driver,
         core: Option<usize>,
         signals: &Signals,
+        traced: Option<Traced>,
         again: impl Fn() -> Result<(Pipeline, GroupFiles), NodeError> + Send + 'static,
     ) -> Result<Self, NodeError> {
         let stop = Arc::new(AtomicBool::new(false));
@@ -279,10 +308,19 @@ impl PipelineThread {
         let end = signals.end();
         let asked = Arc::clone(&stop);
         let run = move || {
+            let mut trace = None;
             loop {
-                let ended = run_until_over(&mut opened.0, driver, &asked)?;
-                let Ended::Reopen(reset, why) = ended else {
-                    return Ok(());
+                let pipeline = &mut opened.0;
+                if traced.is_some() {
+                    Traced::begin(pipeline, trace);
+                }
+                let ended = run_until_over(pipeline, driver, &asked, traced.as_ref());
+                trace = pipeline.trace(None);
+                let Ok(Ended::Reopen(reset, why)) = ended else {
+                    if let Some((traced, trace)) = traced.zip(trace) {
+                        traced.hand_over(trace);
+                    }
+                    return Ok(ended.map(drop)?);
                 };
                 tracing::warn!(%why, "recovers the log again");
                 driver = *reset;

@@ -39,6 +39,15 @@ impl NodeError {
         }
     }
 
+    /// The turns cannot be written down.
+    pub(super) fn trace(file: &Path, error: &io::Error) -> Self {
+        Self {
+            code: None,
+            cause: format!("{}: {error}", file.display()),
+            cure: "give --trace-turns a file that this user may write".to_owned(),
+        }
+    }
+
     /// The group cannot be recovered from the data directory, or formatted in it.
     pub(super) fn start(data: &Path, error: &StartError) -> Self {
         let cure = match error {

@@ -94,6 +94,7 @@ impl Pipeline {
     }
 
     fn commit(&mut self, upto: LogIndex, seam: &mut impl Seam) {
+        self.counts.commits += upto.0.saturating_sub(self.state.applied().0);
         let mut applied = Self::take_scratch(&mut self.scratch.applied);
         self.state.apply(upto, |one| applied.push(one));
         self.log.committed(self.committed_in_log());
@@ -310,6 +311,7 @@ impl Pipeline {
                 ..raft.mark()
             };
             self.tail.seal(mark);
+            self.counts.groups += 1;
             self.accumulator.sealed();
         }
     }
@@ -336,6 +338,9 @@ impl Pipeline {
             mark,
             commit,
         };
+        self.counts.writes += 1;
+        self.counts.written_records += places.len() as u64;
+        self.counts.written_bytes += commit.bytes.len() as u64;
         self.log.write(commit, seam);
         self.log.committed(self.committed_in_log());
         self.tail.recycle(places);

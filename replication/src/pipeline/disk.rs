@@ -16,6 +16,7 @@ impl Pipeline {
         let mut done = Self::take_scratch(&mut self.scratch.done);
         let mut events = Self::take_scratch(&mut self.scratch.log);
         seam.completed(&mut done);
+        self.counts.completions += done.len() as u64;
         for done in done.drain(..) {
             self.log.completed(done, seam, &mut events)?;
         }

@@ -19,6 +19,7 @@ impl Pipeline {
             let Some((shard, request)) = self.held.take().or_else(|| seam.take()) else {
                 return false;
             };
+            self.counts.requests += 1;
             let Request { ticket, ask } = request;
             match ask {
                 Ask::Greet => {
@@ -33,6 +34,7 @@ impl Pipeline {
                 Ask::Named(ask) => self.named((shard, ticket), &ask, now, seam),
                 Ask::Produce(chunk) => {
                     if let Some(chunk) = self.produce(shard, ticket, chunk, now, seam) {
+                        self.counts.requests -= 1;
                         self.held = Some((
                             shard,
                             Request {
@@ -164,6 +166,7 @@ impl Pipeline {
         self.accumulator
             .push(chunk.id, &chunk.bytes, base_offset, room, now);
         self.state.take(&chunk.id);
+        self.counts.chunks += 1;
         let place = (self.open_index(), base_offset);
         let waiter = Waiter::new(place, (shard, ticket), &mut chunk, now);
         self.await_commit(waiter, chunk, seam);

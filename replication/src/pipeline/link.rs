@@ -171,16 +171,17 @@ impl Link {
             && self.outbox.parts.len() + APPEND_PARTS_MAX + 2 < Send::PARTS_MAX
     }
 
-    /// Sends what has gathered, unless a send is open: one send a turn.
-    pub(super) fn flush(&mut self, now: Time, network: &mut impl Network) {
+    /// Sends what has gathered, unless a send is open: one send a turn. Returns how many bytes a send has.
+    pub(super) fn flush(&mut self, now: Time, network: &mut impl Network) -> Option<usize> {
         if self.closing || self.outbox.parts.is_empty() {
-            return;
+            return None;
         }
-        if let Some(spare) = self.sent.take() {
-            let send = mem::replace(&mut self.outbox, spare);
-            network.send(self.id, send);
-            (self.records, self.sending_since) = (0, now);
-        }
+        let spare = self.sent.take()?;
+        let send = mem::replace(&mut self.outbox, spare);
+        let bytes = send.parts.iter().map(Part::len).sum();
+        network.send(self.id, send);
+        (self.records, self.sending_since) = (0, now);
+        Some(bytes)
     }
 
     /// Whether a send is open.

@@ -15,6 +15,7 @@ mod codec;
 mod commands;
 mod config;
 mod core;
+mod counts;
 mod disk;
 mod fetch;
 mod intake;
@@ -28,10 +29,12 @@ mod scrub;
 mod start;
 mod status;
 mod tail;
+mod turns;
 mod view;
 mod waiters;
 
 use ::core::mem;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -53,8 +56,10 @@ use tail::Tail;
 use waiters::Waiters;
 
 pub use config::PipelineConfig;
+pub use counts::Counts;
 pub use note::{Note, Weight};
 pub use start::{StartError, Started};
+pub use turns::{Phase, TracedTurn, Turns, Wait};
 pub use view::View;
 
 /// What a turn tells its driver.
@@ -121,6 +126,9 @@ pub struct Pipeline {
     links: Vec<Link>,
     dials: Vec<peers::Dial>,
     notes: Vec<Note>,
+    counts: Counts,
+    /// Present while somebody wants to see what turns do.
+    traced: Option<Box<Turns>>,
     scratch: Scratch,
 }
 
@@ -147,19 +155,29 @@ impl Pipeline {
 
     fn try_turn(&mut self, seam: &mut impl Seam) -> Result<Turn, Fatal> {
         let now = seam.now();
+        self.turn_begins(now);
+        self.counts.turns += 1;
         self.reap_disk(now, seam)?;
+        self.phase_ended(Phase::Disk, seam);
         self.reap_network(now, seam);
+        self.phase_ended(Phase::Network, seam);
         self.form_alone(seam);
         // After the messages that have arrived: a late turn must not start an election that a waiting heartbeat prevents.
         self.step(Input::Tick { now }, seam);
         self.settle_noops(seam);
+        self.phase_ended(Phase::Tick, seam);
         let more = self.take_requests(now, seam);
         self.answer_rest(now, seam);
+        self.phase_ended(Phase::Intake, seam);
         self.seal_due(now, seam);
         self.trace_sealed(seam);
+        self.phase_ended(Phase::Seal, seam);
         self.write_due(seam);
+        self.phase_ended(Phase::Write, seam);
         self.gather(seam);
+        self.phase_ended(Phase::Gather, seam);
         self.fetch_due(now, seam);
+        self.phase_ended(Phase::Fetch, seam);
         self.dial_due(now, seam);
         if self.repair.is_some() {
             self.repair_due(now, seam);
@@ -167,9 +185,16 @@ impl Pipeline {
             self.log.tend(now, seam);
             self.scrub_due(now, seam);
         }
+        self.phase_ended(Phase::Tend, seam);
         for link in &mut self.links {
-            link.flush(now, seam);
+            if let Some(bytes) = link.flush(now, seam) {
+                self.counts.sends += 1;
+                self.counts.sent_bytes += bytes as u64;
+            }
         }
+        self.phase_ended(Phase::Send, seam);
+        let (wait, deadline) = self.deadline();
+        self.turn_ends(if more { Wait::Not } else { wait });
         if let Some(why) = self.reopen
             && self.log.is_noted()
         {
@@ -178,7 +203,7 @@ impl Pipeline {
         } else if more {
             Ok(Turn::Again)
         } else {
-            Ok(Turn::IdleUntil(self.deadline()))
+            Ok(Turn::IdleUntil(deadline))
         }
     }
 
@@ -203,7 +228,8 @@ impl Pipeline {
             && !self.log.writing()
     }
 
-    fn deadline(&self) -> Time {
+    /// When there is something to do at the latest, and what.
+    fn deadline(&self) -> (Wait, Time) {
         let raft = self.raft.as_ref().map(Raft::deadline);
         let batch = self
             .batch_since()
@@ -216,10 +242,38 @@ impl Pipeline {
             .repair
             .is_none()
             .then(|| self.log.deadline().min(self.scrub.deadline()));
-        [raft, batch, network, fetch, rest, repair, log]
+        let deadlines = [
+            (Wait::Raft, raft),
+            (Wait::Batch, batch),
+            (Wait::Peers, network),
+            (Wait::Fetch, fetch),
+            (Wait::Rest, rest),
+            (Wait::Repair, repair),
+            (Wait::Log, log),
+        ];
+        deadlines
             .into_iter()
-            .flatten()
-            .fold(Time(u64::MAX), Time::min)
+            .filter_map(|(wait, deadline)| Some((wait, deadline?)))
+            .min_by_key(|&(_, deadline)| deadline)
+            .unwrap_or((Wait::Log, Time(u64::MAX)))
+    }
+
+    fn turn_begins(&mut self, now: Time) {
+        if let Some(turns) = &mut self.traced {
+            turns.begin(now, &self.counts);
+        }
+    }
+
+    fn phase_ended(&mut self, phase: Phase, seam: &impl Seam) {
+        if let Some(turns) = &mut self.traced {
+            turns.ended(phase, seam.now());
+        }
+    }
+
+    fn turn_ends(&mut self, wait: Wait) {
+        if let Some(turns) = &mut self.traced {
+            turns.end(&self.counts, wait);
+        }
     }
 
     fn reply(ticket: Ticket, answer: Answer, shard: ShardId, seam: &mut impl Seam) {

@@ -44,6 +44,7 @@ impl Pipeline {
     pub(super) fn reap_network(&mut self, now: Time, seam: &mut impl Seam) {
         let mut events = Self::take_scratch(&mut self.scratch.network);
         seam.happened(&mut events);
+        self.counts.arrivals += events.len() as u64;
         for event in events.drain(..) {
             self.on_network(event, now, seam);
         }
@@ -225,10 +226,7 @@ impl Pipeline {
                 }
             };
             match self.on_frame(at, &frame, seam) {
-                Taken::Yes => {
-                    let bytes = frame.bytes();
-                    inbox.read(bytes);
-                }
+                Taken::Yes => inbox.read(frame.bytes()),
                 end @ (Taken::NoRoom | Taken::Close) => break end,
             }
         };

@@ -13,7 +13,7 @@ use super::repair::Repair;
 use super::scrub::Scrub;
 use super::tail::Tail;
 use super::waiters::Waiters;
-use super::{Accumulator, Commands, Fetches, Pipeline, Scratch};
+use super::{Accumulator, Commands, Counts, Fetches, Pipeline, Scratch};
 use crate::log::{self, Cut, Damaged, Identity, RecoveryError, Superblock};
 use crate::seam::{Files, FilesError};
 use crate::state::State;
@@ -146,6 +146,8 @@ impl Pipeline {
                 })
                 .collect(),
             notes: Vec::new(),
+            counts: Counts::default(),
+            traced: None,
             scratch: Scratch::default(),
             log: recovery.log,
             config,

@@ -1,9 +1,11 @@
 //! What an observer sees of a pipeline. It changes nothing, and no decision depends on it.
 
+use alloc::boxed::Box;
+
 use quorate_raft::Raft;
 use quorate_wire::{LogIndex, Offset, Term};
 
-use super::Pipeline;
+use super::{Counts, Pipeline, Turns};
 
 /// How a pipeline stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +43,17 @@ impl Pipeline {
             committed: self.state.committed(),
             digest: self.state.digest(),
         }
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Traces turns from now on into this, if it is one, and gives back what has traced them until now.
+    pub const fn trace(&mut self, turns: Option<Box<Turns>>) -> Option<Box<Turns>> {
+        ::core::mem::replace(&mut self.traced, turns)
     }
 
     /// Term and `header_crc` of a record from [`View::applied`] to [`View::last`].

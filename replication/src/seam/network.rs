@@ -40,6 +40,23 @@ pub enum Part {
     Records(Slice),
 }
 
+impl Part {
+    /// How many bytes it is.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Head(range) => range.len(),
+            Self::Records(slice) => slice.len(),
+        }
+    }
+
+    /// Whether it is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// Memory to receive into. Comes back with the bytes that came.
 #[derive(Debug, Default)]
 pub struct Receive {

@@ -50,6 +50,10 @@ pub(crate) struct Args {
     /// Where the flame graph goes; by default `profile.svg` in the data directory.
     #[arg(long, value_name = "FILE.svg", requires = "profile")]
     profile_out: Option<PathBuf>,
+    /// Keep what each of the pipeline's last 65,536 turns did and how long it took, and write it to this file when the node ends
+    /// and at each SIGUSR1: JSON for Perfetto (ui.perfetto.dev) or chrome://tracing.
+    #[arg(long, value_name = "FILE.json")]
+    trace_turns: Option<PathBuf>,
     /// Ends at once when standard input ends: whoever started the node holds the other end, and must not be outlived.
     #[arg(long, hide = true)]
     supervised: bool,
@@ -81,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let profiler = args.profile.map(|length| Profiler::start(length, page));
     let profiler = profiler.transpose()?;
     // Whoever started it asks the client port whether it serves: that is the only word that counts.
-    let ended = node::run(&config, |_| {});
+    let ended = node::run(&config, args.trace_turns.as_deref(), |_| {});
     if let Some(profiler) = profiler {
         profiler.finish();
     }
