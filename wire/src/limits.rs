@@ -27,6 +27,10 @@ pub const WINDOW_REQUESTS_MAX: usize = 1024;
 /// Longest time that a producer may have a node wait for the last voters' disks, in milliseconds.
 pub const ALL_TIMEOUT_MS_MAX: u32 = 60_000;
 
+/// How long a producer is known after its last chunk, in seconds of log time. A constant of the version: nodes that differed in it
+/// would tell a retry from a new chunk differently.
+pub const PRODUCER_LIFE_SECONDS: u64 = 24 * 60 * 60;
+
 /// Longest topic of an event, in bytes.
 pub const TOPIC_BYTES_MAX: usize = 255;
 

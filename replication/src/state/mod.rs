@@ -16,6 +16,7 @@ mod table;
 
 use alloc::collections::VecDeque;
 
+use quorate_wire::limits::PRODUCER_LIFE_SECONDS;
 use quorate_wire::{
     ChunkId, Command, LogIndex, Name, Offset, Position, ProducerId, Record, RecordHeader,
 };
@@ -30,6 +31,9 @@ use table::Table;
 
 /// Most producers that a group knows.
 pub const PRODUCERS_MAX: usize = 100_000;
+
+/// How often a state looks for producers that have not been heard of for [`PRODUCER_LIFE_SECONDS`], in nanoseconds of log time.
+const SWEEP_EVERY: u64 = 60_000_000_000;
 
 /// A record that is in the log and not known to be committed.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +64,8 @@ pub struct Done {
 #[derive(Debug, Default)]
 pub struct State {
     producers: Table<ProducerId, Producer>,
+    /// No producer was last heard of before this log time. No part of the replicated state: it saves looking at all of them.
+    oldest: u64,
     pending: VecDeque<Pending>,
     /// The chunks of all pending records, in order, each with the offset of its first event.
     chunks: VecDeque<(ChunkId, Offset)>,
@@ -273,8 +279,10 @@ impl State {
 
     fn apply_one(&mut self, record: Pending, done: &mut impl FnMut(Done)) {
         for (id, offset) in self.chunks.drain(..record.chunks) {
-            self.producers.entry(id.producer).commit(&id, offset);
+            let producer = self.producers.entry(id.producer);
+            producer.commit(&id, offset, record.log_time);
         }
+        self.expire(record.log_time);
         let fingerprint = u64::from(record.header_crc) << 32 | u64::from(record.body_crc);
         let mut digest = mix(self.applied.digest ^ mix(fingerprint));
         let moment = Moment {
@@ -294,6 +302,23 @@ impl State {
             log_time: record.log_time,
             digest,
         };
+    }
+}
+
+impl State {
+    /// Forgets the producers that were last heard of too long ago, in the first record of each minute of log time: what goes follows
+    /// from the log alone, on every node and after every snapshot.
+    fn expire(&mut self, log_time: u64) {
+        let minute = log_time / SWEEP_EVERY;
+        let life = PRODUCER_LIFE_SECONDS * 1_000_000_000;
+        let horizon = (minute * SWEEP_EVERY).saturating_sub(life);
+        if minute == self.applied.log_time / SWEEP_EVERY || self.oldest >= horizon {
+            return;
+        }
+        let old = |producer: &Producer| producer.seen().is_some_and(|seen| seen < horizon);
+        self.producers.retire(old, Producer::expire);
+        let left = self.producers.iter().filter_map(|(_, one)| one.seen());
+        self.oldest = left.min().unwrap_or(log_time);
     }
 }
 

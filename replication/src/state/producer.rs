@@ -47,6 +47,7 @@ const RUNS_MAX: usize = quorate_wire::limits::WINDOW_REQUESTS_MAX;
 struct RawProducer {
     id: U64,
     next: U64,
+    seen: U64,
     epoch: U32,
     runs: U32,
 }
@@ -80,6 +81,8 @@ pub(super) struct Producer {
     epoch: Epoch,
     /// The sequence after its last committed event.
     next: Sequence,
+    /// Log time of its last committed chunk.
+    seen: u64,
     /// Its latest committed events, oldest first.
     runs: VecDeque<Run>,
     /// What this node, as leader, has appended beyond that. No part of the replicated state.
@@ -99,7 +102,7 @@ impl Producer {
     /// One number for what is committed of it, if anything is.
     pub(super) fn fingerprint(&self) -> Option<u64> {
         self.runs.front()?;
-        let start = mix(u64::from(self.epoch.0)) ^ self.next.0;
+        let start = mix(mix(u64::from(self.epoch.0)) ^ self.next.0) ^ self.seen;
         Some(self.runs.iter().fold(mix(start), |print, run| {
             mix(mix(mix(print ^ run.first.0) ^ run.events) ^ run.offset.0)
         }))
@@ -155,7 +158,9 @@ impl Producer {
         });
     }
 
-    pub(super) fn commit(&mut self, id: &ChunkId, offset: Offset) {
+    /// A chunk of it is committed, in a record of this log time.
+    pub(super) fn commit(&mut self, id: &ChunkId, offset: Offset, log_time: u64) {
+        self.seen = log_time;
         if id.epoch > self.epoch {
             self.runs.clear();
             self.epoch = id.epoch;
@@ -192,6 +197,7 @@ impl Producer {
         let raw = RawProducer {
             id: U64::new(id.0),
             next: U64::new(self.next.0),
+            seen: U64::new(self.seen),
             epoch: U32::new(self.epoch.0),
             runs: U32::new(u32::try_from(self.runs.len()).expect("runs are bounded")),
         };
@@ -217,6 +223,7 @@ impl Producer {
         *bytes = rest;
         let mut producer = Self {
             epoch: Epoch(raw.epoch.get()),
+            seen: raw.seen.get(),
             ..Self::default()
         };
         for run in runs {
@@ -233,6 +240,21 @@ impl Producer {
             });
         }
         (raw.next.get() == producer.next.0).then_some((ProducerId(raw.id.get()), producer))
+    }
+
+    /// Log time of its last committed chunk, if any is known.
+    pub(super) fn seen(&self) -> Option<u64> {
+        (!self.runs.is_empty()).then_some(self.seen)
+    }
+
+    /// Forgets what is committed of it, and says whether that leaves anything: what a leader has taken is its own, and the chunks
+    /// behind it are in order.
+    pub(super) fn expire(&mut self) -> bool {
+        *self = Self {
+            taken: self.taken,
+            ..Self::default()
+        };
+        self.taken.is_some()
     }
 
     /// Whether anything is left to remember once the leader's own appends are forgotten.
@@ -260,9 +282,9 @@ mod tests {
     #[test]
     fn a_retry_gets_the_offset_of_the_first_time() {
         let mut producer = Producer::default();
-        producer.commit(&chunk(0, 0, 10), Offset(100));
-        producer.commit(&chunk(0, 10, 5), Offset(110));
-        producer.commit(&chunk(0, 15, 5), Offset(300));
+        producer.commit(&chunk(0, 0, 10), Offset(100), 0);
+        producer.commit(&chunk(0, 10, 5), Offset(110), 0);
+        producer.commit(&chunk(0, 15, 5), Offset(300), 0);
         assert_eq!(producer.runs.len(), 2, "neighbours become one run");
         assert_eq!(
             producer.judge(&chunk(0, 10, 5)),
@@ -283,7 +305,7 @@ mod tests {
     #[test]
     fn a_gap_and_an_old_epoch_are_told_apart() {
         let mut producer = Producer::default();
-        producer.commit(&chunk(3, 0, 4), Offset(0));
+        producer.commit(&chunk(3, 0, 4), Offset(0), 0);
         let expected = Sequence(4);
         assert_eq!(producer.judge(&chunk(3, 5, 1)), Verdict::Gap { expected });
         assert_eq!(
@@ -298,7 +320,7 @@ mod tests {
     #[test]
     fn what_is_taken_comes_before_what_is_committed() {
         let mut producer = Producer::default();
-        producer.commit(&chunk(0, 0, 4), Offset(0));
+        producer.commit(&chunk(0, 0, 4), Offset(0), 0);
         producer.take(&chunk(0, 4, 4));
         producer.take(&chunk(0, 8, 4));
         assert_eq!(producer.judge(&chunk(0, 4, 4)), Verdict::Taken);
@@ -307,7 +329,7 @@ mod tests {
             Verdict::Committed(Offset(0))
         );
         assert_eq!(producer.judge(&chunk(0, 12, 1)), Verdict::New);
-        producer.commit(&chunk(0, 4, 4), Offset(4));
+        producer.commit(&chunk(0, 4, 4), Offset(4), 0);
         assert_eq!(producer.judge(&chunk(0, 8, 4)), Verdict::Taken);
         assert!(producer.forget_taken());
         assert_eq!(
@@ -318,11 +340,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_leader_has_taken_outlives_what_is_committed() {
+        let mut producer = Producer::default();
+        producer.commit(&chunk(1, 0, 4), Offset(0), 9);
+        assert_eq!(producer.seen(), Some(9));
+        producer.take(&chunk(1, 4, 4));
+        assert!(producer.expire());
+        assert_eq!((producer.seen(), producer.fingerprint()), (None, None));
+        assert_eq!(producer.judge(&chunk(1, 8, 4)), Verdict::New);
+        producer.commit(&chunk(1, 4, 4), Offset(4), 10);
+        assert!(!producer.clone().expire(), "nothing is open any more");
+        assert_eq!(producer.judge(&chunk(1, 8, 4)), Verdict::New);
+    }
+
+    #[test]
     fn the_oldest_run_is_forgotten_at_the_bound() {
         let mut producer = Producer::default();
         let runs = u64::try_from(RUNS_MAX).expect("small");
         for at in 0..=runs {
-            producer.commit(&chunk(0, at, 1), Offset(at * 2));
+            producer.commit(&chunk(0, at, 1), Offset(at * 2), 0);
         }
         assert_eq!(producer.runs.len(), RUNS_MAX);
         assert_eq!(producer.judge(&chunk(0, 0, 1)), Verdict::TooOld);

@@ -90,14 +90,34 @@ impl<K: Copy + Eq + Hash, V: Clone + Default> Table<K, V> {
     /// Keeps those that `keeps` says. It changes nothing that a snapshot holds, and drops nothing that one would hold.
     pub(super) fn retain_unseen(&mut self, mut keeps: impl FnMut(&mut V) -> bool) {
         for slot in 0..self.slots.len() {
-            let place = self.slots.get_mut(slot).expect("a slot of the table");
-            if let Some((key, value)) = place
-                && !keeps(value)
+            self.keep(slot, &mut keeps);
+        }
+    }
+
+    /// Of those that are `old`, keeps what `keeps` leaves of them. A snapshot still shows them.
+    pub(super) fn retire(
+        &mut self,
+        old: impl Fn(&V) -> bool,
+        mut keeps: impl FnMut(&mut V) -> bool,
+    ) {
+        for slot in 0..self.slots.len() {
+            if let Some(Some((_, value))) = self.slots.get(slot)
+                && old(value)
             {
-                self.places.remove(key);
-                *place = None;
-                self.free.push(slot);
+                self.save(slot);
+                self.keep(slot, &mut keeps);
             }
+        }
+    }
+
+    fn keep(&mut self, slot: usize, keeps: &mut impl FnMut(&mut V) -> bool) {
+        let place = self.slots.get_mut(slot).expect("a slot of the table");
+        if let Some((key, value)) = place
+            && !keeps(value)
+        {
+            self.places.remove(key);
+            *place = None;
+            self.free.push(slot);
         }
     }
 
@@ -230,6 +250,24 @@ mod tests {
         assert_eq!(copied(&mut table, 2, |_, _| {}), then);
         assert_eq!((table.len(), table.get(&77)), (8, Some(&1)));
         assert_eq!(table.get(&3), None);
+    }
+
+    #[test]
+    fn a_copy_shows_what_was_retired_since() {
+        for most in [1, 5, 100] {
+            let (mut table, then) = table(60);
+            table.freeze();
+            let found = copied(&mut table, most, |table, round| {
+                let round = u32::try_from(round).expect("a few");
+                table.retire(|value| *value % 70 == 10 * (round % 7), |_| false);
+                *table.entry(1000 + round) = 5;
+            });
+            assert_eq!(found, then, "{most} at a time");
+        }
+        let (mut table, _) = table(3);
+        table.retire(|value| *value >= 10, |value| core::mem::take(value) == 20);
+        let left: Vec<_> = table.iter().map(|(&key, &value)| (key, value)).collect();
+        assert_eq!((left, table.len()), (vec![(0, 0), (2, 0)], 2));
     }
 
     #[test]

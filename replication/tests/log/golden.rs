@@ -94,6 +94,7 @@ const SNAPSHOT: &[Part] = &[
     Part::Bits("crc"),
     Part::Count("id", 8),
     Part::Count("next", 8),
+    Part::Count("seen", 8),
     Part::Count("epoch", 4),
     Part::Count("runs", 4),
     Part::Count("first", 8),

@@ -1,5 +1,6 @@
 //! A life of a state: records with chunks of a few producers, made, committed, void again.
 
+use proptest::prelude::*;
 use quorate_replication::log::Replay;
 use quorate_replication::snapshot::{Header, Writer};
 use quorate_replication::state::State;
@@ -28,6 +29,28 @@ pub(crate) enum Step {
     Commit(usize),
     /// The last pending record becomes void.
     Void,
+    /// The next record is made so many hours later.
+    Pass(u64),
+}
+
+/// Anything that may happen, a few dozen times.
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let append =
+        (0u64..6, 1u32..5, 0u8..12, any::<bool>()).prop_map(|(producer, events, epoch, skip)| {
+            Step::Append {
+                producer,
+                events,
+                epoch: epoch == 0,
+                skip,
+            }
+        });
+    let step = prop_oneof![
+        6 => append,
+        3 => (0usize..4).prop_map(Step::Commit),
+        1 => Just(Step::Void),
+        1 => (1u64..30).prop_map(Step::Pass),
+    ];
+    prop::collection::vec(step, 0..60)
 }
 
 /// A state, and what its producers are about to send.
@@ -38,9 +61,21 @@ pub(crate) struct Life {
     pub(crate) known: std::collections::BTreeMap<u64, (u32, u64)>,
     made: Vec<(LogIndex, u64, (u32, u64))>,
     term: u64,
+    /// By how much log time is ahead of the records.
+    ahead: u64,
 }
 
 impl Life {
+    /// The same life, of another node's state.
+    pub(crate) fn of(&self, state: State) -> Self {
+        Self {
+            state,
+            known: self.known.clone(),
+            made: self.made.clone(),
+            ..*self
+        }
+    }
+
     pub(crate) fn step(&mut self, step: Step) {
         match step {
             Step::Append {
@@ -69,6 +104,7 @@ impl Life {
                 let upto = self.state.last().0.saturating_sub(but as u64);
                 self.state.commit(LogIndex(upto));
             }
+            Step::Pass(hours) => self.ahead += hours * 3_600_000_000_000,
             Step::Void => {
                 let last = self.state.last();
                 if last == self.state.applied() {
@@ -91,7 +127,7 @@ impl Life {
                 index: last.next(),
             },
             base_offset: self.state.next_offset(),
-            log_time: self.state.log_time() + 7,
+            log_time: self.state.log_time() + 7 + std::mem::take(&mut self.ahead),
             group: GROUP,
             event_count: chunk.map_or(0, |id| u16::try_from(id.events).expect("few")),
             kind: RecordKind::Noop,

@@ -5,25 +5,7 @@ use quorate_replication::snapshot::{Checker, Pieces, SnapshotError};
 use quorate_replication::state::State;
 use quorate_wire::GroupId;
 
-use crate::life::{GROUP, Life, Step, begin, cluster, take};
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let append =
-        (0u64..6, 1u32..5, 0u8..12, any::<bool>()).prop_map(|(producer, events, epoch, skip)| {
-            Step::Append {
-                producer,
-                events,
-                epoch: epoch == 0,
-                skip,
-            }
-        });
-    let step = prop_oneof![
-        6 => append,
-        3 => (0usize..4).prop_map(Step::Commit),
-        1 => Just(Step::Void),
-    ];
-    prop::collection::vec(step, 0..60)
-}
+use crate::life::{GROUP, Life, Step, begin, cluster, steps, take};
 
 /// What the state says of everything that can be asked, and what it amounts to.
 fn says(state: &State, life: &Life) -> (Vec<String>, u64, u64) {

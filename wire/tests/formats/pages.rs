@@ -177,6 +177,10 @@ fn the_limits_are_those_of_the_code() {
         ("RECORD_EVENTS_FULL", wide(limits::RECORD_EVENTS_FULL)),
         ("WINDOW_REQUESTS_MAX", limits::WINDOW_REQUESTS_MAX),
         ("ALL_TIMEOUT_MS_MAX", wide(limits::ALL_TIMEOUT_MS_MAX)),
+        (
+            "PRODUCER_LIFE_SECONDS",
+            usize::try_from(limits::PRODUCER_LIFE_SECONDS).expect("64 bits"),
+        ),
         ("TOPIC_BYTES_MAX", limits::TOPIC_BYTES_MAX),
         ("RECORDS_BYTES_MAX", limits::RECORDS_BYTES_MAX),
         ("FILTER_CLAUSES_MAX", limits::FILTER_CLAUSES_MAX),
