@@ -10,7 +10,7 @@ use crate::limits::{ADDRESS_BYTES_MAX, ERROR_TEXT_BYTES_MAX, NODES_MAX};
 use crate::{ClusterName, FrameError, NodeId};
 
 pub use produce::{AckLevel, Produce, ProduceReply, Stage, StageTimes, TracedReply};
-pub use reading::{Consistency, Fetch, FetchReply, ReadFrom};
+pub use reading::{Consistency, Credit, Fetch, FetchReply, ReadFrom, Unsubscribed};
 
 /// A client's greeting: the first frame of every connection.
 #[derive(

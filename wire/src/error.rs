@@ -112,6 +112,8 @@ codes! {
     OffsetNotReached = 406, retry true;
     /// This node cannot promise that a read is as fresh as asked.
     ConsistencyUnavailable = 407, retry false;
+    /// A subscription with this correlation is open.
+    SubscriptionExists = 408, retry false;
     /// The name of a cursor or a consumer group is empty, too long, or has a character that is not allowed.
     NameInvalid = 410, retry false;
     /// There is no cursor of this name.

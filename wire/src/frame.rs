@@ -94,6 +94,12 @@ kinds! {
     Fetch = 0x03, client::Fetch, Checked;
     /// Client: how are you?
     Status = 0x04, (), None;
+    /// Client: push records from somewhere on; the tail is a filter.
+    Subscribe = 0x05, client::Fetch, Checked;
+    /// Client: so many further bytes may be pushed.
+    Credit = 0x06, client::Credit, None;
+    /// Client: push no more.
+    Unsubscribe = 0x07, (), None;
     /// Client: the tail is one command to append.
     Command = 0x08, (), Checked;
     /// Client: which cursors are there?
@@ -133,6 +139,10 @@ kinds! {
     FetchReply = 0x83, client::FetchReply, SelfChecked;
     /// Node to client: how it is.
     StatusReply = 0x84, client::StatusReply, None;
+    /// Node to client: records of a subscription.
+    Push = 0x85, client::FetchReply, SelfChecked;
+    /// Node to client: nothing more is pushed.
+    Unsubscribed = 0x87, client::Unsubscribed, None;
     /// Node to client: the command is applied.
     CommandReply = 0x88, named::CommandReply, None;
     /// Node to client: the tail lists cursors.

@@ -43,6 +43,12 @@ pub const FILTER_CLAUSES_MAX: usize = 16;
 /// Most bytes of a filter.
 pub const FILTER_BYTES_MAX: usize = 960;
 
+/// Most subscriptions of one connection.
+pub const SUBSCRIPTIONS_MAX: usize = 16;
+
+/// How long nothing is pushed at most to a subscription that has credit, in milliseconds.
+pub const SUBSCRIPTION_PULSE_MS: usize = 500;
+
 /// Longest text of an error, in bytes.
 pub const ERROR_TEXT_BYTES_MAX: usize = 512;
 

@@ -14,6 +14,8 @@ use std::cell::{Cell, RefCell};
 use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
+use quorate_replication::gate::Subscriptions;
+
 use super::acceptor::Seat;
 use super::bell::Bell;
 use super::executor::Stream;
@@ -65,6 +67,9 @@ pub(super) struct Connection {
     pub(super) writer: Bell,
     /// Wakes the reader when it waits for the end of a `Finishing`.
     pub(super) gone: Bell,
+    pub(super) subscriptions: RefCell<Subscriptions>,
+    /// Whether a subscription waits for room in flight.
+    pub(super) hungry: Cell<bool>,
     /// Whether the client has closed its side.
     client_left: Cell<bool>,
     /// Its place among the node's connections; none if it came when all were taken.
@@ -76,6 +81,8 @@ pub(super) struct Connection {
 pub(super) struct InFlight {
     pub(super) requests: Cell<usize>,
     pub(super) fetches: Cell<usize>,
+    /// Fetches of subscriptions.
+    pub(super) pushes: Cell<usize>,
     pub(super) chunk_bytes: Cell<usize>,
 }
 
@@ -101,6 +108,8 @@ impl Connection {
             unsent: Cell::new(0),
             writer: Bell::default(),
             gone: Bell::default(),
+            subscriptions: RefCell::default(),
+            hungry: Cell::new(false),
             client_left: Cell::new(false),
             seat,
         }
@@ -190,6 +199,11 @@ impl Connection {
     pub(super) fn take_output(&self, empty: &mut Vec<u8>) {
         assert!(empty.is_empty(), "what was taken before has been written");
         std::mem::swap(&mut *self.output.borrow_mut(), empty);
+    }
+
+    /// Bytes of answers that the socket has not taken.
+    pub(super) const fn unsent(&self) -> usize {
+        self.unsent.get()
     }
 
     /// The socket has taken so many bytes.

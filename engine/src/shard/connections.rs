@@ -114,6 +114,8 @@ pub(super) enum Holds {
     Chunk(usize),
     /// One of the fetches.
     Fetch,
+    /// A fetch of a subscription, whose name its correlation is.
+    Push,
 }
 
 /// A request that the pipeline has.

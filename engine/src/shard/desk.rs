@@ -4,13 +4,14 @@
 //! Called by: the reader, the pump, the doorman and the sweeper, all on one thread.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quorate_replication::gate::{self, Asked, Gate, Greeting, No};
-use quorate_replication::lane::{Reply, Request};
+use quorate_replication::lane::{Ask, Reply, Request};
 use quorate_replication::trace::Trace;
 use quorate_wire::client::Stage;
 use quorate_wire::{ErrorCode, Time};
@@ -37,6 +38,8 @@ pub(super) struct Desk {
     open: RefCell<OpenRequests>,
     /// What all connections have in flight; `requests` is what `open` counts.
     in_flight: InFlight,
+    /// Connections whose subscriptions wait for room in flight.
+    pub(super) hungry: RefCell<VecDeque<u64>>,
     /// Whether new chunks and fetches are taken.
     intake: Cell<bool>,
     /// Whether the pipeline is gone, and will answer nothing any more.
@@ -71,6 +74,7 @@ impl Desk {
             connections: RefCell::default(),
             open: RefCell::default(),
             in_flight: InFlight::default(),
+            hungry: RefCell::default(),
             intake: Cell::new(true),
             is_orphan: Cell::new(false),
             extra: Cell::new(0),
@@ -95,6 +99,7 @@ impl Desk {
             Asked::Greet | Asked::Status | Asked::Named(_) => Holds::Place,
             Asked::Produce { at, .. } => Holds::Chunk(at.len()),
             Asked::Fetch { .. } => Holds::Fetch,
+            Asked::Talk(talk) => return self.talk(connection, correlation, talk),
         };
         if let Err(no) = self.has_room(connection, holds) {
             self.refuse(connection, correlation, &no);
@@ -107,19 +112,19 @@ impl Desk {
         });
         let filter = match asked {
             Asked::Fetch { filter, .. } => filter.clone(),
-            Asked::Greet | Asked::Status | Asked::Produce { .. } | Asked::Named(_) => None,
+            Asked::Greet
+            | Asked::Status
+            | Asked::Produce { .. }
+            | Asked::Named(_)
+            | Asked::Talk(_) => None,
         };
-        let ticket = self.open.borrow_mut().open(OpenRequest {
+        let request = OpenRequest {
             connection: connection.name,
             correlation,
             holds,
             filter,
-        });
-        connection.in_flight.take(holds);
-        self.in_flight.take(holds);
-        let put = self.lane.borrow_mut().try_put(Request { ticket, ask });
-        assert!(put.is_ok(), "there was room in the lane");
-        self.counters.requests.add(1);
+        };
+        self.put(connection, request, ask);
         if let Holds::Chunk(bytes) = holds {
             self.counters.chunk_bytes.add(bytes);
         }
@@ -128,7 +133,22 @@ impl Desk {
         }
     }
 
-    fn has_room(&self, connection: &Connection, holds: Holds) -> Result<(), No> {
+    /// Hands a request to the pipeline, for which there is room.
+    pub(super) fn put(&self, connection: &Connection, request: OpenRequest, ask: Ask) {
+        connection.in_flight.take(request.holds);
+        self.in_flight.take(request.holds);
+        let ticket = self.open.borrow_mut().open(request);
+        let put = self.lane.borrow_mut().try_put(Request { ticket, ask });
+        assert!(put.is_ok(), "there was room in the lane");
+        self.counters.requests.add(1);
+    }
+
+    /// Whether new chunks and fetches are taken no more.
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_orphan.get() || !self.intake.get()
+    }
+
+    pub(super) fn has_room(&self, connection: &Connection, holds: Holds) -> Result<(), No> {
         let over = |what: &str, most: usize| {
             Err(No::new(
                 ErrorCode::Overloaded,
@@ -172,11 +192,9 @@ impl Desk {
                         limits.connection_fetches,
                     );
                 }
-                if all.fetches.get() >= limits.shard_fetches {
-                    return over("fetches in flight on this shard", limits.shard_fetches);
-                }
-                Ok(())
+                all.has_fetch(limits.shard_fetches)
             }
+            Holds::Push => all.has_fetch(limits.shard_fetches),
         }
     }
 
@@ -215,6 +233,11 @@ impl Desk {
             connection.writer.ring();
             return;
         }
+        if request.holds == Holds::Push {
+            self.fed(&connection, request.correlation, &reply.answer);
+            connection.writer.ring(); // It may have been the last that was waited for.
+            return;
+        }
         let (answer, filter) = (&reply.answer, request.filter.as_ref());
         let (correlation, greeting) = (request.correlation, &self.greeting);
         self.send(&connection, |output| {
@@ -222,7 +245,7 @@ impl Desk {
         });
     }
 
-    fn send(&self, connection: &Connection, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn send(&self, connection: &Connection, write: impl FnOnce(&mut Vec<u8>)) {
         let sent = connection.answer(self.limits.connection_output_bytes, write);
         if sent.is_err() {
             self.counters.connections_slow.add(1);
@@ -260,6 +283,7 @@ impl Desk {
         if !self.intake.replace(false) {
             return;
         }
+        self.end_subscriptions();
         let waiting: Vec<OpenRequest> = self
             .open
             .borrow()
@@ -278,7 +302,8 @@ impl Desk {
 
     /// Whether the pipeline owes no answer that anybody waits for.
     pub(super) fn is_settled(&self) -> bool {
-        self.is_orphan.get() || self.open.borrow().len() == self.in_flight.fetches.get()
+        let fetches = self.in_flight.fetches.get() + self.in_flight.pushes.get();
+        self.is_orphan.get() || self.open.borrow().len() == fetches
     }
 
     /// The pipeline is gone, and all that it had answered is settled.
@@ -302,12 +327,22 @@ impl Desk {
 }
 
 impl InFlight {
+    /// Whether there is room for a fetch more, of whatever kind.
+    fn has_fetch(&self, most: usize) -> Result<(), No> {
+        if self.fetches.get() + self.pushes.get() < most {
+            return Ok(());
+        }
+        let text = format!("fetches in flight on this shard: the bound is {most}");
+        Err(No::new(ErrorCode::Overloaded, text))
+    }
+
     fn take(&self, holds: Holds) {
         self.requests.set(self.requests.get() + 1);
         match holds {
             Holds::Place => {}
             Holds::Chunk(bytes) => self.chunk_bytes.set(self.chunk_bytes.get() + bytes),
             Holds::Fetch => self.fetches.set(self.fetches.get() + 1),
+            Holds::Push => self.pushes.set(self.pushes.get() + 1),
         }
     }
 
@@ -317,6 +352,7 @@ impl InFlight {
             Holds::Place => {}
             Holds::Chunk(bytes) => self.chunk_bytes.set(self.chunk_bytes.get() - bytes),
             Holds::Fetch => self.fetches.set(self.fetches.get() - 1),
+            Holds::Push => self.pushes.set(self.pushes.get() - 1),
         }
     }
 }

@@ -18,6 +18,7 @@ mod connections;
 mod counters;
 mod desk;
 mod executor;
+mod feed;
 mod inbox;
 mod reader;
 mod tasks;

@@ -26,7 +26,9 @@ pub(super) async fn pump(desk: Rc<Desk>) {
             let reply = desk.lane.borrow_mut().try_take();
             let Some(reply) = reply else { break };
             desk.settle(&reply);
+            desk.feed_hungry();
         }
+        desk.lane.borrow().kick();
         if gone {
             desk.pipeline_gone();
             return;

@@ -28,6 +28,8 @@ pub(super) async fn write(desk: Rc<Desk>, connection: Rc<Connection>) {
             }
             desk.counters.bytes_out.add(writing.len());
             connection.sent(writing.len());
+            desk.feed(&connection);
+            desk.lane.borrow().kick();
             writing.clear();
             if writing.capacity() > OUTPUT_BYTES_KEPT {
                 writing = Vec::new();

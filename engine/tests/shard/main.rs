@@ -9,4 +9,5 @@ mod bounds;
 mod greeting;
 mod requests;
 mod stop;
+mod subscriptions;
 mod support;

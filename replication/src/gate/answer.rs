@@ -7,10 +7,11 @@ use alloc::vec::Vec;
 
 use quorate_wire::client::{
     ErrorMessage, HelloReply, NodeEntry, ProduceReply, Stage, StatusReply, TracedReply,
+    Unsubscribed,
 };
 use quorate_wire::limits::ERROR_TEXT_BYTES_MAX;
 use quorate_wire::{
-    ClusterName, ErrorCode, FrameHeader, FrameKind, GroupId, NodeId, PROTOCOL_VERSION, Time,
+    ClusterName, ErrorCode, FrameHeader, FrameKind, GroupId, NodeId, Offset, PROTOCOL_VERSION, Time,
 };
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
@@ -117,10 +118,7 @@ pub fn write(
             );
         }
         Answer::Named(answer) => named::write(answer, correlation, to),
-        Answer::Refused(refusal) => {
-            let text = sentence(refusal);
-            write_error(refusal, &text, correlation, to);
-        }
+        Answer::Refused(refusal) => write_refusal(refusal, correlation, to),
     }
 }
 
@@ -142,6 +140,20 @@ fn write_produced(
     };
     let kind = FrameKind::TracedReply;
     frame(kind, correlation, &[traced.as_bytes()], &[], to);
+}
+
+/// Writes the pipeline's refusal to the end of `to`.
+pub(super) fn write_refusal(refusal: &Refusal, correlation: u64, to: &mut Vec<u8>) {
+    write_error(refusal, &sentence(refusal), correlation, to);
+}
+
+/// Writes the last word to a subscription, which is to be read on from an offset.
+pub(super) fn write_unsubscribed(next: Option<Offset>, correlation: u64, to: &mut Vec<u8>) {
+    let reply = Unsubscribed {
+        next: U64::new(next.map_or(0, |next| next.0)),
+    };
+    let kind = FrameKind::Unsubscribed;
+    frame(kind, correlation, &[reply.as_bytes()], &[], to);
 }
 
 /// Writes this shard's own refusal to the end of `to`.

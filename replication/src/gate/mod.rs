@@ -8,7 +8,9 @@ mod filter;
 mod named;
 mod records;
 mod request;
+mod subscription;
 
 pub use answer::{Greeting, write, write_no};
 pub use filter::Filter;
 pub use request::{Asked, Gate, No, Opened};
+pub use subscription::{Subscribe, SubscriptionId, Subscriptions, Talk};

@@ -11,7 +11,7 @@ use core::ops::Range;
 
 use bytes::Bytes;
 
-use quorate_wire::client::{AckLevel, Fetch, Hello, Produce};
+use quorate_wire::client::{AckLevel, Credit, Fetch, Hello, Produce};
 use quorate_wire::limits::{ALL_TIMEOUT_MS_MAX, RECORDS_BYTES_MAX};
 use quorate_wire::{
     Chunk, ChunkId, ClusterName, ErrorCode, FRAME_HEADER_BYTES, Frame, FrameError, FrameHeader,
@@ -19,7 +19,7 @@ use quorate_wire::{
 };
 use zerocopy::FromBytes;
 
-use super::{Filter, named};
+use super::{Filter, Subscribe, Talk, named};
 use crate::lane::{Acks, Ask, FetchAsk, NamedAsk, ProducedChunk};
 use crate::trace::Trace;
 
@@ -98,6 +98,8 @@ pub enum Asked {
     Status,
     /// About what has a name.
     Named(NamedAsk),
+    /// About a subscription: not for the pipeline.
+    Talk(Talk),
 }
 
 /// One whole frame among received bytes.
@@ -117,9 +119,14 @@ impl Opened {
     pub fn chunk(&self) -> Range<usize> {
         match &self.asked {
             Ok(Asked::Produce { at, .. }) => self.at + at.start..self.at + at.end,
-            Ok(Asked::Greet | Asked::Fetch { .. } | Asked::Status | Asked::Named(_)) | Err(_) => {
-                self.at..self.at
-            }
+            Ok(
+                Asked::Greet
+                | Asked::Fetch { .. }
+                | Asked::Status
+                | Asked::Named(_)
+                | Asked::Talk(_),
+            )
+            | Err(_) => self.at..self.at,
         }
     }
 }
@@ -127,6 +134,9 @@ impl Opened {
 impl Asked {
     /// The same for the pipeline. `chunk` is the memory of a produced chunk, `trace` its way so far; that is asked for only if
     /// its producer wants to know.
+    ///
+    /// # Panics
+    /// It is not for the pipeline.
     #[must_use]
     pub fn to_ask(&self, chunk: impl FnOnce() -> Bytes, trace: impl FnOnce() -> Trace) -> Ask {
         match self {
@@ -142,6 +152,7 @@ impl Asked {
                 trace: traced.then(|| Box::new(trace())),
             }),
             Self::Fetch { ask, .. } => Ask::Fetch(*ask),
+            Self::Talk(_) => unreachable!("the shard hears what is said of subscriptions"),
         }
     }
 }
@@ -222,7 +233,21 @@ impl Gate {
         match kind {
             FrameKind::Hello => self.greet(frame).map(Ok),
             FrameKind::Produce => produce(frame),
-            FrameKind::Fetch => self.fetch(frame),
+            FrameKind::Fetch => {
+                let fetch = self.fetch(frame)?;
+                Ok(fetch.map(|Subscribe { ask, filter, .. }| Asked::Fetch { ask, filter }))
+            }
+            FrameKind::Subscribe => {
+                let subscribe = self.fetch(frame)?;
+                Ok(subscribe.map(|subscribe| Asked::Talk(Talk::Subscribe(subscribe))))
+            }
+            FrameKind::Credit => {
+                let credit = Credit::read_from_bytes(frame.message)
+                    .expect("the kind says how long its message is");
+                let bytes = u64::from(credit.bytes.get());
+                Ok(Ok(Asked::Talk(Talk::Credit(bytes))))
+            }
+            FrameKind::Unsubscribe => Ok(Ok(Asked::Talk(Talk::Unsubscribe))),
             FrameKind::Status => Ok(Ok(Asked::Status)),
             FrameKind::Command => named::command(frame).map(|asked| asked.map(Asked::Named)),
             FrameKind::Cursors => named::cursors(frame).map(|asked| asked.map(Asked::Named)),
@@ -243,6 +268,8 @@ impl Gate {
             | FrameKind::TracedReply
             | FrameKind::FetchReply
             | FrameKind::StatusReply
+            | FrameKind::Push
+            | FrameKind::Unsubscribed
             | FrameKind::CommandReply
             | FrameKind::CursorsReply
             | FrameKind::Error => Err(misplaced(kind)),
@@ -270,7 +297,7 @@ impl Gate {
         Ok(Asked::Greet)
     }
 
-    fn fetch(&self, frame: &Frame<'_>) -> Result<Result<Asked, No>, No> {
+    fn fetch(&self, frame: &Frame<'_>) -> Result<Result<Subscribe, No>, No> {
         let fetch =
             Fetch::read_from_bytes(frame.message).expect("the kind says how long its message is");
         let bytes_max = usize::try_from(fetch.bytes_max.get()).expect("32 bits fit into a size");
@@ -283,7 +310,11 @@ impl Gate {
         };
         let filter = Filter::parse(frame.tail, usize::from(fetch.filter_clauses.get()));
         Ok(match filter {
-            Ok(filter) => Ok(Asked::Fetch { ask, filter }),
+            Ok(filter) => Ok(Subscribe {
+                ask,
+                filter,
+                credit: u64::from(fetch.bytes_max.get()),
+            }),
             Err(error) => Err(No::new(ErrorCode::FilterInvalid, error.to_string())),
         })
     }
@@ -300,6 +331,9 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         FrameKind::Produce
         | FrameKind::Fetch
         | FrameKind::Status
+        | FrameKind::Subscribe
+        | FrameKind::Credit
+        | FrameKind::Unsubscribe
         | FrameKind::Command
         | FrameKind::Cursors
             if greeted =>
@@ -309,6 +343,9 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         FrameKind::Produce
         | FrameKind::Fetch
         | FrameKind::Status
+        | FrameKind::Subscribe
+        | FrameKind::Credit
+        | FrameKind::Unsubscribe
         | FrameKind::Command
         | FrameKind::Cursors => Err(No::new(
             ErrorCode::HelloExpected,
@@ -331,6 +368,8 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::TracedReply
         | FrameKind::FetchReply
         | FrameKind::StatusReply
+        | FrameKind::Push
+        | FrameKind::Unsubscribed
         | FrameKind::CommandReply
         | FrameKind::CursorsReply
         | FrameKind::Error => Err(misplaced(kind)),

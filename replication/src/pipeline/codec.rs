@@ -166,6 +166,11 @@ pub(super) fn decode(kind: FrameKind, message: &[u8]) -> Result<Message, FrameEr
         | FrameKind::Produce
         | FrameKind::Fetch
         | FrameKind::Status
+        | FrameKind::Subscribe
+        | FrameKind::Credit
+        | FrameKind::Unsubscribe
+        | FrameKind::Push
+        | FrameKind::Unsubscribed
         | FrameKind::PeerHello
         | FrameKind::Repair
         | FrameKind::RepairReply

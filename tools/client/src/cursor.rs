@@ -9,6 +9,7 @@
 
 mod answer;
 mod config;
+mod push;
 
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ enum Link {
     /// Greeted.
     Up {
         node: NodeId,
-        /// The fetch that has been asked and not yet answered.
+        /// The fetch that has been asked and not yet answered, or the subscription.
         asked: Option<Asked>,
     },
 }
@@ -52,6 +53,10 @@ struct Asked {
     due: Time,
     /// Bytes of it that have come: as long as they grow in number, it is not.
     part: usize,
+    /// Of a subscription, bytes that were pushed and for which no new credit was given.
+    used: Option<u32>,
+    /// Whether an answer has come.
+    answered: bool,
 }
 
 /// What the caller waits for.
@@ -65,7 +70,7 @@ struct Call {
     until: Option<Time>,
     /// Since when no node has answered.
     since: Time,
-    /// The node has nothing yet: it is asked again then.
+    /// The node has nothing yet: it is asked again then; of a subscription, the call ends then.
     again: Option<Time>,
 }
 
@@ -143,16 +148,25 @@ impl Cursor {
         let until = now.after(wait);
         if let Some(call) = &mut self.call {
             call.until = Some(until);
+            if self.config.push && call.again.is_some() {
+                call.again = Some(until);
+            }
             return;
         }
         self.begin(Some(until), now);
-        let timeout = nanoseconds(self.config.request_timeout);
+        let due = self.overdue(now);
         match &mut self.link {
             // It was asked ahead, and the caller was away: the node may have answered long ago.
-            Link::Up { asked, .. } => match asked {
-                Some(asked) => asked.due = now.after(timeout),
-                None => self.ask(now),
-            },
+            Link::Up {
+                asked: Some(asked), ..
+            } => {
+                asked.due = due;
+                let subscribed = asked.used.is_some() && asked.answered;
+                if let Some(call) = self.call.as_mut().filter(|_| subscribed) {
+                    call.again = Some(until);
+                }
+            }
+            Link::Up { asked: None, .. } => self.ask(now),
             Link::Waiting { .. } | Link::Dialing { .. } | Link::Greeting { .. } => {}
         }
     }
@@ -204,6 +218,11 @@ impl Cursor {
 
     /// Sends the question for the batch of the call; or, with no call, for the one after it.
     fn ask(&mut self, now: Time) {
+        let due = self.overdue(now);
+        let (kind, bytes) = match self.config.push {
+            true => (FrameKind::Subscribe, self.window()),
+            false => (FrameKind::Fetch, self.config.bytes_max),
+        };
         let Link::Up { asked, .. } = &mut self.link else {
             return;
         };
@@ -216,22 +235,23 @@ impl Cursor {
         };
         // A node is asked for whole milliseconds.
         let wait_ms = wait.min(WAIT_NS_MAX) / 1_000_000;
-        let timeout = nanoseconds(self.config.request_timeout);
         *asked = Some(Asked {
             correlation: self.correlation,
             offset: self.offset,
-            due: now.after(wait_ms * 1_000_000 + timeout),
+            due: due.after(wait_ms * 1_000_000),
             part: 0,
+            used: self.config.push.then_some(0),
+            answered: false,
         });
         let from = self.from.unwrap_or(ReadFrom::Offset(self.offset));
         let fetch = Fetch {
             wait_ms: u32::try_from(wait_ms).expect("the wait is bounded").into(),
             filter_clauses: self.filter.clauses().into(),
-            ..Fetch::new(from, self.config.bytes_max).with(self.config.consistency)
+            ..Fetch::new(from, bytes).with(self.config.consistency)
         };
         write_frame_with(
             &mut self.out,
-            FrameKind::Fetch,
+            kind,
             self.correlation,
             &fetch,
             self.filter.bytes(),
@@ -245,7 +265,7 @@ impl Cursor {
         self.seen = call.seen;
         self.offset = call.batch.next_offset();
         // While the caller looks at a batch, the next one is already on its way.
-        if call.until.is_some() && self.offset < call.batch.committed() {
+        if call.until.is_some() && !self.config.push && self.offset < call.batch.committed() {
             self.ask(now);
         }
         self.done = Some(Ok(call.batch));
@@ -345,6 +365,9 @@ impl Endpoint for Cursor {
             return;
         };
         if call.again.is_some_and(|again| again <= now) {
+            if self.config.push {
+                return self.finish_batch(now);
+            }
             self.ask(now);
         }
         if self.link_deadline().is_none_or(|due| now < due) {

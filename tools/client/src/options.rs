@@ -125,6 +125,9 @@ pub struct ConsumerOptions {
     pub from: ReadFrom,
     /// Which events are wanted; by default all.
     pub filter: Filter,
+    /// Whether nodes push records as they are committed, by a subscription, instead of being asked for each batch: for those who
+    /// follow the log. A call that does not wait may then come back before what was committed a moment ago.
+    pub push: bool,
     /// How fresh what is read must be.
     pub consistency: Consistency,
     /// Most bytes of records in one batch; at least one record comes if there is one.
@@ -151,6 +154,7 @@ impl ConsumerOptions {
             cluster: None,
             from: ReadFrom::Start,
             filter: Filter::default(),
+            push: false,
             consistency: Consistency::Any,
             bytes_max: u32::try_from(RECORDS_BYTES_MAX).expect("answers are bounded to 1 MiB"),
             check_chunks: true,
@@ -172,6 +176,7 @@ impl ConsumerOptions {
             cluster: self.cluster,
             from: self.from,
             filter: self.filter,
+            push: self.push,
             consistency: self.consistency,
             bytes_max: self.bytes_max,
             check_chunks: self.check_chunks,

@@ -9,7 +9,7 @@ use quorate_client::endpoint::{Endpoint, LinkNumber};
 use quorate_client::{
     Batch, Clause, ClientError, Consistency, ErrorCode, Filter, LinkCause, Offset, ReadFrom, Time,
 };
-use quorate_wire::client::{Fetch, FetchReply};
+use quorate_wire::client::{Credit, Fetch, FetchReply};
 use quorate_wire::{Chunk, Frame, FrameKind};
 use support::frames::{self, Refuse};
 use support::log::Log;
@@ -39,12 +39,17 @@ impl Script {
     }
 
     fn with(from: ReadFrom, filter: Filter, wait_ms: u64) -> (Self, Asked) {
+        Self::reads(from, filter, wait_ms, false)
+    }
+
+    fn reads(from: ReadFrom, filter: Filter, wait_ms: u64, push: bool) -> (Self, Asked) {
         let mut script = Self {
             cursor: Cursor::new(CursorConfig {
                 nodes: (1..=2).map(frames::address).collect(),
                 cluster: None,
                 from,
                 filter,
+                push,
                 consistency: Consistency::Any,
                 bytes_max: 1 << 20,
                 check_chunks: true,
@@ -94,7 +99,8 @@ impl Script {
     fn asked(&mut self) -> Asked {
         let bytes = self.written();
         let frame = Frame::parse(&bytes).expect("sound").expect("one is asked");
-        assert_eq!(frame.header.kind, FrameKind::Fetch);
+        let kinds = [FrameKind::Fetch, FrameKind::Subscribe];
+        assert!(kinds.contains(&frame.header.kind));
         let fetch = Fetch::read_from_bytes(frame.message).expect("it has its length");
         Asked {
             correlation: frame.header.correlation,
@@ -308,4 +314,104 @@ fn a_node_that_leaves_wanted_events_out_is_not_believed() {
     script.give(&answer_of(asked, 9, (0, 5), &[]));
     let end = script.cursor.take().expect("the call has ended");
     assert!(matches!(end, Err(ClientError::Protocol(_))), "{end:?}");
+}
+
+/// A push of the subscription.
+fn push(asked: Asked, committed: u64, (begin, next): (u64, u64), records: &[u8]) -> Vec<u8> {
+    let reply = FetchReply {
+        committed: committed.into(),
+        start: 0.into(),
+        begin: begin.into(),
+        next: next.into(),
+    };
+    let correlation = asked.correlation;
+    frames::frame(FrameKind::Push, correlation, reply.as_bytes(), records)
+}
+
+fn subscribed(wait_ms: u64) -> (Script, Asked) {
+    Script::reads(ReadFrom::Tail, Filter::default(), wait_ms, true)
+}
+
+#[test]
+fn a_subscription_brings_one_batch_after_another_without_questions() {
+    let (mut script, asked) = subscribed(500);
+    let log = log(4);
+    script.give(&push(asked, 4, (1, 2), &log.records[1]));
+    let batch = script.batch();
+    assert_eq!(
+        (batch.offset(), batch.next_offset()),
+        (Offset(1), Offset(2))
+    );
+    assert_eq!(script.written(), [], "nothing is asked");
+    script.cursor.fetch(500 * MS, script.now);
+    assert_eq!(script.written(), []);
+    script.give(&push(asked, 4, (2, 2), &[]));
+    assert!(script.cursor.take().is_none(), "that was a sign of life");
+    script.give(&push(asked, 4, (2, 4), &log.records[2..].concat()));
+    assert_eq!(script.batch().len(), 2);
+    script.cursor.fetch(100 * MS, script.now);
+    script.pass(99);
+    assert!(script.cursor.take().is_none());
+    script.pass(1);
+    assert!(script.batch().is_empty(), "nothing came in time");
+}
+
+#[test]
+fn credit_is_given_back_when_half_of_it_is_used() {
+    let (mut script, asked) = subscribed(500);
+    let mut log = log(0);
+    let mut sequence = 0;
+    let mut pushed = 0;
+    let credit = loop {
+        let mut bytes = vec![0; quorate_wire::CHUNK_HEADER_BYTES];
+        bytes.extend_from_slice(&frames::event(&[7; 500_000]));
+        let id = quorate_client::ChunkId {
+            producer: quorate_client::ProducerId(1),
+            epoch: quorate_client::Epoch(0),
+            first: quorate_client::Sequence(sequence),
+            events: 1,
+        };
+        quorate_wire::seal_chunk(id, &mut bytes).expect("it is within its limits");
+        let (chunk, _) = Chunk::parse(&bytes).expect("it is sound");
+        log.take(&chunk).expect("it comes in sequence");
+        let record = log.records.last().expect("it was just taken");
+        script.give(&push(asked, 99, (sequence, sequence + 1), record));
+        script.batch();
+        sequence += 1;
+        pushed += record.len();
+        let written = script.written();
+        if let Some(frame) = Frame::parse(&written).expect("sound") {
+            assert_eq!(frame.header.kind, FrameKind::Credit);
+            assert_eq!(frame.header.correlation, asked.correlation);
+            break Credit::read_from_bytes(frame.message).expect("it has its length");
+        }
+        script.cursor.fetch(500 * MS, script.now);
+    };
+    assert_eq!(usize::try_from(credit.bytes.get()).ok(), Some(pushed));
+    assert!(pushed > 2 << 20 && pushed < 3 << 20, "{pushed} of 4 MiB");
+}
+
+#[test]
+fn a_subscription_that_ends_is_begun_anew_at_another_node_where_it_was() {
+    let (mut script, asked) = subscribed(5_000);
+    let log = log(4);
+    script.give(&push(asked, 4, (1, 2), &log.records[1]));
+    script.batch();
+    script.cursor.fetch(5_000 * MS, script.now);
+    let refuse = Refuse::code(ErrorCode::ShuttingDown);
+    script.give(&frames::refused(asked.correlation, &refuse));
+    script.pass(10);
+    script.greet(2);
+    let asked = script.asked();
+    assert_eq!(asked.from, ReadFrom::Offset(Offset(2)));
+    script.pass(2_000);
+    script.give(&push(asked, 4, (2, 2), &[]));
+    script.pass(2_499);
+    assert_eq!(
+        script.wished_node(),
+        Some(2),
+        "it may be silent for so long"
+    );
+    script.pass(1);
+    assert_eq!(script.wished_node(), Some(1), "the node is silent");
 }

@@ -1,7 +1,7 @@
 //! Frames, and the messages and lists in them.
 
 use quorate_wire::client::{
-    ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply, Stage, StatusReply,
+    Credit, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply, Stage, StatusReply, Unsubscribed,
     TracedReply, error_text,
 };
 use quorate_wire::peer::{
@@ -35,7 +35,7 @@ fn open(frame: &Frame<'_>) {
     let (message, tail) = (frame.message, frame.tail);
     let read = match frame.header.kind {
         FrameKind::Hello => Hello::ref_from_bytes(message).is_ok(),
-        FrameKind::Fetch => Fetch::ref_from_bytes(message).is_ok(),
+        FrameKind::Fetch | FrameKind::Subscribe => Fetch::ref_from_bytes(message).is_ok(),
         FrameKind::Status => message.is_empty(),
         FrameKind::Produce => Produce::ref_from_bytes(message).is_ok(),
         FrameKind::PeerHello => PeerHello::ref_from_bytes(message)
@@ -63,7 +63,10 @@ fn open(frame: &Frame<'_>) {
         FrameKind::TracedReply => TracedReply::ref_from_bytes(message)
             .map(|traced| Stage::ALL.map(|stage| traced.stages.get(stage)))
             .is_ok(),
-        FrameKind::FetchReply => FetchReply::ref_from_bytes(message).is_ok(),
+        FrameKind::Credit => Credit::ref_from_bytes(message).is_ok(),
+        FrameKind::Unsubscribed => Unsubscribed::ref_from_bytes(message).is_ok(),
+        FrameKind::Unsubscribe => message.is_empty(),
+        FrameKind::FetchReply | FrameKind::Push => FetchReply::ref_from_bytes(message).is_ok(),
         FrameKind::StatusReply => StatusReply::ref_from_bytes(message).is_ok(),
         FrameKind::Error => ErrorMessage::ref_from_bytes(message)
             .map(|_| error_text(tail))

@@ -80,6 +80,7 @@ fn consume(mut script: Script<'_>) {
         cluster: None,
         from: ReadFrom::Offset(Offset(u64::from(script.byte() % 8))),
         filter: Filter::default(),
+        push: script.byte() & 1 == 0,
         consistency: Consistency::Any,
         bytes_max: 1 << 16,
         check_chunks: true,

@@ -102,7 +102,9 @@ impl Clients {
         let producers = self.producers.iter().filter_map(Producer::deadline);
         let consumers = self.consumers.iter().filter_map(Consumer::deadline);
         let wires = self.wires.next();
-        producers.chain(consumers).chain(wires).min()
+        let hungry = self.shards.values().any(Shard::is_hungry);
+        let now = hungry.then_some(Time(0));
+        producers.chain(consumers).chain(wires).chain(now).min()
     }
 
     /// Lets everything happen that is due: bytes become requests in the nodes' lanes, and the clients act.
@@ -122,6 +124,11 @@ impl Clients {
                 Arrival::Left => shard.left(wire),
             }
             self.input.clear();
+        }
+        for node in nodes {
+            if let Some(shard) = self.shards.get_mut(&node.id()) {
+                shard.feed(&mut node.lanes);
+            }
         }
         for producer in &mut self.producers {
             producer.act(now, &mut self.wires, oracle);

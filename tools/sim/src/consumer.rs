@@ -23,6 +23,7 @@ struct Wish {
     from: ReadFrom,
     filter: Filter,
     consistency: Consistency,
+    push: bool,
 }
 
 /// A consumer of the world. See the module's description.
@@ -61,6 +62,7 @@ impl Consumer {
             from: ReadFrom::Offset(Offset(0)),
             filter: Filter::default(),
             consistency: Consistency::Any,
+            push: random.one_in(2),
         };
         Self {
             cursor: cursor(&mut random, &addresses, &wish),
@@ -168,6 +170,9 @@ impl Consumer {
             self.looked = Some(batch.next_offset());
             return oracle.filtered(batch, &self.wish.filter, from);
         }
+        if self.wish.push && batch.is_empty() {
+            return; // Nothing has come: no node has told anything.
+        }
         oracle.read(Read {
             reader: self.reader(),
             freshness: Freshness::Stale,
@@ -252,6 +257,7 @@ impl Consumer {
         self.wish = Wish {
             from,
             filter: filter(&mut self.random),
+            push: self.random.one_in(2),
             consistency: if self.random.one_in(3) {
                 Consistency::AtLeast(self.committed)
             } else {
@@ -293,6 +299,7 @@ fn cursor(random: &mut Random, addresses: &[String], wish: &Wish) -> Cursor {
         cluster: None,
         from: wish.from,
         filter: wish.filter.clone(),
+        push: wish.push,
         consistency: wish.consistency,
         bytes_max: u32::try_from(random.scaled(1, most)).expect("it fits"),
         check_chunks: true,

@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use quorate_replication::gate::{self, Asked, Filter, Gate, Greeting, No, Opened};
-use quorate_replication::lane::{Reply, Request, Ticket};
+use quorate_replication::gate::{
+    self, Asked, Filter, Gate, Greeting, No, Opened, SubscriptionId, Subscriptions,
+};
+use quorate_replication::lane::{Ask, Reply, Request, Ticket};
 use quorate_replication::trace::Trace;
 use quorate_wire::client::{AckLevel, Stage};
 use quorate_wire::{ChunkId, ClusterName, ErrorCode, NodeId, Time};
@@ -30,6 +32,7 @@ struct Connection {
     /// Answers that the connection has not taken.
     output: Vec<u8>,
     in_flight: usize,
+    subscriptions: Subscriptions,
     /// Whether it ends when its output is gone.
     ends: bool,
 }
@@ -42,6 +45,8 @@ struct OpenRequest {
     chunk: Option<(ChunkId, AckLevel)>,
     /// Which records it wants.
     filter: Option<Filter>,
+    /// Whose fetch it is, if it is a subscription's.
+    push: Option<SubscriptionId>,
 }
 
 /// A node's shard. See the module's description.
@@ -139,6 +144,14 @@ impl Shard {
             let no = overloaded("the greeting before it found no room");
             return self.refuse(wire, frame.correlation, &no);
         }
+        if let Asked::Talk(talk) = asked {
+            let Connection {
+                subscriptions,
+                output,
+                ..
+            } = connection;
+            return subscriptions.hear(talk, frame.correlation, now, output);
+        }
         self.last_ticket += 1;
         let request = Request {
             ticket: Ticket {
@@ -163,13 +176,14 @@ impl Shard {
         let (chunk, filter) = match asked {
             Asked::Produce { id, acks, .. } => (Some((*id, acks.level)), None),
             Asked::Fetch { filter, .. } => (None, filter.clone()),
-            Asked::Greet | Asked::Status | Asked::Named(_) => (None, None),
+            Asked::Greet | Asked::Status | Asked::Named(_) | Asked::Talk(_) => (None, None),
         };
         let open = OpenRequest {
             wire,
             correlation: frame.correlation,
             chunk,
             filter,
+            push: None,
         };
         self.open.insert(self.last_ticket, open);
     }
@@ -188,7 +202,10 @@ impl Shard {
             .expect("a request is answered once");
         if let Some(connection) = self.connections.get_mut(&request.wire) {
             connection.in_flight -= 1;
-            if !connection.ends {
+            if let Some(id) = request.push {
+                let subscriptions = &mut connection.subscriptions;
+                subscriptions.answered(id, &reply.answer, now, &mut connection.output);
+            } else if !connection.ends {
                 gate::write(
                     &reply.answer,
                     request.correlation,
@@ -200,6 +217,40 @@ impl Shard {
             }
         }
         request.chunk
+    }
+
+    /// Whether a subscription could fetch.
+    #[must_use]
+    pub fn is_hungry(&self) -> bool {
+        let mut all = self.connections.values();
+        all.any(|connection| !connection.ends && connection.subscriptions.ready().is_some())
+    }
+
+    /// Fetches for the subscriptions, as far as they may.
+    pub fn feed(&mut self, lanes: &mut MemoryLanes) {
+        for (&wire, connection) in &mut self.connections {
+            while !connection.ends
+                && let Some(id) = connection.subscriptions.ready()
+            {
+                self.last_ticket += 1;
+                let ticket = Ticket {
+                    connection: wire.0,
+                    correlation: self.last_ticket,
+                };
+                let ask = Ask::Fetch(connection.subscriptions.fetch(id));
+                let asked = lanes.ask(Request { ticket, ask });
+                assert!(asked.is_ok(), "a world has few clients");
+                connection.in_flight += 1;
+                let open = OpenRequest {
+                    wire,
+                    correlation: id.0,
+                    chunk: None,
+                    filter: None,
+                    push: Some(id),
+                };
+                self.open.insert(self.last_ticket, open);
+            }
+        }
     }
 
     /// Gives the output of each connection to `take`, which says how much of it was taken. Returns those that have ended.

@@ -30,7 +30,7 @@ pub enum Consistency {
     Linearizable,
 }
 
-/// "Give me records." The tail is a filter of `filter_clauses` clauses.
+/// "Give me records", or "push them to me". The tail is a filter of `filter_clauses` clauses.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]
@@ -40,7 +40,7 @@ pub struct Fetch {
     pub position: U64,
     /// The offset that `consistency` means; else zero.
     pub at_least: U64,
-    /// Most bytes of records; at least one record comes if there is one.
+    /// Most bytes of records; at least one record comes if there is one. Of a subscription, its first credit.
     pub bytes_max: U32,
     /// How long to wait for a committed record, in milliseconds; then an empty answer.
     pub wait_ms: U32,
@@ -124,7 +124,8 @@ impl Fetch {
     }
 }
 
-/// The answer to [`Fetch`]: whole committed records in the tail, in order. The first may begin before the asked offset.
+/// The answer to [`Fetch`], and what is pushed to a subscription: whole committed records in the tail, in order. The first may begin
+/// before `begin`.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]
@@ -137,6 +138,28 @@ pub struct FetchReply {
     /// Where the read began: the asked offset, or the one that the asked time, tail or start came to.
     pub begin: U64,
     /// Where to read on: everything between `begin` and this offset that was wanted is in the tail.
+    pub next: U64,
+}
+
+/// So many further bytes may be pushed to a subscription.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct Credit {
+    /// How many.
+    pub bytes: U32,
+    /// Zero.
+    pub reserved: U32,
+}
+
+/// A subscription is over, as asked.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct Unsubscribed {
+    /// Where to read on: everything before that was wanted has been pushed. Zero if it had not begun.
     pub next: U64,
 }
 

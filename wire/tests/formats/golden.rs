@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Once;
 
 use quorate_wire::client::{
-    ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply, ReadFrom,
-    Stage, StatusReply, TracedReply, error_text,
+    Credit, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply,
+    ReadFrom, Stage, StatusReply, TracedReply, Unsubscribed, error_text,
 };
 use quorate_wire::filter::{CLAUSE_HEADER_BYTES, Filter};
 use quorate_wire::named::{CommandReply, CursorEntry, Cursors, CursorsReply};
@@ -162,7 +162,11 @@ fn read_message(frame: &Frame) {
             let filter = Filter::parse(frame.tail, clauses).expect("it is sound");
             assert!(filter.matches(&samples::flight(0)) && !filter.matches(&samples::flight(1)));
         }
-        FrameKind::Status => {}
+        FrameKind::Status | FrameKind::Unsubscribe => {}
+        FrameKind::Subscribe => assert_eq!(read::<Fetch>(frame).from(), Ok(ReadFrom::Tail)),
+        FrameKind::Credit => assert_eq!(read::<Credit>(frame).bytes.get(), 131_072),
+        FrameKind::Push => assert_eq!(read::<FetchReply>(frame).begin.get(), 2048),
+        FrameKind::Unsubscribed => assert_eq!(read::<Unsubscribed>(frame).next.get(), 2051),
         FrameKind::Command => {
             let (command, after) = Command::parse(frame.tail).expect("it is a command");
             assert!(after.is_empty());

@@ -185,6 +185,8 @@ fn the_limits_are_those_of_the_code() {
         ("RECORDS_BYTES_MAX", limits::RECORDS_BYTES_MAX),
         ("FILTER_CLAUSES_MAX", limits::FILTER_CLAUSES_MAX),
         ("FILTER_BYTES_MAX", limits::FILTER_BYTES_MAX),
+        ("SUBSCRIPTIONS_MAX", limits::SUBSCRIPTIONS_MAX),
+        ("SUBSCRIPTION_PULSE_MS", limits::SUBSCRIPTION_PULSE_MS),
         ("ERROR_TEXT_BYTES_MAX", limits::ERROR_TEXT_BYTES_MAX),
         ("NODES_MAX", limits::NODES_MAX),
         ("ADDRESS_BYTES_MAX", limits::ADDRESS_BYTES_MAX),

@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use quorate_wire::client::{
-    ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply,
-    StatusReply, TracedReply, error_text,
+    Credit, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply,
+    StatusReply, TracedReply, Unsubscribed, error_text,
 };
 use quorate_wire::limits::{ERROR_TEXT_BYTES_MAX, NODES_MAX, TOPIC_BYTES_MAX};
 use quorate_wire::named::{CommandReply, CursorEntry, Cursors, CursorsReply};
@@ -320,6 +320,8 @@ proptest! {
         whole::<TracedReply>(&bytes);
         whole::<Fetch>(&bytes);
         whole::<FetchReply>(&bytes);
+        whole::<Credit>(&bytes);
+        whole::<Unsubscribed>(&bytes);
         whole::<StatusReply>(&bytes);
         whole::<ErrorMessage>(&bytes);
         whole::<CommandReply>(&bytes);

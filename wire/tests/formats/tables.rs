@@ -154,6 +154,10 @@ const FETCH: Table = &[
     ("reserved", Bits(4)),
 ];
 
+const CREDIT: Table = &[("bytes", Count(4)), ("reserved", Bits(4))];
+
+const UNSUBSCRIBED: Table = &[("next", Count(8))];
+
 const FETCH_REPLY: Table = &[
     ("committed", Count(8)),
     ("start", Count(8)),
@@ -267,12 +271,16 @@ const REPAIR_REPLY: Table = &[
 pub(crate) fn message(kind: FrameKind) -> Table {
     match kind {
         FrameKind::Hello => HELLO,
-        FrameKind::Status | FrameKind::ReadIndex | FrameKind::Command => &[],
+        FrameKind::Status | FrameKind::Unsubscribe | FrameKind::ReadIndex | FrameKind::Command => {
+            &[]
+        }
         FrameKind::CommandReply => COMMAND_REPLY,
         FrameKind::Cursors => CURSORS,
         FrameKind::CursorsReply => CURSORS_REPLY,
         FrameKind::Produce => PRODUCE,
-        FrameKind::Fetch => FETCH,
+        FrameKind::Fetch | FrameKind::Subscribe => FETCH,
+        FrameKind::Credit => CREDIT,
+        FrameKind::Unsubscribed => UNSUBSCRIBED,
         FrameKind::PeerHello => PEER_HELLO,
         FrameKind::PreVote | FrameKind::Vote => VOTE,
         FrameKind::PreVoteReply | FrameKind::VoteReply => VOTE_REPLY,
@@ -285,7 +293,7 @@ pub(crate) fn message(kind: FrameKind) -> Table {
         FrameKind::HelloReply => HELLO_REPLY,
         FrameKind::ProduceReply => PRODUCE_REPLY,
         FrameKind::TracedReply => TRACED_REPLY,
-        FrameKind::FetchReply => FETCH_REPLY,
+        FrameKind::FetchReply | FrameKind::Push => FETCH_REPLY,
         FrameKind::StatusReply => STATUS_REPLY,
         FrameKind::Error => ERROR,
     }

@@ -2,8 +2,8 @@
 
 use quorate_wire::checksum::crc32;
 use quorate_wire::client::{
-    AckLevel, Consistency, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce,
-    ProduceReply, ReadFrom, Stage, StageTimes, StatusReply, TracedReply,
+    AckLevel, Consistency, Credit, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry,
+    Produce, ProduceReply, ReadFrom, Stage, StageTimes, StatusReply, TracedReply, Unsubscribed,
 };
 use quorate_wire::named::{CommandReply, CursorEntry, Cursors, CursorsReply};
 use quorate_wire::peer::{
@@ -211,6 +211,37 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
             samples::events(),
         ),
         FrameKind::Status => ("a client asks.", Vec::new(), none()),
+        FrameKind::Subscribe => (
+            "everything from the tail on; 256 KiB may be pushed.",
+            bytes(&Fetch::new(ReadFrom::Tail, 262_144)),
+            none(),
+        ),
+        FrameKind::Credit => (
+            "128 KiB more may be pushed.",
+            bytes(&Credit {
+                bytes: U32::new(131_072),
+                reserved: U32::new(0),
+            }),
+            none(),
+        ),
+        FrameKind::Unsubscribe => ("push no more.", Vec::new(), none()),
+        FrameKind::Push => (
+            "one record; the subscription had begun at the tail.",
+            bytes(&FetchReply {
+                committed: U64::new(2051),
+                start: U64::new(0),
+                begin: U64::new(2048),
+                next: U64::new(2051),
+            }),
+            samples::events(),
+        ),
+        FrameKind::Unsubscribed => (
+            "read on from offset 2051.",
+            bytes(&Unsubscribed {
+                next: U64::new(2051),
+            }),
+            none(),
+        ),
         FrameKind::StatusReply => ("node 2 leads.", bytes(&status()), none()),
         FrameKind::Command => (
             "the cursor `billing` moves on to offset 2049.",
@@ -453,6 +484,11 @@ fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
         | FrameKind::Produce
         | FrameKind::Fetch
         | FrameKind::Status
+        | FrameKind::Subscribe
+        | FrameKind::Credit
+        | FrameKind::Unsubscribe
+        | FrameKind::Push
+        | FrameKind::Unsubscribed
         | FrameKind::HelloReply
         | FrameKind::ProduceReply
         | FrameKind::TracedReply

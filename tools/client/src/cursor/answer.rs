@@ -92,7 +92,10 @@ impl Cursor {
                     self.fetch_refused(Refusal::parse(frame)?, asked.offset, now);
                     return Ok(());
                 }
-                expect(frame, FrameKind::FetchReply)?;
+                let kind = asked
+                    .used
+                    .map_or(FrameKind::FetchReply, |_| FrameKind::Push);
+                expect(frame, kind)?;
                 self.fetched(frame, asked, now)
             }
             Link::Greeting { .. }
@@ -136,9 +139,20 @@ impl Cursor {
         let reply = FetchReply::ref_from_bytes(frame.message).map_err(|_| FrameError::Invalid {
             what: "the answer to a fetch is cut",
         })?;
-        if let Link::Up { asked, .. } = &mut self.link {
-            *asked = None;
+        let next = Offset(reply.next.get());
+        let bytes = u32::try_from(frame.tail.len()).expect("frames are bounded");
+        let due = self.overdue(now);
+        if let Link::Up { asked: open, .. } = &mut self.link {
+            *open = asked.used.map(|used| Asked {
+                offset: next,
+                due,
+                part: 0,
+                used: Some(used.saturating_add(bytes)),
+                answered: true,
+                ..asked
+            });
         }
+        self.give_credit();
         let call = self.call.as_mut().expect("answers wait for a call");
         let expect = Expect {
             check_chunks: self.config.check_chunks,
@@ -148,7 +162,6 @@ impl Cursor {
             self.offset = Offset(reply.begin.get());
             call.batch.begin(self.offset);
         }
-        let next = Offset(reply.next.get());
         let taken = call.batch.extend(frame.tail, expect);
         match taken.and_then(|seen| call.batch.advance(next).map(|()| seen)) {
             Ok(seen) => call.seen = seen,
@@ -172,7 +185,10 @@ impl Cursor {
             let moved = self.offset < next;
             self.offset = next;
             let pause = now.after(if moved { 0 } else { EMPTY_PAUSE_NS });
-            call.again = call.until.map(|until| until.min(pause));
+            let push = self.config.push;
+            call.again = call
+                .until
+                .map(|until| if push { until } else { until.min(pause) });
         } else {
             self.finish_batch(now);
         }

@@ -18,6 +18,8 @@ pub struct CursorConfig {
     pub from: ReadFrom,
     /// Which events are wanted.
     pub filter: Filter,
+    /// Whether nodes push records as they are committed, by a subscription, instead of being asked for each batch.
+    pub push: bool,
     /// How fresh what is read must be.
     pub consistency: Consistency,
     /// Most bytes of records in one batch; at least one record comes if there is one.

@@ -78,6 +78,11 @@ impl Session {
             | FrameKind::Produce
             | FrameKind::Fetch
             | FrameKind::Status
+            | FrameKind::Subscribe
+            | FrameKind::Credit
+            | FrameKind::Unsubscribe
+            | FrameKind::Push
+            | FrameKind::Unsubscribed
             | FrameKind::PeerHello
             | FrameKind::PreVote
             | FrameKind::PreVoteReply
