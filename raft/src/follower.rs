@@ -23,7 +23,9 @@ impl Raft {
             return;
         }
         let previous = append.previous;
-        if self.terms.term_at(previous.index) != Some(previous.term) {
+        // What is released was committed: the leader has the same.
+        let released = previous.index < self.terms.start().index;
+        if !released && self.terms.term_at(previous.index) != Some(previous.term) {
             assert!(
                 previous.index > self.commit,
                 "a leader has every committed record"
@@ -121,14 +123,16 @@ impl Raft {
             entries.term >= previous.term && entries.term <= append.term,
             "terms never fall along a log"
         );
+        let known = previous.index.max(self.terms.start().index).min(end);
+        if known == end {
+            return end;
+        }
         // What is here with the same term is the same record. An append that was overtaken by later ones is all here, and
         // takes nothing away from what came after it (TRAPS 10).
-        let here = match self.terms.term_at(previous.index.next()) {
-            Some(_) if canary::on(Canary::TruncateWithoutConflict) => previous.index,
-            Some(term) if term == entries.term => {
-                self.terms.run_end(previous.index.next()).min(end)
-            }
-            Some(_) | None => previous.index,
+        let here = match self.terms.term_at(known.next()) {
+            Some(_) if canary::on(Canary::TruncateWithoutConflict) => known,
+            Some(term) if term == entries.term => self.terms.run_end(known.next()).min(end),
+            Some(_) | None => known,
         };
         if here == end {
             return end;
@@ -179,6 +183,7 @@ impl Raft {
 
     fn refuse_append(&self, to: NodeId, append: &Append, output: &mut Output) {
         let hint = self.terms.last_within(append.previous);
+        let hint = hint.unwrap_or(self.terms.start());
         let outcome = Outcome::Conflict {
             refused: append.previous.index,
             hint,

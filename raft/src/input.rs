@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use quorate_wire::{DiskId, LogIndex, NodeId, SessionId, Term, Time};
+use quorate_wire::{DiskId, LogIndex, NodeId, Position, SessionId, Term, Time};
 
 use crate::Message;
 
@@ -73,6 +73,11 @@ pub enum Input {
         /// Who shall lead.
         to: NodeId,
     },
+    /// The log begins behind `upto` now: a durable snapshot has what the records up to there amount to.
+    Released {
+        /// Committed, and durable here.
+        upto: LogIndex,
+    },
     /// The turn ends: say what each peer shall be sent.
     Gather,
 }
@@ -123,9 +128,11 @@ pub struct Recovered {
     pub term: Term,
     /// Whom this node voted for in `term`.
     pub vote: Option<NodeId>,
+    /// The record before the log begins: a snapshot has what it and the records before it amount to. Zero if the log is whole.
+    pub start: Position,
     /// For each term in the log its first index, rising in both.
     pub terms: Vec<(Term, LogIndex)>,
-    /// The last record; zero if there is none.
+    /// The last record; that of `start` if there is none.
     pub last: LogIndex,
     /// An index that is known to be committed; may be far behind. Never one that was above [`Raft::durable`](crate::Raft::durable)
     /// when it was noted: then void records may stand in its place on this disk.

@@ -129,7 +129,7 @@ impl Raft {
         // Copies of an earlier term's record prove nothing: a later leader may still overwrite them (Raft figure 8).
         if canary::on(Canary::PriorTermCounted) {
             self.raise_commit(reached, output);
-        } else if reached >= leader.noop {
+        } else if reached >= leader.noop && reached > self.commit {
             assert_eq!(
                 self.terms.term_at(reached),
                 Some(self.term()),

@@ -63,6 +63,12 @@ enum Flow {
         /// The first round that asked about this `next`: answers to earlier ones say nothing about it. `None`: not yet asked.
         since: Option<u64>,
     },
+    /// The peer lacks records that have been released: the driver sends it a snapshot. Meanwhile `next` is the first record that
+    /// is here, and heartbeats show whether the peer has the one before it.
+    Snapshot {
+        /// As in `Probe`.
+        since: Option<u64>,
+    },
     /// The logs agree before `next`: sends ahead without waiting.
     Replicate {
         window: Window,
@@ -122,6 +128,21 @@ impl Progress {
 
     pub(crate) fn close(&mut self) {
         self.talk = None;
+    }
+
+    /// Whether the peer lacks records that have been released.
+    pub(crate) fn needs_snapshot(&self) -> bool {
+        let talk = self.talk.as_ref();
+        talk.is_some_and(|talk| matches!(talk.flow, Flow::Snapshot { .. }))
+    }
+
+    /// Records have been released, perhaps some that the peer lacks.
+    pub(crate) fn on_released(&mut self, terms: &Terms) {
+        if let Some(talk) = &mut self.talk
+            && talk.next <= terms.start().index
+        {
+            talk.begin_at_start(terms);
+        }
     }
 
     /// When the peer wants to hear from us, at the latest.
@@ -233,9 +254,10 @@ impl Talk {
     fn deadline(&self, now: Time, heartbeat: u64) -> Time {
         match (&self.flow, self.spoke) {
             (Flow::Probe { since: None }, _) | (_, None) => now,
-            (Flow::Probe { since: Some(_) } | Flow::Replicate { .. }, Some(spoke)) => {
-                spoke.after(heartbeat)
-            }
+            (
+                Flow::Probe { since: Some(_) } | Flow::Snapshot { .. } | Flow::Replicate { .. },
+                Some(spoke),
+            ) => spoke.after(heartbeat),
         }
     }
 
@@ -282,7 +304,7 @@ impl Talk {
         self.spoke = Some(view.now);
         self.rounds.push(self.round, view.reads_asked, view.now);
         self.next = last.next();
-        if let Flow::Probe { since } = &mut self.flow {
+        if let Flow::Probe { since } | Flow::Snapshot { since } = &mut self.flow {
             since.get_or_insert(self.round);
         }
         let (term, session, round, commit) = (view.term, self.session, self.round, view.commit);
@@ -303,7 +325,7 @@ impl Talk {
 
     fn on_durable(&mut self, round: u64, durable: LogIndex, config: &Config) {
         match &mut self.flow {
-            Flow::Probe { since } => {
+            Flow::Probe { since } | Flow::Snapshot { since } => {
                 if since.is_some_and(|since| round >= since) {
                     self.flow = Flow::Replicate {
                         window: Window::new(config),
@@ -342,6 +364,8 @@ impl Talk {
             Flow::Probe { since } => {
                 since.is_none_or(|since| round < since) || refused != self.next.previous()
             }
+            // It is known, and told with each heartbeat.
+            Flow::Snapshot { .. } => true,
             // The peer has shown since that it has this record. One that was never sent is refused by nobody honest.
             Flow::Replicate { .. } => refused < matched || refused >= self.next,
         };
@@ -350,8 +374,19 @@ impl Talk {
         }
         // The peer has nothing of ours after the hint, and we have nothing of the peer's after our last position within the
         // hint. It lies before the refused record, so each refusal makes progress, in steps of whole terms.
-        let agreed = terms.last_within(hint).index.min(refused.previous());
-        self.next = agreed.next();
-        self.flow = Flow::Probe { since: None };
+        let agreed = terms.last_within(hint);
+        let agreed = agreed.map(|agreed| agreed.index.min(refused.previous()));
+        match agreed.filter(|&agreed| agreed >= terms.start().index) {
+            Some(agreed) => {
+                self.next = agreed.next();
+                self.flow = Flow::Probe { since: None };
+            }
+            None => self.begin_at_start(terms),
+        }
+    }
+
+    fn begin_at_start(&mut self, terms: &Terms) {
+        self.next = terms.start().index.next();
+        self.flow = Flow::Snapshot { since: None };
     }
 }

@@ -67,8 +67,8 @@ impl Raft {
     pub fn new(config: Config, recovered: Recovered, now: Time) -> Self {
         assert_valid(&config);
         assert!(
-            recovered.commit <= recovered.last,
-            "what is committed was in the log"
+            recovered.start.index <= recovered.commit && recovered.commit <= recovered.last,
+            "what is committed was in the log, and what is released was committed"
         );
         let others = config.voters.iter().filter(|voter| voter.0 != config.id);
         let peers = others
@@ -79,11 +79,12 @@ impl Raft {
             })
             .collect();
         let (durable, commit) = (recovered.last, recovered.commit);
-        let seen = recovered.terms.last().map_or(Term(0), |run| run.0);
+        let seen = recovered.terms.last();
+        let seen = seen.map_or(recovered.start.term, |run| run.0);
         Self {
             now,
             ballot: Ballot::new(&recovered, seen),
-            terms: Terms::new(recovered.terms, recovered.last),
+            terms: Terms::new(recovered.start, recovered.terms, recovered.last),
             durable,
             truncations: 0,
             commit,
@@ -135,6 +136,7 @@ impl Raft {
             }
             Input::Read { id } => self.on_read(id, output),
             Input::Transfer { to } => self.on_transfer(to, output),
+            Input::Released { upto } => self.on_released(upto),
             Input::Gather => self.on_gather(output),
         }
         if !self.leads() {
@@ -263,6 +265,18 @@ impl Raft {
         self.count_copies(output);
         self.advance_transfer(output);
         self.become_whole(output);
+    }
+
+    fn on_released(&mut self, upto: LogIndex) {
+        assert!(
+            upto <= self.commit.min(self.durable),
+            "only what is committed, and in the snapshot of this disk, is released"
+        );
+        self.terms.release(upto);
+        if let Role::Leader(leader) = &mut self.role {
+            let peers = leader.progress.iter_mut();
+            peers.for_each(|peer| peer.on_released(&self.terms));
+        }
     }
 
     fn on_gather(&mut self, output: &mut Output) {

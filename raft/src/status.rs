@@ -143,7 +143,25 @@ impl Raft {
         }
     }
 
-    /// Term of the record at `index`, or `None` if there is no such record. Index zero has term zero.
+    /// The record before the log begins.
+    #[must_use]
+    pub fn start(&self) -> Position {
+        self.terms.start()
+    }
+
+    /// The peers that lack records which have been released: they need a snapshot.
+    pub fn behind(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let progress = match &self.role {
+            Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => &[][..],
+            Role::Leader(leader) => &leader.progress,
+        };
+        let peers = self.peers.iter().zip(progress);
+        peers
+            .filter(|(_, progress)| progress.needs_snapshot())
+            .map(|(peer, _)| peer.id)
+    }
+
+    /// Term of the record at `index`, or `None` if there is no such record, or it has been released. Index zero has term zero.
     #[must_use]
     pub fn term_at(&self, index: LogIndex) -> Option<Term> {
         self.terms.term_at(index)

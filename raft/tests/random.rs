@@ -29,6 +29,7 @@ fn random_worlds_keep_the_invariants() {
     let mut commits = 0;
     let mut terms = 0;
     let mut reads = 0;
+    let mut snapshots = 0;
     for seed in seeds.clone() {
         let mut world = World::new(seed);
         let run = catch_unwind(AssertUnwindSafe(|| {
@@ -47,6 +48,7 @@ fn random_worlds_keep_the_invariants() {
         );
         terms += world.terms();
         reads += world.reads_answered();
+        snapshots += world.snapshots();
     }
     // Worlds in which nothing happens prove nothing.
     let count = seeds.end - seeds.start;
@@ -61,5 +63,9 @@ fn random_worlds_keep_the_invariants() {
     assert!(
         count < 100 || terms > 3 * count,
         "only {terms} leaders in {count} worlds"
+    );
+    assert!(
+        count < 100 || snapshots > count / 4,
+        "only {snapshots} snapshots in {count} worlds"
     );
 }

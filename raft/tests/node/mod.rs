@@ -27,6 +27,8 @@ pub(crate) struct Disk {
     pub(crate) term: Term,
     pub(crate) vote: Option<NodeId>,
     pub(crate) unsure: bool,
+    /// So many records have been released. The model keeps them, the core does not.
+    pub(crate) start: usize,
     pub(crate) log: Vec<Record>,
     /// The log before its latest truncation: what shows again if the records that were written after it are lost.
     pub(crate) before: Vec<Record>,
@@ -50,12 +52,24 @@ impl Disk {
     /// its latest truncation.
     pub(crate) fn lose_end(&mut self, older: bool, kept: usize) {
         self.lost.push(self.log.clone());
-        if older {
+        // What is released is in a snapshot.
+        let kept = kept.max(self.start);
+        if older && self.before.len() >= self.start {
             self.log.clone_from(&self.before);
         }
         self.log.truncate(kept);
         self.before.truncate(kept);
         self.unsure = true;
+    }
+
+    /// A snapshot of another node's log up to `upto` is installed. What is here and does not fit to it goes.
+    pub(crate) fn install(&mut self, log: &[Record], upto: usize) {
+        let snapshot = &log[..upto];
+        if !self.log.starts_with(snapshot) {
+            self.before.clone_from(&self.log);
+            self.log = snapshot.to_vec();
+            self.start = upto;
+        }
     }
 }
 
@@ -118,11 +132,21 @@ fn place(index: LogIndex) -> usize {
     usize::try_from(index.0).expect("an index of a test fits")
 }
 
+fn start_of(disk: &Disk) -> Position {
+    match disk.start.checked_sub(1) {
+        None => Position::default(),
+        Some(last) => Position {
+            term: disk.log[last].term,
+            index: length(&disk.log[..disk.start]),
+        },
+    }
+}
+
 impl Node {
     /// A node that starts from what its disk has. `commit` is what recovery knows to be committed.
     pub(crate) fn start(config: Config, disk: Disk, commit: LogIndex, now: Time) -> Self {
         let mut terms: Vec<(Term, LogIndex)> = Vec::new();
-        for (at, record) in disk.log.iter().enumerate() {
+        for (at, record) in disk.log.iter().enumerate().skip(disk.start) {
             if terms.last().is_none_or(|run| run.0 != record.term) {
                 terms.push((record.term, length(&disk.log[..=at])));
             }
@@ -130,6 +154,7 @@ impl Node {
         let recovered = Recovered {
             term: disk.term,
             vote: disk.vote,
+            start: start_of(&disk),
             terms,
             last: length(&disk.log),
             commit,
@@ -172,9 +197,8 @@ impl Node {
             Input::PeerDown { .. } | Input::HardStateDurable { .. } | Input::LogDurable { .. } => {
                 LogIndex(0)
             }
-            Input::Ready { .. } | Input::Read { .. } | Input::Transfer { .. } | Input::Gather => {
-                LogIndex(0)
-            }
+            Input::Ready { .. } | Input::Read { .. } | Input::Transfer { .. } => LogIndex(0),
+            Input::Released { .. } | Input::Gather => LogIndex(0),
         };
         self.output.clear();
         self.raft.step(input, &mut self.output);
@@ -213,6 +237,10 @@ impl Node {
         }
         for want in &self.output.want {
             self.reads.retain(|read| read.want.peer != want.peer);
+            assert!(
+                want.first > self.raft.start().index,
+                "what is released is not wanted"
+            );
             let records = self.log[place(want.first.previous())..place(want.last)].to_vec();
             assert!(
                 records.iter().all(|record| record.term == records[0].term),
@@ -335,6 +363,12 @@ impl Node {
             self.raft.leader() == Some(self.id()),
             "a leader knows that it leads"
         );
+    }
+
+    /// A durable snapshot has what the records up to `upto` amount to.
+    pub(crate) fn release(&mut self, upto: LogIndex) {
+        self.disk.start = place(upto);
+        self.step(Input::Released { upto }, &[]);
     }
 
     /// Submits a write of what is not yet on its way to the disk. Says whether there was anything.

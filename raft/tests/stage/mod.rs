@@ -20,6 +20,8 @@
 //! rot 1 2                                 of node 1, which has crashed, the last 2 records are lost; it comes back unsure
 //! transfer 1 [2]                          node 1 hands its lead over, to node 2 or to whom it chooses
 //! ask 1 [count]                           somebody wants to read what is committed by now
+//! release 1 3                             a snapshot has what records 1 to 3 amount to: node 1 forgets them
+//! install 1->2 4                          node 2, which has crashed, gets what records 1 to 4 of node 1 amount to
 //! slow-reads 1 | read 1                   records are not at hand until `read` hands over what waits
 //! ready 1 2 session=1 first=2 last=2 bytes=100     a report by hand, about records for node 2
 //! state [1]
@@ -35,7 +37,7 @@ use std::fmt::Write as _;
 use quorate_raft::{Input, Message, RoleName};
 use quorate_wire::{LogIndex, NodeId, SessionId, Term, Time};
 
-use crate::node::{self, Disk, MS, Node, Record, disk_id};
+use crate::node::{self, Disk, MS, Node, Record, disk_id, length};
 use words::{Words, number};
 
 #[derive(Debug, Default)]
@@ -88,6 +90,12 @@ impl Stage {
             "crash" => self.crash(words.id(1)?)?,
             "restart" => self.restart(words.id(1)?)?,
             "rot" => self.rot(words.id(1)?, number(words.at(2)?)?)?,
+            "release" => {
+                let upto = LogIndex(number(words.at(2)?)?);
+                self.step(words.id(1)?, |node| node.release(upto))?;
+                self.gather(words.id(1)?)?;
+            }
+            "install" => self.install(words.link(1)?, number(words.at(2)?)?)?,
             "slow-reads" => self.slow.push(words.id(1)?),
             "transfer" => self.transfer(&words)?,
             "ask" => self.ask(&words)?,
@@ -435,6 +443,13 @@ impl Stage {
         self.gather(id)
     }
 
+    fn install(&mut self, (from, to): (u32, u32), upto: usize) -> Done {
+        let log = self.node(from)?.log.clone();
+        let crashed = self.crashed.get_mut(&to).ok_or("it has not crashed")?;
+        crashed.disk.install(&log, upto);
+        Ok(())
+    }
+
     fn crash(&mut self, id: u32) -> Done {
         let node = self.nodes.remove(&id).ok_or("it does not run")?;
         self.queues.retain(|link, _| link.0 != id && link.1 != id);
@@ -444,8 +459,9 @@ impl Stage {
 
     fn restart(&mut self, id: u32) -> Done {
         let Node { config, disk, .. } = self.crashed.remove(&id).ok_or("it did not crash")?;
+        let commit = length(&disk.log[..disk.start]);
         self.nodes
-            .insert(id, Node::start(config, disk, LogIndex(0), self.clocks[&id]));
+            .insert(id, Node::start(config, disk, commit, self.clocks[&id]));
         Ok(())
     }
 
@@ -482,6 +498,12 @@ impl Stage {
                 format!("{id}: {role} term={term} last={last} durable={durable} commit={commit}");
             if raft.unsure() {
                 line.push_str(" unsure");
+            }
+            if raft.start().index > LogIndex(0) {
+                write!(line, " start={}", raft.start()).map_err(|wrong| wrong.to_string())?;
+            }
+            for peer in raft.behind() {
+                write!(line, " behind={peer}").map_err(|wrong| wrong.to_string())?;
             }
             if raft.leads() {
                 for (peer, up, matched) in raft.peer_progress() {

@@ -119,6 +119,46 @@ impl World {
         }
     }
 
+    /// A node releases some of what is committed.
+    pub(super) fn release(&mut self, place: usize) {
+        let Some(node) = self.running(place) else {
+            return;
+        };
+        let (start, most) = (
+            node.raft.start().index,
+            node.raft.commit().min(node.raft.durable()),
+        );
+        if most > start {
+            let upto = LogIndex(start.0 + 1 + self.chance.up_to(most.0 - start.0 - 1));
+            self.step(place, |node| node.release(upto));
+        }
+    }
+
+    /// A peer that lacks what its leader has released gets a snapshot: it comes back with it, as from a restart.
+    pub(super) fn install(&mut self) {
+        let Some(leader) = self.one_where(|node| node.raft.behind().next().is_some()) else {
+            return;
+        };
+        let node = self.running(leader).expect("it runs");
+        let behind: Vec<_> = node.raft.behind().collect();
+        let (start, most) = (
+            node.raft.start().index,
+            node.raft.commit().min(node.raft.durable()),
+        );
+        let log = node.log.clone();
+        let upto = usize::try_from(start.0 + self.chance.up_to(most.0 - start.0)).expect("fits");
+        let peer = behind[self.chance.below(behind.len())];
+        let place = usize::try_from(peer.0).expect("fits") - 1;
+        self.crash(place);
+        let Place::Crashed(disk) = &mut self.places[place] else {
+            unreachable!("it just crashed")
+        };
+        disk.install(&log, upto);
+        self.oracle.see_crash(place, disk);
+        self.restart(place);
+        self.snapshots += 1;
+    }
+
     pub(super) fn depose(&mut self) {
         let Some(leader) = self.one_where(|node| node.raft.leads()) else {
             return;
@@ -155,7 +195,8 @@ impl World {
         };
         let disk = std::mem::take(disk);
         let known = self.oracle.committed_at(place).min(length(&disk.log));
-        let commit = LogIndex(self.chance.up_to(known.0));
+        let start = u64::try_from(disk.start).expect("fits");
+        let commit = LogIndex(self.chance.up_to(known.0).max(start));
         let now = self.clock(place);
         let node = Node::start(self.configs[place].clone(), disk, commit, now);
         self.places[place] = Place::Runs(Box::new(node));

@@ -49,6 +49,10 @@ struct Weather {
     calm: u64,
     /// The end of a node's log rots.
     rot: u64,
+    /// A node releases records.
+    release: u64,
+    /// A peer that lacks them gets a snapshot.
+    install: u64,
     /// A node whose disk is much slower than the others'.
     slow_disk: Option<NodeId>,
     /// Longest ordinary time between two ticks.
@@ -80,6 +84,8 @@ pub(crate) struct World {
     value: u64,
     asked: u64,
     oracle: Oracle,
+    /// How often a snapshot was installed.
+    snapshots: u64,
 }
 
 impl World {
@@ -116,6 +122,7 @@ impl World {
             value: 0,
             asked: 0,
             oracle: Oracle::new(configs.len()),
+            snapshots: 0,
             configs,
             clocks,
         };
@@ -144,6 +151,8 @@ impl World {
             weather.rot,
             weather.ask,
             weather.transfer,
+            weather.release,
+            weather.install,
         ];
         match self.chance.pick(&weights) {
             0 => self.deliver_some(),
@@ -159,7 +168,9 @@ impl World {
             10 => self.settle(),
             11 => self.rot(place),
             12 => self.ask(place),
-            _ => self.transfer(place),
+            13 => self.transfer(place),
+            14 => self.release(place),
+            _ => self.install(),
         }
     }
 
@@ -173,6 +184,8 @@ impl World {
         let mut goal: Option<(usize, Position)> = None;
         while self.now < deadline {
             self.calm(1);
+            self.install();
+            self.connect_all();
             self.now = self.now.after(5 * MS);
             let serves =
                 |place: &usize| self.running(*place).is_some_and(|node| node.raft.serves());
@@ -214,6 +227,10 @@ impl World {
 
     pub(crate) fn reads_answered(&self) -> u64 {
         self.oracle.reads_answered()
+    }
+
+    pub(crate) fn snapshots(&self) -> u64 {
+        self.snapshots
     }
 
     pub(crate) fn terms(&self) -> u64 {
@@ -563,6 +580,8 @@ impl Weather {
             depose: often(4),
             calm: often(5),
             rot: often(2),
+            release: often(3),
+            install: 1 + often(3),
             slow_disk: [None, None, Some(NodeId(1))][chance.below(3)],
             pace: [1, 4, 16][chance.below(3)] * MS,
             dirt: [0, 0, 4, 12][chance.below(4)],
