@@ -35,6 +35,8 @@ pub struct Config {
     pub raft: RaftConfig,
     /// The log's files and memory.
     pub log: LogConfig,
+    /// Snapshots of the state.
+    pub snapshot: SnapshotConfig,
     /// The threads that face clients.
     pub shards: ShardsConfig,
 }
@@ -148,6 +150,10 @@ pub struct LogConfig {
     pub memory_mib: usize,
     /// How much of the log the scrubber reads in a second; zero: nothing.
     pub scrub_mib_per_second: u64,
+    /// The oldest segments go, once two snapshots have what they amount to, while so many bytes are left; zero: not for that.
+    pub retain_bytes: u64,
+    /// They go when their last record is so old; zero: not for that.
+    pub retain_hours: u64,
 }
 
 impl Default for LogConfig {
@@ -157,6 +163,30 @@ impl Default for LogConfig {
             segments_ahead: 2,
             memory_mib: 32,
             scrub_mib_per_second: 4,
+            retain_bytes: 0,
+            retain_hours: 0,
+        }
+    }
+}
+
+/// Snapshots of the state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SnapshotConfig {
+    /// One is taken after so much log,
+    pub log_mib: u64,
+    /// or after so many records.
+    pub records: u64,
+    /// How much of one is sent to the other nodes in a second.
+    pub send_mib_per_second: u64,
+}
+
+impl Default for SnapshotConfig {
+    fn default() -> Self {
+        Self {
+            log_mib: 512,
+            records: 5_000_000,
+            send_mib_per_second: 64,
         }
     }
 }

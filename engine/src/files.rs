@@ -5,6 +5,8 @@
 //! DIR/group-0/superblock
 //! DIR/group-0/segment-0000000001
 //! DIR/group-0/segment-0000000002.preparing     not yet durable: removed at the next start
+//! DIR/group-0/snapshot-0000004711
+//! DIR/group-0/snapshot.preparing               the same
 //! ```
 //!
 //! Owns: names, the lock. Never: reads a format. Called by: start-up, recovery, the inspection commands.
@@ -12,7 +14,7 @@
 mod data_dir;
 mod group_files;
 
-use quorate_replication::seam::{FileId, SegmentId};
+use quorate_replication::seam::{FileId, SegmentId, SnapshotId};
 use quorate_wire::GroupId;
 
 pub use data_dir::DataDir;
@@ -21,7 +23,11 @@ pub use group_files::{GroupFiles, SegmentBytes};
 const LOCK: &str = "lock";
 const SUPERBLOCK: &str = "superblock";
 const SEGMENT: &str = "segment-";
+const SNAPSHOT: &str = "snapshot-";
 const PREPARING: &str = ".preparing";
+
+/// The name of a snapshot that is being written.
+pub(crate) const SNAPSHOT_PREPARING: &str = "snapshot.preparing";
 
 /// The name of a group's directory.
 #[must_use]
@@ -35,6 +41,7 @@ pub fn file_name(file: FileId) -> String {
     match file {
         FileId::Superblock => SUPERBLOCK.to_owned(),
         FileId::Segment(segment) => segment_name(segment),
+        FileId::Snapshot(snapshot) => snapshot_name(snapshot),
     }
 }
 
@@ -42,6 +49,18 @@ pub fn file_name(file: FileId) -> String {
 #[must_use]
 pub fn segment_name(segment: SegmentId) -> String {
     format!("{SEGMENT}{:010}", segment.0)
+}
+
+/// The name of a snapshot: its index in ten digits or more.
+fn snapshot_name(snapshot: SnapshotId) -> String {
+    format!("{SNAPSHOT}{:010}", snapshot.0)
+}
+
+/// The snapshot of a name, if it is one as [`snapshot_name`] writes it.
+fn snapshot_of(name: &str) -> Option<SnapshotId> {
+    let index = name.strip_prefix(SNAPSHOT)?.parse().ok()?;
+    let snapshot = SnapshotId(index);
+    (index > 0 && snapshot_name(snapshot) == name).then_some(snapshot)
 }
 
 /// The name of a segment that is being prepared.
@@ -58,9 +77,27 @@ fn segment_of(name: &str) -> Option<SegmentId> {
 
 #[cfg(test)]
 mod tests {
-    use quorate_replication::seam::SegmentId;
+    use quorate_replication::seam::{SegmentId, SnapshotId};
 
-    use super::{preparing_name, segment_name, segment_of};
+    use super::{
+        SNAPSHOT_PREPARING, preparing_name, segment_name, segment_of, snapshot_name, snapshot_of,
+    };
+
+    #[test]
+    fn a_snapshot_has_one_name() {
+        for index in [1, 9_999_999_999, u64::MAX] {
+            let snapshot = SnapshotId(index);
+            assert_eq!(snapshot_of(&snapshot_name(snapshot)), Some(snapshot));
+        }
+        for other in [
+            "snapshot-1",
+            "snapshot-0000000000",
+            SNAPSHOT_PREPARING,
+            "snapshot-",
+        ] {
+            assert_eq!(snapshot_of(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn a_segment_has_one_name() {

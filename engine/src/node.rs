@@ -20,8 +20,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use quorate_replication::lane::ShardId;
-use quorate_replication::log::LogConfig;
-use quorate_replication::pipeline::{Pipeline, PipelineConfig, Started, Turn};
+use quorate_replication::log::{LogConfig, Restart};
+use quorate_replication::pipeline::{Pipeline, PipelineConfig, SnapshotConfig, Started, Turn};
 use quorate_wire::{DiskId, GroupId, NodeId};
 
 pub use self::error::NodeError;
@@ -49,7 +49,10 @@ const LISTEN_AGAIN: Duration = Duration::from_millis(5);
 const SETTLE_TIME: u64 = 2_000_000_000;
 
 /// How long the scrubber rests between two passes, in nanoseconds.
-const SCRUB_REST: u64 = 3_600_000_000_000;
+const SCRUB_REST: u64 = HOUR;
+
+/// In nanoseconds.
+const HOUR: u64 = 3_600_000_000_000;
 
 const MILLISECOND: u64 = 1_000_000;
 const MIB: u64 = 1 << 20;
@@ -176,15 +179,34 @@ fn recover(config: &Config, data: &DataDir) -> Result<(Pipeline, GroupFiles), No
         cut,
         damaged,
         holes,
+        snapshot,
+        unsound,
+        restarts,
     } = started;
     let took = begun.elapsed();
     tracing::info!(
         formatted,
         last_index = last.0,
+        snapshot_index = snapshot.0,
         bytes,
         ?took,
         "recovered the log"
     );
+    for (id, why) in unsound {
+        tracing::warn!(index = id.0, %why, "a snapshot is damaged: goes without it; look at the disk (dmesg, smartctl)");
+    }
+    match restarts {
+        Some(Restart::Installed) => {
+            tracing::info!("begins anew behind the snapshot of another node")
+        }
+        Some(Restart::Damaged) => {
+            tracing::warn!("the end of the log was damaged: begins anew behind the snapshot")
+        }
+        Some(Restart::StateLost) => tracing::warn!(
+            "no sound snapshot has what the log begins with: begins from nothing, and does not vote until it has caught up"
+        ),
+        None => {}
+    }
     if let Some(cut) = cut {
         tracing::warn!(
             ?cut,
@@ -231,8 +253,21 @@ fn pipeline_config(config: &Config) -> Result<PipelineConfig, NodeError> {
         lease_reads: config.raft.lease_reads,
         scrub_bytes: config.log.scrub_mib_per_second * MIB,
         scrub_rest: SCRUB_REST,
+        snapshots: snapshots(config),
         buffers: config.log.memory_mib,
     })
+}
+
+/// When snapshots are taken, and what goes then.
+fn snapshots(config: &Config) -> SnapshotConfig {
+    let or_never = |bound: u64| if bound == 0 { u64::MAX } else { bound };
+    SnapshotConfig {
+        bytes: config.snapshot.log_mib * MIB,
+        records: config.snapshot.records,
+        send_bytes: config.snapshot.send_mib_per_second * MIB,
+        retain_bytes: or_never(config.log.retain_bytes),
+        retain_time: or_never(config.log.retain_hours).saturating_mul(HOUR),
+    }
 }
 
 /// Where the peers are.

@@ -193,6 +193,9 @@ keeps! { Host:
     storage::a_read_past_the_end_is_short,
     storage::a_missing_file_is_an_error,
     storage::many_segments_are_written_and_read,
+    storage::a_snapshot_is_there_once_it_is_published,
+    storage::a_snapshot_that_is_begun_anew_replaces_the_other,
+    storage::a_removed_file_is_gone,
 }
 
 keeps! { Two:

@@ -163,6 +163,8 @@ codes! {
     LogDamaged = 702, retry false;
     /// Both copies of the superblock are damaged.
     SuperblockDamaged = 703, retry false;
+    /// The log begins behind records that no sound snapshot covers, and no other node has the group.
+    SnapshotsDamaged = 704, retry false;
 }
 
 impl ErrorCode {

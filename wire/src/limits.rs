@@ -67,6 +67,9 @@ pub const FRAME_BODY_BYTES_MAX: usize = RECORDS_BYTES_MAX + MESSAGE_BYTES_MAX;
 /// Most bytes of entries in one piece of a snapshot.
 pub const SNAPSHOT_PIECE_BYTES_MAX: usize = 64 << 10;
 
+/// Most bytes of a part of a snapshot, as it is written and as it is sent.
+pub const SNAPSHOT_CHUNK_BYTES_MAX: usize = 256 << 10;
+
 /// Most bytes of one entry of a snapshot.
 pub const SNAPSHOT_ENTRY_BYTES_MAX: usize = 32 << 10;
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use quorate_replication::seam::{
-    FileId, Files, FilesError, OpId, SegmentId, Storage, StorageDone, StorageOp, StorageOutcome,
+    FileId, Files, FilesError, OpId, SegmentId, SnapshotId, Storage, StorageDone, StorageOp,
+    StorageOutcome,
 };
 
 #[derive(Debug, Default)]
@@ -58,6 +59,9 @@ impl Storage for Disk {
                     .insert(segment, Rc::new(vec![0; place(bytes)]));
                 StorageOutcome::Prepared
             }
+            StorageOp::Append { .. } | StorageOp::Publish { .. } | StorageOp::Remove { .. } => {
+                unreachable!("no snapshot is taken here, and nothing goes")
+            }
         };
         let done = StorageDone {
             id,
@@ -83,6 +87,7 @@ impl Disk {
         match file {
             FileId::Superblock => self.superblock.as_mut(),
             FileId::Segment(segment) => self.segments.get_mut(&segment).and_then(Rc::get_mut),
+            FileId::Snapshot(_) => None,
         }
         .expect("files are made before they are used")
     }
@@ -117,9 +122,16 @@ impl Files for Disk {
         Ok(Shared(Rc::clone(bytes)))
     }
 
-    fn remove(&mut self, segment: SegmentId) -> Result<(), FilesError> {
-        self.segments.remove(&segment);
-        Ok(())
+    fn snapshots(&self) -> Result<Vec<SnapshotId>, FilesError> {
+        Ok(Vec::new())
+    }
+
+    fn snapshot(&self, _: SnapshotId) -> Result<Shared, FilesError> {
+        unreachable!("none was listed")
+    }
+
+    fn remove(&mut self, _: FileId) -> Result<(), FilesError> {
+        unreachable!("nothing goes")
     }
 }
 

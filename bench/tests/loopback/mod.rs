@@ -15,7 +15,7 @@ use quorate_replication::lane::{
     Acks, Answer, Ask, ProducedChunk, Reply, Request, ShardId, Ticket,
 };
 use quorate_replication::log::LogConfig;
-use quorate_replication::pipeline::{Note, Pipeline, PipelineConfig, Turn};
+use quorate_replication::pipeline::{Note, Pipeline, PipelineConfig, SnapshotConfig, Turn};
 use quorate_replication::seam::{
     Clock, Lanes, LinkId, Network, NetworkEvent, OpId, Receive, Send, Storage, StorageDone,
     StorageOp,
@@ -144,6 +144,7 @@ impl Group {
                 lease_reads: false,
                 scrub_bytes: 0,
                 scrub_rest: u64::MAX,
+                snapshots: SnapshotConfig::NEVER,
                 buffers: 32,
             };
             let started = Pipeline::start(&mut disk, config, Time(0));

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Config, ConfigError, Limits, LogConfig, NodeConfig, Overrides, Pin, RaftConfig, ShardsConfig,
+    SnapshotConfig,
 };
 
 /// The file's own shape.
@@ -27,6 +28,8 @@ pub(super) struct File {
     raft: RaftConfig,
     #[serde(default)]
     log: LogConfig,
+    #[serde(default)]
+    snapshot: SnapshotConfig,
     #[serde(default)]
     shards: ShardsConfig,
     nodes: Vec<NodeText>,
@@ -94,6 +97,7 @@ impl File {
             limits: config.limits.clone(),
             raft: config.raft.clone(),
             log: config.log.clone(),
+            snapshot: config.snapshot.clone(),
             shards: config.shards.clone(),
             nodes: config
                 .nodes
@@ -126,6 +130,14 @@ impl File {
         within("log.memory_mib", self.log.memory_mib, 8, 4096)?;
         let scrub = self.log.scrub_mib_per_second;
         within("log.scrub_mib_per_second", scrub, 0, 4096)?;
+        let retain = self.log.retain_bytes;
+        within("log.retain_bytes", retain, 0, 1 << 60)?;
+        within("log.retain_hours", self.log.retain_hours, 0, 1 << 20)?;
+        let snapshot = &self.snapshot;
+        within("snapshot.log_mib", snapshot.log_mib, 1, 1 << 20)?;
+        within("snapshot.records", snapshot.records, 1000, 1 << 40)?;
+        let rate = snapshot.send_mib_per_second;
+        within("snapshot.send_mib_per_second", rate, 1, 4096)?;
         within("shards.count", self.shards.count, 1, 64)?;
         let pin = overrides.pin.clone().unwrap_or_else(|| self.pin.into());
         let threads = crate::pin::threads(self.shards.count);
@@ -152,6 +164,7 @@ impl File {
             limits: self.limits,
             raft: self.raft,
             log: self.log,
+            snapshot: self.snapshot,
             shards: self.shards,
         })
     }

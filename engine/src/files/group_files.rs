@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 use quorate_replication::buffer::BLOCK_BYTES;
-use quorate_replication::seam::{FileId, Files, FilesError, SegmentId};
+use quorate_replication::seam::{FileId, Files, FilesError, SegmentId, SnapshotId};
 
-use super::{PREPARING, SEGMENT, SUPERBLOCK, file_name, segment_of};
+use super::{
+    PREPARING, SEGMENT, SNAPSHOT_PREPARING, SUPERBLOCK, file_name, segment_of, snapshot_of,
+};
 use crate::uring::map;
 
 /// A file is read in pieces of this size.
@@ -65,13 +67,14 @@ impl GroupFiles {
         &self.directory
     }
 
-    /// Removes segments whose preparation did not end.
+    /// Removes segments and snapshots whose preparation did not end.
     pub(super) fn remove_leftovers(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if name.starts_with(SEGMENT) && name.ends_with(PREPARING) {
+            let segment = name.starts_with(SEGMENT) && name.ends_with(PREPARING);
+            if segment || name == SNAPSHOT_PREPARING {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -88,14 +91,29 @@ impl GroupFiles {
     }
 
     /// The names are made durable first: recovery builds on what it finds.
-    fn list(&self) -> io::Result<Vec<SegmentId>> {
-        File::open(&self.directory)?.sync_all()?;
-        let mut segments = Vec::new();
-        for entry in fs::read_dir(&self.directory)? {
-            segments.extend(entry?.file_name().to_str().and_then(segment_of));
-        }
-        segments.sort_unstable();
-        Ok(segments)
+    fn list<T: Ord>(&self, of: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, FilesError> {
+        let list = || {
+            File::open(&self.directory)?.sync_all()?;
+            let mut found = Vec::new();
+            for entry in fs::read_dir(&self.directory)? {
+                found.extend(entry?.file_name().to_str().and_then(&of));
+            }
+            found.sort_unstable();
+            Ok(found)
+        };
+        list().map_err(|error| files_error(&self.directory, &error))
+    }
+
+    fn bytes(&self, file: FileId) -> Result<SegmentBytes, FilesError> {
+        let path = self.directory.join(file_name(file));
+        let held = durable(&path).and_then(|file| match unreadable(&file)? {
+            None => map(&file).map(Held::Map),
+            Some(bytes) => Ok(Held::Memory(bytes)),
+        });
+        Ok(SegmentBytes {
+            held: held.map_err(|error| files_error(&path, &error))?,
+            _lock: Arc::clone(&self.lock),
+        })
     }
 }
 
@@ -119,24 +137,23 @@ impl Files for GroupFiles {
     }
 
     fn segments(&self) -> Result<Vec<SegmentId>, FilesError> {
-        self.list()
-            .map_err(|error| files_error(&self.directory, &error))
+        self.list(segment_of)
     }
 
     fn segment(&self, segment: SegmentId) -> Result<SegmentBytes, FilesError> {
-        let path = self.directory.join(file_name(FileId::Segment(segment)));
-        let held = durable(&path).and_then(|file| match unreadable(&file)? {
-            None => map(&file).map(Held::Map),
-            Some(bytes) => Ok(Held::Memory(bytes)),
-        });
-        Ok(SegmentBytes {
-            held: held.map_err(|error| files_error(&path, &error))?,
-            _lock: Arc::clone(&self.lock),
-        })
+        self.bytes(FileId::Segment(segment))
     }
 
-    fn remove(&mut self, segment: SegmentId) -> Result<(), FilesError> {
-        let path = self.directory.join(file_name(FileId::Segment(segment)));
+    fn snapshots(&self) -> Result<Vec<SnapshotId>, FilesError> {
+        self.list(snapshot_of)
+    }
+
+    fn snapshot(&self, snapshot: SnapshotId) -> Result<SegmentBytes, FilesError> {
+        self.bytes(FileId::Snapshot(snapshot))
+    }
+
+    fn remove(&mut self, file: FileId) -> Result<(), FilesError> {
+        let path = self.directory.join(file_name(file));
         fs::remove_file(&path)
             .and_then(|()| File::open(&self.directory)?.sync_all())
             .map_err(|error| files_error(&path, &error))

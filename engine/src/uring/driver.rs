@@ -299,8 +299,8 @@ impl Driver {
 
     fn rung(&mut self) {
         self.listen_to_bell();
-        while let Some(prepared) = self.preparer.next() {
-            self.prepared(prepared);
+        while let Some(finished) = self.preparer.next() {
+            self.finished(finished);
         }
     }
 

@@ -92,6 +92,14 @@ impl OpenFiles {
         open.busy -= 1;
     }
 
+    /// Another file will have this name, or none.
+    pub(super) fn forget(&mut self, id: FileId) {
+        if let Some(at) = self.files.iter().position(|open| open.id == id) {
+            assert!(self.files[at].busy == 0, "a file in use keeps its name");
+            self.files.swap_remove(at);
+        }
+    }
+
     fn open(&self, id: FileId) -> Result<(File, u64), StorageError> {
         let path = self.directory.join(file_name(id));
         let flags = OFlags::RDWR | OFlags::DIRECT | OFlags::CLOEXEC;

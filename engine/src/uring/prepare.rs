@@ -1,6 +1,6 @@
-//! The segment preparer: a thread that fills the next segment with zeros while the pipeline works.
+//! The preparer: a thread that fills the next segment with zeros, and writes snapshots, while the pipeline works.
 //!
-//! Owns: files that end in `.preparing`. Never: touches a file once it has its name. Called by: the driver.
+//! Owns: files that end in `.preparing`. Never: writes to a file once it has its name. Called by: the driver.
 
 use std::fs::File;
 use std::io;
@@ -11,13 +11,13 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use quorate_replication::buffer::{BLOCK_BYTES, Buffer};
-use quorate_replication::seam::{OpId, SegmentId, StorageError};
+use quorate_replication::buffer::{BLOCK_BYTES, Buffer, Slice};
+use quorate_replication::seam::{FileId, OpId, SegmentId, SnapshotId, StorageError};
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::open_files::os_error;
-use crate::files::{preparing_name, segment_name};
+use crate::files::{SNAPSHOT_PREPARING, file_name, preparing_name, segment_name};
 use crate::lane::Wake;
 
 /// Zeros are written in pieces of this size: a log write that comes meanwhile waits for one piece at most, and its flush takes
@@ -27,67 +27,91 @@ const PIECE_BYTES: usize = 256 << 10;
 /// An order that comes so soon after the last one was done says that the log uses segments faster than they are filled.
 const HURRY: Duration = Duration::from_millis(20);
 
-/// A segment to prepare.
+/// What the thread can do.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// Prepare a segment.
+    Prepare { segment: SegmentId, bytes: u64 },
+    /// Add to the snapshot that has no name yet.
+    Append { position: u64, bytes: Slice },
+    /// Give it its name.
+    Publish(SnapshotId),
+    /// Take a file away.
+    Remove(FileId),
+}
+
+/// What is done.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Prepared {
+        segment: SegmentId,
+        bytes: u64,
+        /// Open for direct writes.
+        file: File,
+    },
+    Appended,
+    Published,
+    Removed,
+}
+
+/// A task.
 #[derive(Debug)]
 struct Order {
     id: OpId,
-    segment: SegmentId,
-    bytes: u64,
+    task: Task,
 }
 
-/// A segment that is ready, or is not to be.
+/// A task that is over.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct Finished {
     pub(super) id: OpId,
-    pub(super) segment: SegmentId,
-    pub(super) bytes: u64,
-    /// The file, open for direct writes.
-    pub(super) result: Result<File, StorageError>,
+    pub(super) result: Result<Outcome, StorageError>,
 }
 
 /// The thread, seen from the driver.
 #[derive(Debug)]
 pub(super) struct Preparer {
     orders: Option<Sender<Order>>,
-    prepared: Receiver<Prepared>,
+    finished: Receiver<Finished>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Preparer {
-    /// Starts the thread. It rings `wake` when a segment is ready.
+    /// Starts the thread. It rings `wake` when a task is over.
     pub(super) fn start(directory: PathBuf, wake: Arc<Wake>) -> io::Result<Self> {
         let (orders, take_order) = mpsc::channel();
-        let (put_prepared, prepared) = mpsc::channel();
+        let (put_finished, finished) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
-        let work = Work {
+        let mut work = Work {
             directory,
             zeros: Buffer::zeroed(PIECE_BYTES),
             stop: Arc::clone(&stop),
+            snapshot: None,
         };
         let thread = thread::Builder::new()
             .name("preparer".to_owned())
-            .spawn(move || work.run(&take_order, &put_prepared, &wake))?;
+            .spawn(move || work.run(&take_order, &put_finished, &wake))?;
         Ok(Self {
             orders: Some(orders),
-            prepared,
+            finished,
             stop,
             thread: Some(thread),
         })
     }
 
-    /// Orders a segment.
-    pub(super) fn order(&self, id: OpId, segment: SegmentId, bytes: u64) {
-        let order = Order { id, segment, bytes };
+    /// Orders a task.
+    pub(super) fn order(&self, id: OpId, task: Task) {
+        let order = Order { id, task };
         self.orders
             .as_ref()
             .and_then(|orders| orders.send(order).ok())
             .expect("the thread takes orders until it is dropped");
     }
 
-    /// The next segment that is ready.
-    pub(super) fn next(&self) -> Option<Prepared> {
-        self.prepared.try_recv().ok()
+    /// The next task that is over.
+    pub(super) fn next(&self) -> Option<Finished> {
+        self.finished.try_recv().ok()
     }
 }
 
@@ -114,28 +138,97 @@ struct Work {
     directory: PathBuf,
     zeros: Buffer,
     stop: Arc<AtomicBool>,
+    /// The snapshot that has no name yet.
+    snapshot: Option<File>,
 }
 
 impl Work {
-    fn run(&self, orders: &Receiver<Order>, prepared: &Sender<Prepared>, wake: &Wake) {
-        let mut done = Instant::now();
-        for Order { id, segment, bytes } in orders {
-            let hurry = done.elapsed() < HURRY;
+    fn run(&mut self, orders: &Receiver<Order>, finished: &Sender<Finished>, wake: &Wake) {
+        let mut prepared = Instant::now();
+        for Order { id, task } in orders {
+            let hurry = prepared.elapsed() < HURRY;
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
-            let result = self.prepare(segment, bytes, hurry).map_err(os_error);
-            done = Instant::now();
-            let ready = Prepared {
-                id,
-                segment,
-                bytes,
-                result,
-            };
-            if prepared.send(ready).is_err() {
+            let prepares = matches!(task, Task::Prepare { .. });
+            let result = self.work(task, hurry).map_err(os_error);
+            if prepares {
+                prepared = Instant::now();
+            }
+            if finished.send(Finished { id, result }).is_err() {
                 return;
             }
             wake.ring();
+        }
+    }
+
+    fn work(&mut self, task: Task, hurry: bool) -> Result<Outcome, Errno> {
+        match task {
+            Task::Prepare { segment, bytes } => {
+                self.prepare(segment, bytes, hurry)
+                    .map(|file| Outcome::Prepared {
+                        segment,
+                        bytes,
+                        file,
+                    })
+            }
+            Task::Append { position, bytes } => {
+                let appended = self.append(position, &bytes);
+                appended.inspect_err(|_| {
+                    // It holds nothing that counts. If it cannot be removed either, the next start does.
+                    self.snapshot = None;
+                    let _removed = std::fs::remove_file(self.directory.join(SNAPSHOT_PREPARING));
+                })?;
+                Ok(Outcome::Appended)
+            }
+            Task::Publish(snapshot) => self.publish(snapshot).map(|()| Outcome::Published),
+            Task::Remove(file) => self.remove(file).map(|()| Outcome::Removed),
+        }
+    }
+
+    fn open_directory(&self) -> Result<File, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(&self.directory, flags, Mode::empty()).map(File::from)
+    }
+
+    fn append(&mut self, position: u64, mut bytes: &[u8]) -> Result<(), Errno> {
+        if position == 0 {
+            let flags =
+                OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::DIRECT | OFlags::CLOEXEC;
+            let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP;
+            let path = self.directory.join(SNAPSHOT_PREPARING);
+            self.snapshot = Some(File::from(rustix::fs::open(path, flags, mode)?));
+        }
+        let file = self.snapshot.as_ref().ok_or(Errno::NOENT)?;
+        let mut at = position;
+        while !bytes.is_empty() {
+            match rustix::io::pwrite(file, bytes, at) {
+                Ok(0) => return Err(Errno::IO),
+                Ok(written) => {
+                    at += u64::try_from(written).expect("a part is small");
+                    bytes = &bytes[written..];
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, snapshot: SnapshotId) -> Result<(), Errno> {
+        let file = self.snapshot.take().ok_or(Errno::NOENT)?;
+        rustix::fs::fsync(&file)?;
+        let directory = self.open_directory()?;
+        let name = file_name(FileId::Snapshot(snapshot));
+        rustix::fs::renameat(&directory, SNAPSHOT_PREPARING, &directory, name)?;
+        rustix::fs::fsync(&directory)
+    }
+
+    fn remove(&self, file: FileId) -> Result<(), Errno> {
+        let directory = self.open_directory()?;
+        match rustix::fs::unlinkat(&directory, file_name(file), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => rustix::fs::fsync(&directory),
+            Err(error) => Err(error),
         }
     }
 
@@ -145,11 +238,7 @@ impl Work {
             bytes > 0 && bytes.is_multiple_of(block),
             "a segment has whole blocks"
         );
-        let directory = File::from(rustix::fs::open(
-            &self.directory,
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?);
+        let directory = self.open_directory()?;
         let preparing = preparing_name(segment);
         let filled = self
             .fill(&directory, &preparing, bytes, hurry)

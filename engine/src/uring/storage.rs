@@ -10,7 +10,7 @@ use quorate_replication::seam::{
 use super::driver::Driver;
 use super::open_files::storage_error;
 use super::ops::{Op, STORAGE_MAX};
-use super::prepare::Prepared;
+use super::prepare::{Finished, Outcome, Task};
 
 impl Storage for Driver {
     fn submit(&mut self, id: OpId, op: StorageOp) {
@@ -32,7 +32,22 @@ impl Storage for Driver {
                 into,
             } => self.begin_read(id, file, position, length, into),
             StorageOp::Prepare { segment, bytes } => {
-                self.preparer.order(id, segment, bytes);
+                self.preparer.order(id, Task::Prepare { segment, bytes });
+                Ok(())
+            }
+            StorageOp::Append { position, bytes } => {
+                check_blocks(position, bytes.len());
+                self.preparer.order(id, Task::Append { position, bytes });
+                Ok(())
+            }
+            StorageOp::Publish { snapshot } => {
+                self.files.forget(FileId::Snapshot(snapshot));
+                self.preparer.order(id, Task::Publish(snapshot));
+                Ok(())
+            }
+            StorageOp::Remove { file } => {
+                self.files.forget(file);
+                self.preparer.order(id, Task::Remove(file));
                 Ok(())
             }
         };
@@ -125,18 +140,21 @@ impl Driver {
         self.storage_done(id, result);
     }
 
-    pub(super) fn prepared(&mut self, prepared: Prepared) {
-        let Prepared {
-            id,
-            segment,
-            bytes,
-            result,
-        } = prepared;
-        let result = result.map(|file| {
-            self.files.insert(FileId::Segment(segment), file, bytes);
-            StorageOutcome::Prepared
+    pub(super) fn finished(&mut self, finished: Finished) {
+        let result = finished.result.map(|outcome| match outcome {
+            Outcome::Prepared {
+                segment,
+                bytes,
+                file,
+            } => {
+                self.files.insert(FileId::Segment(segment), file, bytes);
+                StorageOutcome::Prepared
+            }
+            Outcome::Appended => StorageOutcome::Appended,
+            Outcome::Published => StorageOutcome::Published,
+            Outcome::Removed => StorageOutcome::Removed,
         });
-        self.storage_done(id, result);
+        self.storage_done(finished.id, result);
     }
 
     fn storage_done(&mut self, id: OpId, result: Result<StorageOutcome, StorageError>) {

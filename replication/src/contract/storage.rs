@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use super::{PUMPS_MAX, PUMPS_QUIET, Pump};
 use crate::buffer::{BLOCK_BYTES, Buffer, Slice};
 use crate::seam::{
-    FileId, OpId, SegmentId, Storage, StorageDone, StorageError, StorageOp, StorageOutcome,
+    FileId, OpId, SegmentId, SnapshotId, Storage, StorageDone, StorageError, StorageOp,
+    StorageOutcome,
 };
 
 /// The error number of a file that is not there.
@@ -118,9 +119,7 @@ fn read(segment: u64, block: usize, blocks: usize) -> StorageOp {
 fn read_of(outcome: Result<StorageOutcome, StorageError>) -> Buffer {
     match outcome {
         Ok(StorageOutcome::Read(buffer)) => buffer,
-        Ok(StorageOutcome::Written | StorageOutcome::Prepared) | Err(_) => {
-            panic!("a read gives bytes: {outcome:?}")
-        }
+        Ok(_) | Err(_) => panic!("a read gives bytes: {outcome:?}"),
     }
 }
 
@@ -292,6 +291,95 @@ pub fn segments_are_prepared_beside_writes(storage: &mut (impl Storage + Pump)) 
     desk.write(2, 2047, pattern(9, 1));
     desk.write(3, 0, pattern(8, 1));
     assert!(is_pattern(&desk.read(2, 2047, 1), 9));
+    desk.end();
+}
+
+/// A snapshot is there, under its name and whole, once it is published; then another one can be written, also under the same name.
+///
+/// # Panics
+/// The contract is broken.
+pub fn a_snapshot_is_there_once_it_is_published(storage: &mut (impl Storage + Pump)) {
+    let mut desk = Desk::new(storage);
+    let missing = Some(StorageError::Os { errno: NOT_THERE });
+    let read = |block, blocks| StorageOp::Read {
+        file: FileId::Snapshot(SnapshotId(40)),
+        position: long(block * BLOCK_BYTES),
+        length: blocks * BLOCK_BYTES,
+        into: Buffer::zeroed(blocks * BLOCK_BYTES),
+    };
+    let publish = || StorageOp::Publish {
+        snapshot: SnapshotId(40),
+    };
+    assert_eq!(desk.run(publish()).err(), missing, "nothing was appended");
+    for seed in [3, 5] {
+        for (block, blocks) in [(0, 2), (2, 1)] {
+            let appended = desk.run(StorageOp::Append {
+                position: long(block * BLOCK_BYTES),
+                bytes: pattern(seed + block, blocks),
+            });
+            assert!(matches!(appended, Ok(StorageOutcome::Appended)));
+        }
+        if seed == 3 {
+            assert_eq!(desk.run(read(0, 1)).err(), missing, "it has no name yet");
+        }
+        assert!(matches!(desk.run(publish()), Ok(StorageOutcome::Published)));
+        assert!(is_pattern(&read_of(desk.run(read(0, 2))), seed));
+        assert!(is_pattern(&read_of(desk.run(read(2, 1))), seed + 2));
+        let beyond = desk.run(read(3, 1)).err();
+        assert_eq!(beyond, Some(StorageError::Short { bytes: 0 }));
+    }
+    desk.end();
+}
+
+/// What is begun anew replaces what was not published.
+///
+/// # Panics
+/// The contract is broken.
+pub fn a_snapshot_that_is_begun_anew_replaces_the_other(storage: &mut (impl Storage + Pump)) {
+    let mut desk = Desk::new(storage);
+    for (seed, blocks) in [(1, 3), (2, 1)] {
+        let appended = desk.run(StorageOp::Append {
+            position: 0,
+            bytes: pattern(seed, blocks),
+        });
+        assert!(matches!(appended, Ok(StorageOutcome::Appended)));
+    }
+    let snapshot = SnapshotId(7);
+    let published = desk.run(StorageOp::Publish { snapshot });
+    assert!(matches!(published, Ok(StorageOutcome::Published)));
+    let read = |position| StorageOp::Read {
+        file: FileId::Snapshot(snapshot),
+        position,
+        length: BLOCK_BYTES,
+        into: Buffer::zeroed(BLOCK_BYTES),
+    };
+    assert!(is_pattern(&read_of(desk.run(read(0))), 2));
+    let beyond = desk.run(read(long(BLOCK_BYTES))).err();
+    assert_eq!(beyond, Some(StorageError::Short { bytes: 0 }));
+    desk.end();
+}
+
+/// A file that is removed is gone, and may be made anew.
+///
+/// # Panics
+/// The contract is broken.
+pub fn a_removed_file_is_gone(storage: &mut (impl Storage + Pump)) {
+    let mut desk = Desk::new(storage);
+    for _ in 0..2 {
+        desk.prepare(4, 2);
+        desk.prepare(5, 1);
+        desk.write(4, 1, pattern(6, 1));
+        assert!(desk.read(4, 0, 1).iter().all(|&byte| byte == 0));
+        let removed = desk.run(StorageOp::Remove { file: file(4) });
+        assert!(matches!(removed, Ok(StorageOutcome::Removed)));
+        let missing = Some(StorageError::Os { errno: NOT_THERE });
+        assert_eq!(desk.run(read(4, 0, 1)).err(), missing);
+        let other = desk.run(StorageOp::Remove { file: file(5) });
+        assert!(matches!(other, Ok(StorageOutcome::Removed)));
+    }
+    let never = FileId::Snapshot(SnapshotId(9));
+    let removed = desk.run(StorageOp::Remove { file: never });
+    assert!(matches!(removed, Ok(StorageOutcome::Removed)));
     desk.end();
 }
 

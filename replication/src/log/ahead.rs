@@ -38,6 +38,7 @@ pub(super) struct Ahead {
 impl Ahead {
     pub(super) fn new(
         config: LogConfig,
+        start: SegmentId,
         current: Option<SegmentId>,
         ready: impl IntoIterator<Item = (SegmentId, u64)>,
     ) -> Self {
@@ -56,7 +57,7 @@ impl Ahead {
         Self {
             config,
             ready,
-            next: SegmentId(newest.map_or(1, |newest| newest.0 + 1)),
+            next: newest.map_or(start, |newest| SegmentId(newest.0 + 1)),
             preparing: Preparing::Idle,
         }
     }

@@ -148,6 +148,12 @@ pub enum RecoveryError {
         /// What is wrong with the second copy.
         b: FormatError,
     },
+    /// The log begins behind records that no sound snapshot covers.
+    #[error(
+        "no sound snapshot has what the records before the log's start amount to; cure: replace the disk if it is failing, restore \
+         the data directory; nobody else has this group's log"
+    )]
+    StateLost,
     /// Bytes that were durable have changed.
     #[error(
         "segment {} of the log is damaged at byte {position}: {why}; cure: keep the other nodes running, replace the disk if \
@@ -195,6 +201,7 @@ impl RecoveryError {
             Self::SuperblockMissing { .. } | Self::SuperblockDamaged { .. } => {
                 ErrorCode::SuperblockDamaged
             }
+            Self::StateLost => ErrorCode::SnapshotsDamaged,
             Self::Damaged { .. } => ErrorCode::LogDamaged,
             Self::Version { .. } => ErrorCode::DataVersion,
             Self::Identity {
@@ -286,6 +293,7 @@ impl core::fmt::Display for Name {
         match self.0 {
             FileId::Superblock => f.write_str("the superblock"),
             FileId::Segment(segment) => write!(f, "segment {} of the log", segment.0),
+            FileId::Snapshot(snapshot) => write!(f, "the snapshot at index {}", snapshot.0),
         }
     }
 }

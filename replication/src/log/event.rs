@@ -5,7 +5,8 @@ use quorate_raft::Mark;
 use quorate_wire::{LogIndex, Offset, Term};
 
 use super::error::ReadError;
-use crate::buffer::Slice;
+use crate::buffer::{Buffer, Slice};
+use crate::seam::SnapshotId;
 
 /// How a log lays out its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,9 +119,34 @@ pub enum LogEvent {
     MendFailed,
     /// It is durable that the log was given up at a hole.
     GivenUp,
+    /// The log begins behind this record now.
+    Released {
+        /// The last one that is gone.
+        upto: LogIndex,
+    },
+    /// The disk has done something for a snapshot.
+    Snapshot(SnapshotEvent),
     /// The records that a read asked for became void before it was over.
     ReadVoid {
         /// Its name.
         token: u64,
+    },
+}
+
+/// What the disk has done for a snapshot.
+#[derive(Debug)]
+pub enum SnapshotEvent {
+    /// The part that was handed in is written: another one may follow.
+    Written,
+    /// It is durable, and counts.
+    Kept(SnapshotId),
+    /// There was no room for it: nothing of it is left.
+    Failed,
+    /// A part was read; none, if it cannot be read any more.
+    Read {
+        /// The caller's name for the read.
+        token: u64,
+        /// The part.
+        bytes: Option<Buffer>,
     },
 }

@@ -19,6 +19,7 @@ use super::error::Damage;
 use super::event::From;
 use super::hole::Link;
 use super::segment::{Landmark, RECORDS_AT, Segment};
+use super::superblock::Start;
 use crate::buffer::BLOCK_BYTES;
 use crate::seam::SegmentId;
 
@@ -60,6 +61,10 @@ pub(super) struct Before {
 #[derive(Debug)]
 pub(super) struct Index {
     group: GroupId,
+    /// The record before the log begins.
+    base: Before,
+    /// The segment that it begins with, if others are still there that have been released.
+    begins: Option<SegmentId>,
     /// Those in use, by number.
     segments: Vec<Segment>,
     /// Bytes of all segments but the last, up to their ends.
@@ -77,14 +82,17 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn new(group: GroupId) -> Self {
+    /// Of a log that begins behind a record.
+    pub(super) fn new(group: GroupId, base: Before) -> Self {
         Self {
             group,
+            base,
+            begins: None,
             segments: Vec::new(),
             sealed: 0,
             tail: VecDeque::new(),
-            commit: LogIndex(0),
-            durable: Before::default(),
+            commit: base.index,
+            durable: base,
             voids: 0,
             landmark_due: false,
         }
@@ -92,7 +100,12 @@ impl Index {
 
     /// The log's last record.
     pub(super) fn last(&self) -> Before {
-        self.tail.back().map_or_else(Before::default, Entry::before)
+        self.tail.back().map_or(self.base, Entry::before)
+    }
+
+    /// The record before the log begins.
+    pub(super) fn base(&self) -> Before {
+        self.base
     }
 
     /// All records up to this one are durable, and may be read.
@@ -110,6 +123,11 @@ impl Index {
 
     pub(super) fn commit(&self) -> LogIndex {
         self.commit
+    }
+
+    /// The first segment.
+    pub(super) fn first(&self) -> Option<SegmentId> {
+        self.segments.first().map(|segment| segment.id)
     }
 
     pub(super) fn current(&self) -> Option<&Segment> {
@@ -139,8 +157,7 @@ impl Index {
             assert!(current.id < id, "segments come into use in order");
             self.sealed += current.end;
         }
-        let first = (last.index.next(), last.next_offset);
-        self.segments.push(Segment::new(id, bytes, first));
+        self.segments.push(Segment::new(id, bytes, last));
     }
 
     /// Whether a record may come next: it continues the chain from the record before its index.
@@ -270,15 +287,12 @@ impl Index {
 
     /// The records that could yet become void, and the one before them.
     pub(super) fn open_end(&self) -> Vec<Before> {
-        if self.tail.is_empty() {
-            return alloc::vec![Before::default()];
-        }
-        let whole = self
-            .tail
-            .front()
-            .is_some_and(|first| first.index == LogIndex(1));
-        let zero = whole.then(Before::default);
-        zero.into_iter()
+        let mut first = self.tail.iter();
+        let whole = first
+            .next()
+            .is_none_or(|first| first.index == self.base.index.next());
+        let base = whole.then_some(self.base);
+        base.into_iter()
             .chain(self.tail.iter().map(Entry::before))
             .collect()
     }
@@ -287,13 +301,13 @@ impl Index {
     pub(super) fn find(&self, from: From) -> Option<Found> {
         let exact = match from {
             From::Index(index) => {
-                if index == LogIndex(0) || index > self.durable.index {
+                if index <= self.base.index || index > self.durable.index {
                     return None;
                 }
                 self.entry(index)
             }
             From::Offset(offset) => {
-                if offset >= self.durable.next_offset {
+                if offset < self.base.next_offset || offset >= self.durable.next_offset {
                     return None;
                 }
                 let nth = self
@@ -330,10 +344,17 @@ impl Index {
     /// The last landmark before this log time, or the first of all.
     fn before_time(&self, time: u64) -> Option<Found> {
         let before = |landmark: &Landmark| landmark.log_time < time;
-        let mut segments = self.segments.iter().rev();
+        let mut segments = self.kept().iter().rev();
         segments
             .find_map(|segment| segment.landmark(before))
-            .or_else(|| self.segments.iter().find_map(Segment::first_landmark))
+            .or_else(|| self.kept().iter().find_map(Segment::first_landmark))
+    }
+
+    /// The segments that have not been released.
+    fn kept(&self) -> &[Segment] {
+        let released = |begins| self.segments.partition_point(|segment| segment.id < begins);
+        let released = self.begins.map_or(0, released);
+        self.segments.get(released..).unwrap_or_default()
     }
 
     /// The first record behind a segment.
@@ -345,8 +366,8 @@ impl Index {
 
     /// The record before `index`, which is the last one's next at most, and not committed.
     fn before(&self, index: LogIndex) -> Option<Before> {
-        if index <= LogIndex(1) {
-            return Some(Before::default());
+        if index == self.base.index.next() {
+            return Some(self.base);
         }
         self.entry(index.previous()).map(Entry::before)
     }
@@ -379,6 +400,7 @@ impl Index {
                 segment.end
             };
             segment.void(from, to);
+            segment.reaches_back |= header.index <= segment.before.index;
             segment.first = segment.first.min(header.index);
             segment.first_offset = segment.first_offset.min(header.base_offset);
         }
@@ -391,6 +413,50 @@ impl Index {
             self.durable = self.last();
         }
         self.voids += 1;
+    }
+
+    /// Where the log may begin, if it must keep all records above `covered`, and may lose the oldest segments that `goes` names
+    /// by their numbers of bytes so far, and by the log times of their last records. `None` if it stays as it is.
+    pub(super) fn start_behind(
+        &self,
+        covered: LogIndex,
+        mut goes: impl FnMut(u64, u64) -> bool,
+    ) -> Option<Start> {
+        let kept = covered.min(self.commit).min(self.durable.index);
+        let mut found = None;
+        let mut bytes = 0;
+        for (old, next) in self.segments.iter().zip(self.segments.iter().skip(1)) {
+            bytes += old.end;
+            if next.before.index > kept || !goes(bytes, old.newest) {
+                break;
+            }
+            if !next.reaches_back {
+                found = Some(Start {
+                    segment: next.id,
+                    before: next.before,
+                });
+            }
+        }
+        found
+    }
+
+    /// The log begins here from now on: nothing before is found any more.
+    pub(super) fn begin_at(&mut self, start: &Start) {
+        assert!(
+            start.before.index >= self.base.index,
+            "what is gone is gone"
+        );
+        self.base = start.before;
+        self.begins = Some(start.segment);
+    }
+
+    /// Forgets the segments before this one. Nobody reads in them.
+    pub(super) fn forget_before(&mut self, first: SegmentId) -> Vec<SegmentId> {
+        let count = self.segments.partition_point(|segment| segment.id < first);
+        assert!(count < self.segments.len(), "the last segment stays");
+        let gone: Vec<Segment> = self.segments.drain(..count).collect();
+        self.sealed -= gone.iter().map(|segment| segment.end).sum::<u64>();
+        gone.iter().map(|segment| segment.id).collect()
     }
 
     /// Forgets the exact places of records that cannot become void, but for the last of them: the chain hangs on it.

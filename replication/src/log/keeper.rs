@@ -9,7 +9,7 @@ use quorate_raft::HardState;
 use quorate_wire::{DiskId, NodeId};
 
 use super::event::LogEvent;
-use super::superblock::{self, COPIES, COPY_BYTES, Found, Reached, Superblock};
+use super::superblock::{self, COPIES, COPY_BYTES, Found, Reached, Start, Superblock};
 use crate::buffer::{Buffer, Slice};
 use crate::seam::{FileId, Files, FilesError, StorageOp};
 
@@ -30,6 +30,7 @@ struct News {
     hard_state: Option<u64>,
     members: bool,
     given_up: bool,
+    start: Option<Start>,
 }
 
 /// See the module's description.
@@ -42,11 +43,14 @@ pub(super) struct Keeper {
     open: Option<Change>,
     /// The copy that the next change is written to first.
     first: usize,
+    /// Where the log begins, as the disk has it.
+    start: Start,
 }
 
 impl Keeper {
     pub(super) fn new(found: Found) -> Self {
         Self {
+            start: found.superblock.start,
             superblock: found.superblock,
             waiting: None,
             open: None,
@@ -56,6 +60,34 @@ impl Keeper {
 
     pub(super) fn superblock(&self) -> &Superblock {
         &self.superblock
+    }
+
+    /// The log begins here, and is empty: durable in both copies when this returns. Before anything else is written. Whoever is
+    /// not sure whether it has lost something says so at once.
+    pub(super) fn restart<F: Files>(
+        &mut self,
+        start: Start,
+        unsure: bool,
+        files: &mut F,
+    ) -> Result<(), FilesError> {
+        assert!(self.open.is_none(), "nothing is being written at the start");
+        self.superblock.unsure |= unsure;
+        (self.superblock.start, self.start) = (start, start);
+        self.superblock.log = start.reached();
+        self.superblock.sequence += 1;
+        superblock::format(files, &self.superblock)
+    }
+
+    /// Where the log begins, as the disk has it.
+    pub(super) fn start(&self) -> Start {
+        self.start
+    }
+
+    /// The log shall begin here. Returns a write to submit, if none is open.
+    pub(super) fn store_start(&mut self, start: Start, log: Reached) -> Option<StorageOp> {
+        self.superblock.start = start;
+        self.waiting.get_or_insert_default().start = Some(start);
+        self.begin(log)
     }
 
     /// The log ends at `log`, and what was behind may have been acknowledged: durable in both copies when this returns. Before
@@ -136,6 +168,7 @@ impl Keeper {
             if change.news.given_up {
                 events.push(LogEvent::GivenUp);
             }
+            self.start = change.news.start.unwrap_or(self.start);
             return self.begin(log);
         }
         change.second = true;

@@ -9,24 +9,25 @@ use alloc::vec::Vec;
 
 use quorate_raft::HardState;
 use quorate_wire::canary::{self, Canary};
-use quorate_wire::{DiskId, LogIndex, NodeId, Offset, Record, Time};
+use quorate_wire::{DiskId, LogIndex, NodeId, Time};
 
 use super::ahead::Ahead;
 use super::error::{Fatal, NotHere, ReadError};
 use super::event::{GroupCommit, LogConfig, LogEvent, Read};
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::group::Group;
-use super::hole::Hole;
 use super::index::{Before, Index, block_after};
 use super::keeper::Keeper;
-use super::mend::{Mending, NoRoom, Step};
+use super::mend::Mending;
 use super::reader::{Progress, Reading};
+use super::release::Going;
+use super::shelf::{Errand, Shelf};
 use super::superblock::{Found, Reached, Superblock};
 use super::walk::Walked;
 use crate::buffer::{Buffer, Slice};
 use crate::seam::{
-    FileId, Files, FilesError, OpId, SegmentId, Storage, StorageDone, StorageError, StorageOp,
-    StorageOutcome,
+    FileId, Files, FilesError, OpId, SegmentId, SnapshotId, Storage, StorageDone, StorageError,
+    StorageOp, StorageOutcome,
 };
 
 /// Most reads that are open on the disk; further ones wait. Leaves room for the writes among the storage's operations.
@@ -34,7 +35,7 @@ const READS_OPEN_MAX: usize = 32;
 
 /// What an open operation is for.
 #[derive(Debug)]
-enum Purpose {
+pub(super) enum Purpose {
     /// A part of the open group commit, or the header of the segment that it opens.
     Log,
     Superblock,
@@ -42,13 +43,17 @@ enum Purpose {
     Read(Reading),
     /// For a hole; of a read, which block it reads.
     Mend(FileId, Option<(SegmentId, u64)>),
+    /// For a snapshot.
+    Snapshot(Errand),
+    /// A file that nobody needs any more.
+    Remove(FileId),
 }
 
 /// The log of one group on one disk, open for writing.
 #[derive(Debug)]
 pub struct Log {
-    index: Index,
-    keeper: Keeper,
+    pub(super) index: Index,
+    pub(super) keeper: Keeper,
     ahead: Ahead,
     /// Whether nothing more may be written to the current segment: what is behind its last record is no room, but what a crash
     /// left of a write.
@@ -57,23 +62,33 @@ pub struct Log {
     /// Where the open group commit's writes end that are still to do, the last one first.
     parts: Vec<usize>,
     /// The log is durable up to here.
-    reached: Reached,
+    pub(super) reached: Reached,
     /// It was just opened, with records in it.
     opened: bool,
     /// Reads that wait until others are over.
     reads: VecDeque<Reading>,
     reads_open: usize,
-    open: Vec<(OpId, Purpose)>,
+    pub(super) open: Vec<(OpId, Purpose)>,
+    pub(super) shelf: Shelf,
+    pub(super) going: Going,
     /// The last operation's name.
     op: u64,
+    /// Bytes of group commits.
+    taken_up: u64,
     /// The hole that is being filled.
-    mending: Option<Mending>,
+    pub(super) mending: Option<Mending>,
     /// Length of a segment whose file was missing: as long as the longest that is there, or would be made.
-    segment_bytes: u64,
+    pub(super) segment_bytes: u64,
 }
 
 impl Log {
-    pub(super) fn new(found: Found, walked: Walked, config: LogConfig) -> Self {
+    pub(super) fn new(
+        found: Found,
+        walked: Walked,
+        snapshots: Vec<SnapshotId>,
+        config: LogConfig,
+    ) -> Self {
+        let start = found.superblock.start;
         let Walked {
             index,
             prepared,
@@ -81,21 +96,26 @@ impl Log {
             holes: _,
             lost,
             longest,
+            last_file: _,
+            released: _,
         } = walked;
         let current = index.current().map(|segment| segment.id);
         let mut log = Self {
             index,
             keeper: Keeper::new(found),
-            ahead: Ahead::new(config, current, prepared),
+            ahead: Ahead::new(config, start.segment, current, prepared),
             cut: (cut.is_some() && !canary::on(Canary::TornTailReused)) || lost,
             group: None,
             parts: Vec::new(),
             opened: current.is_some(),
-            reached: Reached::START,
+            reached: start.reached(),
             reads: VecDeque::new(),
             reads_open: 0,
             open: Vec::new(),
+            shelf: Shelf::new(snapshots),
+            going: Going::default(),
             op: 0,
+            taken_up: 0,
             mending: None,
             segment_bytes: longest.max(config.segment_bytes),
         };
@@ -134,6 +154,7 @@ impl Log {
     pub fn write(&mut self, commit: GroupCommit<'_>, storage: &mut impl Storage) {
         assert!(!self.writing(), "one group commit is open at a time");
         let header = (!self.has_room(commit.bytes.len())).then(|| self.roll(commit.commit));
+        self.taken_up += commit.bytes.len() as u64;
         let mut group = Group::place(&commit, &mut self.index, &mut self.parts);
         // The header is durable before the first record: a record shows that everything before it is there.
         let first = header.or_else(|| group.next(&mut self.parts));
@@ -192,59 +213,15 @@ impl Log {
                 if let Some(op) = self.keeper.written(self.reached, events) {
                     self.submit(Purpose::Superblock, op, storage);
                 }
+                self.begin_at_start(events);
             }
             Purpose::Prepare => self.prepared(done.result, events)?,
             Purpose::Read(reading) => self.read_on(reading, done.result, storage, events),
             Purpose::Mend(file, edge) => self.mend_on(file, edge, done.result, storage, events)?,
+            Purpose::Snapshot(errand) => self.errand_done(errand, done.result, events)?,
+            Purpose::Remove(file) => self.removed(file, done.result)?,
         }
         Ok(())
-    }
-
-    /// Begins to fill a hole; `MendReady` follows.
-    pub fn mend(&mut self, hole: &Hole, storage: &mut impl Storage, events: &mut Vec<LogEvent>) {
-        assert!(self.mending.is_none(), "one hole is filled at a time");
-        let identity = self.superblock().identity;
-        self.mending = Some(Mending::new(hole, identity, self.segment_bytes));
-        self.mend_next(storage, events);
-    }
-
-    /// Puts records into the hole, after `MendReady`; another one follows.
-    ///
-    /// # Errors
-    /// They do not fit: they are not what was there.
-    pub fn mend_with<'r>(
-        &mut self,
-        records: impl Iterator<Item = Record<'r>>,
-        storage: &mut impl Storage,
-        events: &mut Vec<LogEvent>,
-    ) -> Result<(), NoRoom> {
-        let mending = self.mending.as_mut().expect("a hole is being filled");
-        for record in records {
-            mending.put(&record)?;
-        }
-        self.mend_next(storage, events);
-        Ok(())
-    }
-
-    /// Fills up what is left of the hole, after `MendReady`; `Mended` follows.
-    pub fn mend_end(&mut self, storage: &mut impl Storage, events: &mut Vec<LogEvent>) {
-        let mending = self.mending.as_mut().expect("a hole is being filled");
-        mending.complete();
-        self.mend_next(storage, events);
-    }
-
-    /// Leaves the hole as it is, after `MendReady` or `MendFailed`.
-    pub fn mend_abandon(&mut self) {
-        self.mending = None;
-    }
-
-    /// Gives up what is in a hole and behind it, though it may have been acknowledged; `GivenUp` follows. The files are then
-    /// recovered anew.
-    pub fn give_up(&mut self, hole: &Hole, storage: &mut impl Storage) {
-        self.reached = hole.cut;
-        if let Some(op) = self.keeper.give_up(hole.cut) {
-            self.submit(Purpose::Superblock, op, storage);
-        }
     }
 
     /// Prepares segments ahead of need. The first time, it also has the superblock say how far the log was when it was opened: what
@@ -256,6 +233,7 @@ impl Log {
         if let Some(op) = self.ahead.tend(now) {
             self.submit(Purpose::Prepare, op, storage);
         }
+        self.clear_away(storage);
     }
 
     /// Has the superblock say how far the log is durable now: what is lost of that, the next start finds missing.
@@ -283,16 +261,21 @@ impl Log {
         self.index.bytes()
     }
 
+    /// Bytes of group commits, but for those that were forgotten.
+    #[must_use]
+    pub fn taken_up(&self) -> u64 {
+        self.taken_up
+    }
+
+    /// Counts so many of them no more.
+    pub fn forget_taken_up(&mut self, bytes: u64) {
+        self.taken_up -= bytes;
+    }
+
     /// The superblock as it shall be: its last change may still be on the way to the disk.
     #[must_use]
     pub fn superblock(&self) -> &Superblock {
         self.keeper.superblock()
-    }
-
-    /// The first offset that the log has.
-    #[must_use]
-    pub fn start_offset(&self) -> Offset {
-        Offset(0) // Nothing is ever taken away from a log's start.
     }
 
     fn has_room(&self, bytes: usize) -> bool {
@@ -346,9 +329,11 @@ impl Log {
 
     fn all_durable(&mut self) {
         self.index.all_durable();
-        self.reached = self.index.current().map_or(Reached::START, |current| {
-            Reached::new(current.id, current.end)
-        });
+        let start = self.keeper.start();
+        self.reached = self.index.current().map_or_else(
+            || start.reached(),
+            |current| Reached::new(current.id, current.end),
+        );
     }
 
     fn writing_to(&self) -> FileId {
@@ -366,9 +351,7 @@ impl Log {
                 self.ahead.prepared();
                 events.push(LogEvent::RoomMade);
             }
-            Ok(StorageOutcome::Written | StorageOutcome::Read(_)) => {
-                unreachable!("a preparation ends as one")
-            }
+            Ok(_) => unreachable!("a preparation ends as one"),
             Err(StorageError::Full) => {
                 self.ahead.full();
                 events.push(LogEvent::DiskFull);
@@ -392,9 +375,7 @@ impl Log {
         let token = reading.token();
         let progress = match result {
             Ok(StorageOutcome::Read(buffer)) => reading.take(buffer, &self.index),
-            Ok(StorageOutcome::Written | StorageOutcome::Prepared) => {
-                unreachable!("a read ends as one")
-            }
+            Ok(_) => unreachable!("a read ends as one"),
             Err(error) => Err(reading.failed(error)),
         };
         match progress {
@@ -410,53 +391,6 @@ impl Log {
         }
     }
 
-    fn mend_next(&mut self, storage: &mut impl Storage, events: &mut Vec<LogEvent>) {
-        let mending = self.mending.as_mut().expect("a hole is being filled");
-        match mending.step() {
-            Step::Next(op) => {
-                let (file, edge) = match &op {
-                    StorageOp::Read {
-                        file: file @ FileId::Segment(segment),
-                        position,
-                        ..
-                    } => (*file, Some((*segment, *position))),
-                    StorageOp::Write { file, .. } | StorageOp::Read { file, .. } => (*file, None),
-                    StorageOp::Prepare { segment, .. } => (FileId::Segment(*segment), None),
-                };
-                self.submit(Purpose::Mend(file, edge), op, storage);
-            }
-            Step::Ready => events.push(LogEvent::MendReady),
-            Step::Over => {
-                self.mending = None;
-                events.push(LogEvent::Mended);
-            }
-        }
-    }
-
-    fn mend_on(
-        &mut self,
-        file: FileId,
-        edge: Option<(SegmentId, u64)>,
-        result: Result<StorageOutcome, StorageError>,
-        storage: &mut impl Storage,
-        events: &mut Vec<LogEvent>,
-    ) -> Result<(), Fatal> {
-        match (result, edge) {
-            (Ok(StorageOutcome::Read(block)), Some(edge)) => {
-                let mending = self.mending.as_mut().expect("a hole is being filled");
-                mending.read(edge, block);
-            }
-            (Err(_), Some(_)) | (Err(StorageError::Full), None) => {
-                events.push(LogEvent::MendFailed);
-                return Ok(());
-            }
-            (Ok(_), _) => {}
-            (Err(error), None) => return Err(Fatal::WriteFailed { what: file, error }),
-        }
-        self.mend_next(storage, events);
-        Ok(())
-    }
-
     fn submit_read(&mut self, reading: Reading, storage: &mut impl Storage) {
         if self.reads_open == READS_OPEN_MAX {
             return self.reads.push_back(reading);
@@ -466,7 +400,21 @@ impl Log {
         self.submit(Purpose::Read(reading), op, storage);
     }
 
-    fn submit(&mut self, purpose: Purpose, op: StorageOp, storage: &mut impl Storage) {
+    /// The first segment that somebody reads in, or is about to.
+    pub(super) fn read_in(&self) -> Option<SegmentId> {
+        let open = self.open.iter().filter_map(|(_, purpose)| match purpose {
+            Purpose::Read(reading) => Some(reading.segment()),
+            Purpose::Log
+            | Purpose::Superblock
+            | Purpose::Prepare
+            | Purpose::Mend(..)
+            | Purpose::Snapshot(_)
+            | Purpose::Remove(_) => None,
+        });
+        open.chain(self.reads.iter().map(Reading::segment)).min()
+    }
+
+    pub(super) fn submit(&mut self, purpose: Purpose, op: StorageOp, storage: &mut impl Storage) {
         self.op += 1;
         let id = OpId(self.op);
         self.open.push((id, purpose));
@@ -482,9 +430,7 @@ fn read_event(token: u64, result: Result<super::ReadRecords, ReadError>) -> LogE
 fn written(what: FileId, result: Result<StorageOutcome, StorageError>) -> Result<(), Fatal> {
     match result {
         Ok(StorageOutcome::Written) => Ok(()),
-        Ok(StorageOutcome::Read(_) | StorageOutcome::Prepared) => {
-            unreachable!("a write ends as one")
-        }
+        Ok(_) => unreachable!("a write ends as one"),
         Err(_) if canary::on(Canary::WriteErrorIgnored) => Ok(()),
         Err(error) => Err(Fatal::WriteFailed { what, error }),
     }

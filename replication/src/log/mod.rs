@@ -4,9 +4,11 @@
 //! the pipeline, and the commands that look at a log at rest. The specification is `docs/log-format.md`.
 
 mod ahead;
+mod basis;
 mod behind;
 mod error;
 mod event;
+mod filling;
 mod format;
 mod gap;
 mod group;
@@ -23,14 +25,16 @@ mod mend;
 mod opened;
 mod reader;
 mod recovery;
+mod release;
 mod replay;
 mod segment;
+mod shelf;
 mod superblock;
 mod tail;
 mod walk;
 
 pub use error::{Damage, Fatal, FormatError, NotHere, ReadError, RecoveryError};
-pub use event::{From, GroupCommit, LogConfig, LogEvent, Place, Read, ReadRecords};
+pub use event::{From, GroupCommit, LogConfig, LogEvent, Place, Read, ReadRecords, SnapshotEvent};
 pub use format::{
     SECTOR_BYTES, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC, SegmentHeader, WRITE_BYTES_MAX,
 };
@@ -38,7 +42,8 @@ pub use hole::{Hole, Link, Needs};
 pub use inspect::{Inspected, Summary, inspect, live_records};
 pub use log::Log;
 pub use mend::NoRoom;
-pub use recovery::{Cut, Damaged, Recovery, recover};
+pub use recovery::{Cut, Damaged, Recovery, Restart, recover};
+pub use release::Retention;
 pub use replay::Replay;
 pub use superblock::{
     COPIES, COPY_BYTES, Identity, LOG_VERSION, SUPERBLOCK_MAGIC, Superblock, format,

@@ -12,7 +12,7 @@ use super::index::{Found, Index, block_after, block_of};
 use super::segment::{LANDMARK_BYTES, Segment};
 use super::tail::is_zero;
 use crate::buffer::{BLOCK_BYTES, Buffer};
-use crate::seam::{FileId, StorageError, StorageOp};
+use crate::seam::{FileId, SegmentId, StorageError, StorageOp};
 
 /// A read between its request and its answer.
 #[derive(Debug)]
@@ -101,6 +101,10 @@ impl Reading {
             length: self.length,
             into: Buffer::zeroed(self.length),
         }
+    }
+
+    pub(super) fn segment(&self) -> SegmentId {
+        self.found.spot.segment
     }
 
     pub(super) fn token(&self) -> u64 {

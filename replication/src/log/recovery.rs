@@ -3,17 +3,19 @@
 use alloc::vec::Vec;
 
 use quorate_raft::Recovered;
-use quorate_wire::{LogIndex, Record, RecordHeader, Term};
+use quorate_wire::{LogIndex, Position, Record, RecordHeader, Term};
 
 use super::error::{Damage, RecoveryError};
 use super::event::LogConfig;
 use super::format::SegmentHeader;
 use super::hole::Hole;
-use super::index::Spot;
-use super::superblock::{self, Superblock};
-use super::walk::{Visitor, to_error, walk};
-use super::{Log, Replay};
-use crate::seam::{Files, FilesError, SegmentId};
+use super::index::{Before, Index, Spot};
+use super::superblock::{self, Start, Superblock};
+use super::walk::{Visitor, Walked, to_error, walk};
+use super::{Log, Replay, basis};
+use crate::seam::{FileId, Files, FilesError, SegmentId, SnapshotId};
+use crate::snapshot::SnapshotError;
+use crate::state::Applied;
 
 /// What was at a log's end and never finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,27 @@ pub struct Recovery {
     pub damaged: Option<Damaged>,
     /// What is missing in the middle.
     pub holes: Vec<Hole>,
+    /// The last record that the snapshot has that `replay` began with; zero if there was none.
+    pub snapshot: LogIndex,
+    /// Bytes of the live records behind it.
+    pub bytes_behind: u64,
+    /// Snapshots that are damaged, or of somebody else.
+    pub unsound: Vec<(SnapshotId, SnapshotError)>,
+    /// The log does not join the snapshot: it begins anew behind it.
+    pub restarts: Option<Restart>,
+    /// Files of segments before the log's start.
+    released: Vec<SegmentId>,
+}
+
+/// Why a log begins anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// A snapshot was installed that is ahead of it, or tells of other records: those that were here were never committed.
+    Installed,
+    /// Its end was damaged before the snapshot's, so what was behind is lost.
+    Damaged,
+    /// It begins behind records that no sound snapshot covers: nothing can be made of it.
+    StateLost,
 }
 
 /// Where a log is damaged.
@@ -83,46 +106,123 @@ pub fn recover(
     config: LogConfig,
     replay: &mut impl Replay,
 ) -> Result<Recovery, RecoveryError> {
-    let found = superblock::find(files)?.ok_or(RecoveryError::SuperblockMissing { segments: 0 })?;
+    let mut found =
+        superblock::find(files)?.ok_or(RecoveryError::SuperblockMissing { segments: 0 })?;
     let superblock = found.superblock.clone();
-    let mut replaying = Replaying {
-        replay,
-        terms: Vec::new(),
-        last: None,
-        commit: LogIndex(0),
-        damaged: None,
-    };
-    let walked = walk(files, &superblock, &mut replaying)?;
+    let basis = basis::find(files, &superblock, replay)?;
+    let mut replaying = Replaying::new(replay, basis.applied, &superblock);
+    let mut walked = walk(files, &superblock, &mut replaying)?;
+    let restarts = replaying.restarts(&walked, superblock.start());
+    if let Some(why) = restarts {
+        replaying.begin_anew();
+        let before = match why {
+            Restart::Installed | Restart::Damaged => before(&basis.applied),
+            Restart::StateLost => Before::default(),
+        };
+        found.superblock.start = walked.restart(&superblock, before);
+    } else {
+        walked.index.committed(replaying.commit);
+    }
+    let base = walked.index.base();
     let Replaying {
         terms,
         last,
         commit,
         damaged,
+        bytes,
         ..
     } = replaying;
-    let last_term = last.map_or(Term(0), |last| last.term);
+    let last_term = last.map_or(base.term, |last| last.term);
     let term = superblock.term.max(last_term);
     let raft = Recovered {
         term,
         vote: superblock.vote.filter(|_| superblock.term == term),
+        start: Position {
+            term: base.term,
+            index: base.index,
+        },
         terms,
-        last: last.map_or(LogIndex(0), |last| last.index),
+        last: last.map_or(base.index, |last| last.index),
         commit,
-        unsure: superblock.unsure || walked.lost,
+        unsure: superblock.unsure
+            || walked.lost
+            || restarts.is_some_and(|why| why != Restart::Installed),
     };
     let (cut, holes) = (walked.cut, walked.holes.clone());
+    let released = core::mem::take(&mut walked.released);
     Ok(Recovery {
-        log: Log::new(found, walked, config),
+        log: Log::new(found, walked, basis.sound, config),
         superblock,
         raft,
         last,
         cut,
         damaged,
         holes,
+        snapshot: basis.applied.position.index,
+        bytes_behind: bytes,
+        unsound: basis.unsound,
+        restarts,
+        released,
     })
 }
 
+fn before(applied: &Applied) -> Before {
+    Before {
+        index: applied.position.index,
+        next_offset: applied.next_offset,
+        term: applied.position.term,
+        header_crc: applied.header_crc,
+    }
+}
+
+impl Walked {
+    /// Forgets all that was found: the log begins anew behind this record, in a segment that was never there.
+    fn restart(&mut self, superblock: &Superblock, before: Before) -> Start {
+        let next = self.last_file.map(|last| SegmentId(last.0 + 1));
+        let start = Start {
+            segment: next.unwrap_or(superblock.start.segment),
+            before,
+        };
+        *self = Self {
+            index: Index::new(superblock.identity.group, before),
+            prepared: Vec::new(),
+            cut: None,
+            holes: Vec::new(),
+            lost: false,
+            longest: self.longest,
+            last_file: None,
+            released: Vec::new(),
+        };
+        start
+    }
+}
+
 impl Recovery {
+    /// Makes durable what recovery has decided: where the log begins, and that its end was given up. Then the files go that nobody
+    /// needs any more. A crash in between leads to the same place.
+    ///
+    /// # Errors
+    /// The files cannot be written.
+    pub fn settle<F: Files>(&mut self, files: &mut F) -> Result<(), FilesError> {
+        if self.restarts.is_some() {
+            let unsure = self.raft.unsure;
+            let start = self.log.keeper.superblock().start;
+            self.log.keeper.restart(start, unsure, files)?;
+            for segment in files.segments()? {
+                files.remove(FileId::Segment(segment))?;
+            }
+        } else if self.damaged.is_some() && self.holes.is_empty() {
+            self.give_up_end(files)?;
+        }
+        for segment in self.released.drain(..) {
+            files.remove(FileId::Segment(segment))?;
+        }
+        for &(snapshot, _) in &self.unsound {
+            files.remove(FileId::Snapshot(snapshot))?;
+        }
+        Ok(())
+    }
+
     /// Gives up the damaged end of a log: what was there may have been acknowledged. That is durable first, and then what is left
     /// of later segments goes, the last one first. A crash in between leaves a log that is given up at the same place.
     ///
@@ -137,7 +237,7 @@ impl Recovery {
         let last = self.log.last_segment();
         let left = files.segments()?.into_iter().rev();
         for segment in left.take_while(|&segment| Some(segment) > last) {
-            files.remove(segment)?;
+            files.remove(FileId::Segment(segment))?;
         }
         Ok(())
     }
@@ -145,6 +245,14 @@ impl Recovery {
 
 struct Replaying<'a, R> {
     replay: &'a mut R,
+    /// What `replay` has from a snapshot.
+    from: Applied,
+    /// The log's last record so far at the snapshot's index is the snapshot's.
+    joins: bool,
+    /// The last record that `replay` was told.
+    told: LogIndex,
+    /// Bytes of the records that it was told.
+    bytes: u64,
     /// For each term in the log its first index.
     terms: Vec<(Term, LogIndex)>,
     last: Option<RecordHeader>,
@@ -153,9 +261,69 @@ struct Replaying<'a, R> {
     damaged: Option<Damaged>,
 }
 
+impl<'a, R: Replay> Replaying<'a, R> {
+    fn new(replay: &'a mut R, from: Applied, superblock: &Superblock) -> Self {
+        let covered = from.position.index;
+        Self {
+            replay,
+            joins: before(&from).link() == superblock.start.before.link(),
+            from,
+            told: covered,
+            bytes: 0,
+            terms: Vec::new(),
+            last: None,
+            commit: covered,
+            damaged: None,
+        }
+    }
+
+    /// Whether the log has to begin anew, and why.
+    fn restarts(&self, walked: &Walked, start: LogIndex) -> Option<Restart> {
+        let covered = self.from.position.index;
+        let last = walked.index.last().index;
+        let joins = if walked.holes.is_empty() {
+            self.joins
+        } else {
+            // What is missing is put back first, if that leads further than the snapshot.
+            last >= covered
+        };
+        if covered < start {
+            Some(Restart::StateLost)
+        } else if joins {
+            None
+        } else if self.damaged.is_some() {
+            Some(Restart::Damaged)
+        } else {
+            Some(Restart::Installed)
+        }
+    }
+
+    /// Forgets the log.
+    fn begin_anew(&mut self) {
+        assert!(
+            self.told == self.from.position.index,
+            "of a log that does not join, nothing was told"
+        );
+        self.terms.clear();
+        self.last = None;
+    }
+
+    /// The record takes others' place.
+    fn void(&mut self, index: LogIndex) {
+        let covered = self.from.position.index;
+        self.joins &= index > covered;
+        while self.terms.pop_if(|run| run.1 >= index).is_some() {}
+        let first = index.max(covered.next());
+        if first <= self.told {
+            self.replay.truncate(first);
+            self.told = first.previous();
+        }
+    }
+}
+
 impl<R: Replay> Visitor for Replaying<'_, R> {
     fn segment(&mut self, header: &SegmentHeader) {
-        if self.damaged.is_none() && header.commit > self.commit {
+        if header.commit > self.commit && header.commit <= self.told {
             self.commit = header.commit;
             self.replay.commit(header.commit);
         }
@@ -167,14 +335,19 @@ impl<R: Replay> Visitor for Replaying<'_, R> {
         }
         let header = record.header();
         if voids {
-            self.replay.truncate(header.index);
-            while self.terms.pop_if(|run| run.1 >= header.index).is_some() {}
+            self.void(header.index);
         }
         if self.terms.last().is_none_or(|run| run.0 < header.term) {
             self.terms.push((header.term, header.index));
         }
         self.last = Some(*header);
-        self.replay.append(record);
+        if header.index == self.from.position.index {
+            self.joins = header.header_crc == self.from.header_crc;
+        } else if header.index > self.told && self.joins {
+            self.told = header.index;
+            self.bytes += record.bytes().len() as u64;
+            self.replay.append(record);
+        }
     }
 
     fn damage(&mut self, spot: Spot, why: Damage) -> Result<(), RecoveryError> {

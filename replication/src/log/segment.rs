@@ -8,7 +8,7 @@ use core::ops::Range;
 use quorate_wire::{LogIndex, Offset, RecordHeader};
 
 use super::format::SEGMENT_HEADER_BYTES;
-use super::index::{Found, Spot};
+use super::index::{Before, Found, Spot};
 use crate::seam::SegmentId;
 
 /// Bytes of records from one landmark to the next. Bounds the index: one landmark of 32 bytes for so many of the log.
@@ -38,6 +38,12 @@ pub(super) struct Segment {
     pub(super) first: LogIndex,
     /// As `first`.
     pub(super) first_offset: Offset,
+    /// The last record when it came into use.
+    pub(super) before: Before,
+    /// A record in it voids others in segments before it: the log cannot begin with it.
+    pub(super) reaches_back: bool,
+    /// Log time of its last record.
+    pub(super) newest: u64,
     /// Rising in everything.
     landmarks: Vec<Landmark>,
     /// Bytes of void records, and what lies between them; rising. The last one may end beyond the last record.
@@ -45,14 +51,17 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// A segment without records, behind those that end before index and offset `first`.
-    pub(super) fn new(id: SegmentId, bytes: u64, first: (LogIndex, Offset)) -> Self {
+    /// A segment without records, behind this one.
+    pub(super) fn new(id: SegmentId, bytes: u64, before: Before) -> Self {
         Self {
             id,
             bytes,
             end: RECORDS_AT,
-            first: first.0,
-            first_offset: first.1,
+            first: before.index.next(),
+            first_offset: before.next_offset,
+            before,
+            reaches_back: false,
+            newest: 0,
             landmarks: Vec::new(),
             gaps: Vec::new(),
         }
@@ -70,6 +79,7 @@ impl Segment {
             });
         }
         self.end = position + header.record_bytes() as u64;
+        self.newest = header.log_time;
     }
 
     /// The end of the gap that `position` lies in.

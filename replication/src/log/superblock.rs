@@ -8,13 +8,15 @@ use alloc::vec::Vec;
 
 use quorate_wire::checksum::crc32;
 use quorate_wire::limits::NODES_MAX;
-use quorate_wire::{ClusterName, DiskId, GroupId, NodeId, Term};
+use quorate_wire::{ClusterName, DiskId, GroupId, LogIndex, NodeId, Offset, Term};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::error::{FormatError, RecoveryError};
+use super::index::Before;
 use crate::buffer::BLOCK_BYTES;
 use crate::seam::{FileId, Files, FilesError, SegmentId};
+use crate::snapshot::COUNT_MAX;
 
 /// The first four bytes of each copy: `QRS1`.
 pub const SUPERBLOCK_MAGIC: u32 = u32::from_le_bytes(*b"QRS1");
@@ -60,12 +62,19 @@ struct RawSuperblock {
     log_position: U64,
     member_count: U32,
     flags: U32,
+    start_segment: U64,
+    start_index: U64,
+    start_term: U64,
+    start_offset: U64,
+    start_crc: U32,
+    reserved: U32,
     members: [RawMember; NODES_MAX],
-    unused: [u8; COPY_BYTES - 96 - 24 * NODES_MAX],
+    unused: [u8; COPY_BYTES - 136 - 24 * NODES_MAX],
 }
 const _: () = assert!(size_of::<RawSuperblock>() == COPY_BYTES);
 const _: () = assert!(
-    COPY_BYTES - size_of::<[u8; COPY_BYTES - 96 - 24 * NODES_MAX]>() <= super::format::SECTOR_BYTES
+    COPY_BYTES - size_of::<[u8; COPY_BYTES - 136 - 24 * NODES_MAX]>()
+        <= super::format::SECTOR_BYTES
 );
 
 /// Who a disk is.
@@ -94,17 +103,35 @@ impl Reached {
         position: 0,
     };
 
-    /// The start of a log without segments.
-    pub(super) const START: Self = Self {
-        segment: 1,
-        position: 0,
-    };
-
     pub(super) fn new(segment: SegmentId, position: u64) -> Self {
         Self {
             segment: segment.0,
             position,
         }
+    }
+}
+
+/// Where a log begins. What was before has been released: a snapshot has what it amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Start {
+    /// The first segment. Files of earlier ones, if they are there, are to be removed.
+    pub(super) segment: SegmentId,
+    /// The record before its first one; nothing of anything if nothing has been released.
+    pub(super) before: Before,
+}
+
+impl Start {
+    /// Nothing has been released.
+    pub(super) fn whole() -> Self {
+        Self {
+            segment: SegmentId(1),
+            before: Before::default(),
+        }
+    }
+
+    /// Where a log ends that begins here and has no segment.
+    pub(super) fn reached(&self) -> Reached {
+        Reached::new(self.segment, 0)
     }
 }
 
@@ -126,9 +153,17 @@ pub struct Superblock {
     pub(super) sequence: u64,
     /// The log was durable up to here when this was written: a log that ends earlier has lost something.
     pub(super) log: Reached,
+    /// Where the log begins.
+    pub(super) start: Start,
 }
 
 impl Superblock {
+    /// The record before the log begins; zero if the log is whole.
+    #[must_use]
+    pub fn start(&self) -> LogIndex {
+        self.start.before.index
+    }
+
     /// Of a disk that has never been used.
     #[must_use]
     pub fn fresh(identity: Identity) -> Self {
@@ -140,6 +175,7 @@ impl Superblock {
             members: Vec::new(),
             sequence: 1,
             log: Reached::NOTHING,
+            start: Start::whole(),
         }
     }
 
@@ -163,6 +199,12 @@ impl Superblock {
         raw.log_position = U64::new(self.log.position);
         raw.member_count = U32::new(u32::try_from(self.members.len()).expect("a few members"));
         raw.flags = U32::new(if self.unsure { UNSURE } else { 0 });
+        let Start { segment, before } = self.start;
+        raw.start_segment = U64::new(segment.0);
+        raw.start_index = U64::new(before.index.0);
+        raw.start_term = U64::new(before.term.0);
+        raw.start_offset = U64::new(before.next_offset.0);
+        raw.start_crc = U32::new(before.header_crc);
         for (to, (node, disk)) in raw.members.iter_mut().zip(&self.members) {
             to.node = U32::new(node.0);
             to.disk = disk.0;
@@ -201,6 +243,23 @@ impl Superblock {
         }
         let cluster = ClusterName::from_bytes(raw.cluster).ok_or(FormatError::Field("cluster"))?;
         let voted = raw.vote.get();
+        let start = Start {
+            segment: SegmentId(raw.start_segment.get()),
+            before: Before {
+                index: LogIndex(raw.start_index.get()),
+                term: Term(raw.start_term.get()),
+                next_offset: Offset(raw.start_offset.get()),
+                header_crc: raw.start_crc.get(),
+            },
+        };
+        let numbers = [
+            start.segment.0,
+            start.before.index.0,
+            start.before.next_offset.0,
+        ];
+        if start.segment.0 == 0 || numbers.iter().any(|&number| number > COUNT_MAX) {
+            return Err(FormatError::Field("start"));
+        }
         Ok(Self {
             identity: Identity {
                 cluster,
@@ -220,6 +279,7 @@ impl Superblock {
                 segment: raw.log_segment.get(),
                 position: raw.log_position.get(),
             },
+            start,
         })
     }
 }

@@ -45,6 +45,10 @@ pub(super) struct Walked {
     pub(super) lost: bool,
     /// Length of the longest segment.
     pub(super) longest: u64,
+    /// The last segment that there is.
+    pub(super) last_file: Option<SegmentId>,
+    /// Segments before the log's start: files that are left of what was released.
+    pub(super) released: Vec<SegmentId>,
 }
 
 /// Where a segment's records end.
@@ -77,11 +81,13 @@ pub(super) fn walk<F: Files, V: Visitor>(
     superblock: &Superblock,
     visitor: &mut V,
 ) -> Result<Walked, RecoveryError> {
-    let ids = files.segments().map_err(RecoveryError::Files)?;
+    let mut released = files.segments().map_err(RecoveryError::Files)?;
+    let start = superblock.start;
+    let ids = released.split_off(released.partition_point(|&id| id < start.segment));
     let mut walk = Walk {
         superblock,
         visitor,
-        index: Index::new(superblock.identity.group),
+        index: Index::new(superblock.identity.group, start.before),
         prepared: Vec::new(),
         cut: None,
         files: Vec::new(),
@@ -89,7 +95,7 @@ pub(super) fn walk<F: Files, V: Visitor>(
         holes: Vec::new(),
         over: false,
     };
-    let mut expected = SegmentId(1);
+    let mut expected = start.segment;
     let mut following = ids.iter();
     let mut next = open_next(files, &mut following)?;
     while let Some(opened) = next {
@@ -104,7 +110,11 @@ pub(super) fn walk<F: Files, V: Visitor>(
         walk.files.push((opened.id, Some(bytes)));
         walk.segment(&opened, next.as_ref())?;
     }
-    walk.finish()
+    Ok(Walked {
+        last_file: ids.last().copied(),
+        released,
+        ..walk.finish()?
+    })
 }
 
 impl<V: Visitor> Walk<'_, V> {
@@ -379,9 +389,10 @@ impl<V: Visitor> Walk<'_, V> {
     /// Where the log ends.
     fn end(&self) -> Reached {
         let current = self.index.current();
-        current.map_or(Reached::START, |segment| {
-            Reached::new(segment.id, segment.end)
-        })
+        current.map_or_else(
+            || self.superblock.start.reached(),
+            |segment| Reached::new(segment.id, segment.end),
+        )
     }
 
     fn finish(mut self) -> Result<Walked, RecoveryError> {
@@ -403,6 +414,8 @@ impl<V: Visitor> Walk<'_, V> {
             lost: self.gap.is_some() && self.holes.is_empty(),
             holes: self.holes,
             longest: lengths.max().unwrap_or(0),
+            last_file: None,
+            released: Vec::new(),
         })
     }
 }

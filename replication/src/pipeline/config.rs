@@ -37,9 +37,40 @@ pub struct PipelineConfig {
     pub scrub_bytes: u64,
     /// How long it rests between two passes, in nanoseconds.
     pub scrub_rest: u64,
+    /// When snapshots are taken, and what of the log goes then.
+    pub snapshots: SnapshotConfig,
     /// Memory for the end of the log, in buffers of 1 MiB: 4 and up.
     pub buffers: usize,
 }
+
+/// When snapshots are taken, and what of the log goes when two have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotConfig {
+    /// One is taken after so many bytes of log,
+    pub bytes: u64,
+    /// or after so many records.
+    pub records: u64,
+    /// So many bytes a second are sent to peers.
+    pub send_bytes: u64,
+    /// The log's oldest segments go while so many bytes are left; the greatest number: never for their size.
+    pub retain_bytes: u64,
+    /// They go when they are so old, in nanoseconds; the greatest number: never for their age.
+    pub retain_time: u64,
+}
+
+impl SnapshotConfig {
+    /// None is ever taken, and nothing goes.
+    pub const NEVER: Self = Self {
+        bytes: u64::MAX,
+        records: u64::MAX,
+        send_bytes: u64::MAX,
+        retain_bytes: u64::MAX,
+        retain_time: u64::MAX,
+    };
+}
+
+/// Entries of the state that one turn copies into a snapshot.
+pub(super) const SNAPSHOT_ENTRIES_TURN: usize = 128;
 
 /// How long an open group waits for a busy disk before it is sealed and sent all the same, in nanoseconds.
 pub(super) const BATCH_WAIT: u64 = 1_000_000;

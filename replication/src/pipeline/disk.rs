@@ -49,6 +49,8 @@ impl Pipeline {
                 }
             }
             LogEvent::ReadVoid { token } => self.read_void(token, seam),
+            LogEvent::Released { upto } => self.released(upto, seam),
+            LogEvent::Snapshot(event) => self.on_snapshot(event),
             LogEvent::MendReady | LogEvent::Mended | LogEvent::MendFailed | LogEvent::GivenUp => {
                 self.on_mend(&event, seam);
             }
@@ -64,7 +66,9 @@ impl Pipeline {
                     ReadFor::Fetch(fetch) => self.fetched(fetch, &records, seam),
                     ReadFor::Lend(lend) => self.lend(lend, &records.bytes),
                     ReadFor::Scrub => self.scrubbed(records.last, records.bytes.len(), now),
-                    ReadFor::Peer(want, term) if self.led && term == self.term() => {
+                    ReadFor::Peer(want, term)
+                        if self.led && term == self.term() && want.first > self.log.start() =>
+                    {
                         self.read_for_peer_done(want, &records, seam);
                     }
                     // Another leader's records may be about to take the place of those that were read.
@@ -141,15 +145,21 @@ impl Pipeline {
             bytes_max: usize::try_from(want.bytes_max).expect("32 bits fit into a size"),
             one_term: true,
         };
-        let begun = self.log.read(read, seam);
-        begun.expect("what the memory has forgotten is durable");
+        if self.log.read(read, seam).is_err() {
+            // What the memory has forgotten is durable: these have been released, and the core wants others.
+            assert!(
+                want.first <= self.log.start(),
+                "only what is released is gone"
+            );
+            self.fetches.read_done(token);
+        }
     }
 
     /// A read found its records gone: the leader that wanted them for a peer leads no more, or will want others.
     pub(super) fn read_void(&mut self, token: u64, seam: &mut impl Seam) {
         match self.fetches.read_done(token) {
             ReadFor::Peer(want, term) => {
-                if self.led && term == self.term() {
+                if self.led && term == self.term() && want.first > self.log.start() {
                     self.wants.push(want);
                 }
             }

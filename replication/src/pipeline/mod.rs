@@ -26,6 +26,7 @@ mod note;
 mod peers;
 mod repair;
 mod scrub;
+mod snapshots;
 mod start;
 mod status;
 mod tail;
@@ -52,10 +53,11 @@ use link::Link;
 use membership::Membership;
 use repair::Repair;
 use scrub::Scrub;
+use snapshots::Snapshots;
 use tail::Tail;
 use waiters::Waiters;
 
-pub use config::PipelineConfig;
+pub use config::{PipelineConfig, SnapshotConfig};
 pub use counts::Counts;
 pub use note::{Note, Weight};
 pub use start::{StartError, Started};
@@ -102,6 +104,7 @@ pub struct Pipeline {
     /// What is being done about holes in the log, if there are any.
     repair: Option<Repair>,
     scrub: Scrub,
+    snapshots: Snapshots,
     /// The pipeline is about to be over.
     reopen: Option<Reopen>,
     log: Log,
@@ -166,7 +169,7 @@ impl Pipeline {
         self.step(Input::Tick { now }, seam);
         self.settle_noops(seam);
         self.phase_ended(Phase::Tick, seam);
-        let more = self.take_requests(now, seam);
+        let mut more = self.take_requests(now, seam);
         self.answer_rest(now, seam);
         self.phase_ended(Phase::Intake, seam);
         self.seal_due(now, seam);
@@ -182,6 +185,8 @@ impl Pipeline {
         if self.repair.is_some() {
             self.repair_due(now, seam);
         } else {
+            more |= self.snapshot_due(seam);
+            self.release_due(seam);
             self.log.tend(now, seam);
             self.scrub_due(now, seam);
         }

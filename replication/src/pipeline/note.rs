@@ -68,6 +68,18 @@ pub enum Note {
         /// Behind this record.
         after: LogIndex,
     },
+    /// A snapshot has what all records up to here amount to.
+    SnapshotTaken {
+        /// The last one.
+        upto: LogIndex,
+    },
+    /// There was no room for a snapshot.
+    SnapshotFailed,
+    /// The log begins behind this record now.
+    Released {
+        /// The last one that is gone.
+        upto: LogIndex,
+    },
     /// So many records have been put back into a damaged place of the log.
     Repaired {
         /// How many.
@@ -119,12 +131,15 @@ impl Note {
             | Self::PeerDown { .. }
             | Self::Formed
             | Self::RoomMade
+            | Self::SnapshotTaken { .. }
+            | Self::Released { .. }
             | Self::Repaired { .. } => Weight::Event,
             Self::Refused { .. }
             | Self::RefusedBy { .. }
             | Self::BadFrame { .. }
             | Self::BadRecords { .. }
             | Self::DiskFull
+            | Self::SnapshotFailed
             | Self::Missing { .. }
             | Self::GivesUp { .. } => Weight::Trouble,
         }
@@ -177,6 +192,9 @@ impl fmt::Display for Note {
                  has them: takes no part until one does",
                 segment.0
             ),
+            Self::SnapshotTaken { upto } => write!(f, "took a snapshot at index {upto}"),
+            Self::SnapshotFailed => write!(f, "the disk has no room for a snapshot"),
+            Self::Released { upto } => write!(f, "the log begins behind index {upto}"),
             Self::Repaired { records } => {
                 write!(
                     f,

@@ -440,6 +440,8 @@ impl Pipeline {
             | LogEvent::RoomMade
             | LogEvent::DiskFull
             | LogEvent::Read { .. }
+            | LogEvent::Released { .. }
+            | LogEvent::Snapshot(_)
             | LogEvent::ReadVoid { .. } => unreachable!("a hole is none of these' matter"),
         }
     }

@@ -50,6 +50,7 @@ impl Pipeline {
             return;
         }
         let token = self.fetches.open(ReadFor::Scrub);
+        self.scrub.next = self.scrub.next.max(self.log.start().next());
         let read = Read {
             token,
             from: From::Index(self.scrub.next),

@@ -13,9 +13,10 @@ use super::repair::Repair;
 use super::scrub::Scrub;
 use super::tail::Tail;
 use super::waiters::Waiters;
-use super::{Accumulator, Commands, Counts, Fetches, Pipeline, Scratch};
-use crate::log::{self, Cut, Damaged, Identity, RecoveryError, Superblock};
-use crate::seam::{Files, FilesError};
+use super::{Accumulator, Commands, Counts, Fetches, Pipeline, Scratch, Snapshots};
+use crate::log::{self, Cut, Damaged, Identity, RecoveryError, Restart, Superblock};
+use crate::seam::{Files, FilesError, SnapshotId};
+use crate::snapshot::SnapshotError;
 use crate::state::State;
 
 /// What the start found.
@@ -33,6 +34,12 @@ pub struct Started {
     pub damaged: Option<Damaged>,
     /// So many holes are in it.
     pub holes: usize,
+    /// The last record that the snapshot has that the state began with; zero if there was none.
+    pub snapshot: LogIndex,
+    /// Snapshots that are damaged: an older one was taken, or none.
+    pub unsound: Vec<(SnapshotId, SnapshotError)>,
+    /// The log did not join the snapshot, and begins anew behind it.
+    pub restarts: Option<Restart>,
 }
 
 /// Why a pipeline cannot start.
@@ -103,9 +110,13 @@ impl Pipeline {
             if recovery.superblock.members.len() < 2 {
                 return Err(RecoveryError::from(damaged).into());
             }
-            if holes.is_empty() {
-                recovery.give_up_end(files).map_err(StartError::GiveUp)?;
-            }
+        }
+        if recovery.restarts == Some(Restart::StateLost) && recovery.superblock.members.len() < 2 {
+            return Err(RecoveryError::StateLost.into());
+        }
+        // While something is missing in the middle, nothing is done about the rest.
+        if holes.is_empty() {
+            recovery.settle(files).map_err(StartError::GiveUp)?;
         }
         let Superblock {
             identity, members, ..
@@ -118,12 +129,14 @@ impl Pipeline {
         );
         let last = recovery.raft.last;
         let hole_count = holes.len();
+        let snapshots = Snapshots::new(recovery.snapshot, recovery.bytes_behind);
         let dials = config.nodes.iter().filter(|&&node| node < config.node);
         let mut pipeline = Self {
             membership,
             raft: None,
             repair: (!holes.is_empty()).then(|| Repair::new(holes)),
             scrub: Scrub::new(&config, now),
+            snapshots,
             reopen: None,
             state,
             tail: Tail::new(config.buffers, last),
@@ -162,6 +175,9 @@ impl Pipeline {
             cut: recovery.cut,
             damaged: recovery.damaged,
             holes: hole_count,
+            snapshot: recovery.snapshot,
+            unsound: recovery.unsound,
+            restarts: recovery.restarts,
         };
         Ok((pipeline, started))
     }

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::SegmentId;
+use super::{FileId, SegmentId, SnapshotId};
 
 /// The files of one group. These calls may block: nothing else runs yet.
 pub trait Files {
@@ -35,11 +35,23 @@ pub trait Files {
     /// It cannot be read.
     fn segment(&self, segment: SegmentId) -> Result<Self::Bytes, FilesError>;
 
-    /// Takes a segment away, durably.
+    /// All snapshots that have a name, by rising index.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    fn snapshots(&self) -> Result<Vec<SnapshotId>, FilesError>;
+
+    /// The bytes of a snapshot.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn snapshot(&self, snapshot: SnapshotId) -> Result<Self::Bytes, FilesError>;
+
+    /// Takes a segment or a snapshot away, durably.
     ///
     /// # Errors
     /// It cannot be removed.
-    fn remove(&mut self, segment: SegmentId) -> Result<(), FilesError>;
+    fn remove(&mut self, file: FileId) -> Result<(), FilesError>;
 }
 
 /// A file that could not be read or written.

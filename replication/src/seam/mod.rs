@@ -12,7 +12,8 @@ use quorate_wire::Time;
 pub use files::{Files, FilesError};
 pub use network::{LinkId, Network, NetworkEvent, Part, Receive, Send};
 pub use storage::{
-    FileId, OpId, SegmentId, Storage, StorageDone, StorageError, StorageOp, StorageOutcome,
+    FileId, OpId, SegmentId, SnapshotId, Storage, StorageDone, StorageError, StorageOp,
+    StorageOutcome,
 };
 
 use crate::lane::{Reply, Request, ShardId};

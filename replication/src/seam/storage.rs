@@ -12,6 +12,10 @@ pub struct OpId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentId(pub u64);
 
+/// A snapshot of the state, named by the index of the last record that it covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SnapshotId(pub u64);
+
 /// A file of the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileId {
@@ -19,6 +23,8 @@ pub enum FileId {
     Superblock,
     /// A segment of the log.
     Segment(SegmentId),
+    /// A snapshot.
+    Snapshot(SnapshotId),
 }
 
 /// What the disk shall do. Positions and lengths are multiples of a block.
@@ -51,6 +57,25 @@ pub enum StorageOp {
         /// How long: whole blocks.
         bytes: u64,
     },
+    /// Add to the one snapshot that has no name yet; at position zero, a new one is begun. Nothing of it is durable before it is
+    /// published. This, `Publish` and `Remove` happen beside the other operations, in the order in which they are submitted.
+    Append {
+        /// Where: the end of what was appended.
+        position: u64,
+        /// What: whole blocks.
+        bytes: Slice,
+    },
+    /// Give the snapshot that was appended its name, once all of it is durable. A crash leaves all of it, or nothing. Replaces one
+    /// of the same name.
+    Publish {
+        /// Its name.
+        snapshot: SnapshotId,
+    },
+    /// Take a segment or a snapshot away, durably. No other operation on it is open.
+    Remove {
+        /// Which one; it is no error if it is not there.
+        file: FileId,
+    },
 }
 
 /// An operation that is over.
@@ -71,12 +96,18 @@ pub enum StorageOutcome {
     Read(Buffer),
     /// The segment can be written.
     Prepared,
+    /// The bytes are appended.
+    Appended,
+    /// The snapshot is durable, and has its name.
+    Published,
+    /// The file is gone.
+    Removed,
 }
 
 /// An operation that went wrong. A write that did is never retried: whether it happened is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StorageError {
-    /// No room on the file system. Of a `Prepare`, nothing is left behind.
+    /// No room on the file system. Of a `Prepare` or an `Append`, nothing is left behind.
     #[error("no space left on the disk")]
     Full,
     /// Fewer bytes than asked.

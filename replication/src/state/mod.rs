@@ -21,7 +21,8 @@ use quorate_wire::{
     ChunkId, Command, LogIndex, Name, Offset, Position, ProducerId, Record, RecordHeader,
 };
 
-use crate::log::Replay;
+use crate::log::{Identity, Replay};
+use crate::snapshot::SnapshotError;
 pub use cursors::Cursor;
 pub use named::{Declined, Outcome};
 use named::{Moment, Named};
@@ -323,6 +324,11 @@ impl State {
 }
 
 impl Replay for State {
+    fn begin(&mut self, snapshot: &[u8], of: &Identity) -> Result<Applied, SnapshotError> {
+        *self = Self::load(snapshot, of.cluster, of.group)?;
+        Ok(self.applied)
+    }
+
     fn append(&mut self, record: &Record<'_>) {
         self.push(
             record.header(),

@@ -9,6 +9,8 @@ use quorate_replication::log::{
     ReadRecords, Recovery, RecoveryError, Replay, Superblock, format, recover,
 };
 use quorate_replication::seam::Storage;
+use quorate_replication::snapshot::SnapshotError;
+use quorate_replication::state::{Applied, State};
 use quorate_sim::Disk;
 use quorate_wire::{ClusterName, DiskId, GroupId, LogIndex, NodeId, Record, Term, Time};
 
@@ -46,33 +48,42 @@ pub(crate) fn members() -> Vec<(NodeId, DiskId)> {
 /// What recovery told.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Told {
+    /// What a snapshot had.
+    pub(crate) base: Applied,
     pub(crate) records: Vec<Vec<u8>>,
     pub(crate) commit: LogIndex,
 }
 
+impl Told {
+    fn last(&self) -> LogIndex {
+        self.base.position.index.plus(self.records.len() as u64)
+    }
+}
+
 impl Replay for Told {
+    fn begin(&mut self, snapshot: &[u8], of: &Identity) -> Result<Applied, SnapshotError> {
+        let state = State::load(snapshot, of.cluster, of.group)?;
+        self.base = *state.covers();
+        self.commit = self.base.position.index;
+        Ok(self.base)
+    }
+
     fn append(&mut self, record: &Record<'_>) {
-        let next = LogIndex(self.records.len() as u64 + 1);
+        let next = self.last().next();
         assert_eq!(record.header().index, next, "records come in order");
         self.records.push(record.bytes().to_vec());
     }
 
     fn truncate(&mut self, first: LogIndex) {
         assert!(first > self.commit, "a committed record is never void");
-        assert!(
-            first.0 <= self.records.len() as u64,
-            "void records were there"
-        );
-        self.records
-            .truncate(usize::try_from(first.0 - 1).expect("small"));
+        assert!(first <= self.last(), "void records were there");
+        let kept = first.previous().0 - self.base.position.index.0;
+        self.records.truncate(usize::try_from(kept).expect("small"));
     }
 
     fn commit(&mut self, upto: LogIndex) {
         assert!(upto > self.commit, "commit is told when it rises");
-        assert!(
-            upto.0 <= self.records.len() as u64,
-            "what is committed is there"
-        );
+        assert!(upto <= self.last(), "what is committed is there");
         self.commit = upto;
     }
 }
@@ -277,6 +288,8 @@ impl Machine {
             | LogEvent::Mended
             | LogEvent::MendFailed
             | LogEvent::GivenUp
+            | LogEvent::Released { .. }
+            | LogEvent::Snapshot(_)
             | LogEvent::Read { .. }
             | LogEvent::ReadVoid { .. } => {}
         }

@@ -9,6 +9,7 @@ mod holes;
 mod inspect;
 mod machine;
 mod read;
+mod retention;
 mod room;
 mod superblock;
 mod work;

@@ -73,6 +73,8 @@ fn answer(event: &LogEvent) -> Option<(u64, Option<&ReadRecords>)> {
         | LogEvent::Mended
         | LogEvent::MendFailed
         | LogEvent::GivenUp
+        | LogEvent::Released { .. }
+        | LogEvent::Snapshot(_)
         | LogEvent::DiskFull => None,
     }
 }

@@ -86,6 +86,7 @@ fn sound() -> Memory {
     Memory {
         superblock: Some([copy.as_slice(), copy.as_slice()].concat()),
         segment: Some(segment),
+        snapshot: None,
     }
 }
 

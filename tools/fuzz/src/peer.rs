@@ -2,7 +2,7 @@
 
 use quorate_replication::lane::{Reply, Request, ShardId};
 use quorate_replication::log::LogConfig;
-use quorate_replication::pipeline::{Pipeline, PipelineConfig};
+use quorate_replication::pipeline::{Pipeline, PipelineConfig, SnapshotConfig};
 use quorate_replication::seam::{
     Clock, Lanes, LinkId, Network, NetworkEvent, OpId, Receive, Send, Storage, StorageDone,
     StorageOp,
@@ -133,6 +133,7 @@ fn config() -> PipelineConfig {
         lease_reads: false,
         scrub_bytes: 0,
         scrub_rest: 0,
+        snapshots: SnapshotConfig::NEVER,
         buffers: 4,
     }
 }

@@ -1,15 +1,20 @@
 //! A disk in memory. Nothing happens until it is told to; an operation is then done at once and whole.
 
-use std::cell::RefCell;
+mod content;
+mod files;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
 use quorate_replication::buffer::BLOCK_BYTES;
 use quorate_replication::seam::{
-    FileId, Files, FilesError, OpId, SegmentId, Storage, StorageDone, StorageError, StorageOp,
+    FileId, OpId, SegmentId, SnapshotId, Storage, StorageDone, StorageError, StorageOp,
     StorageOutcome,
 };
+
+pub use content::Content;
+use content::Memory;
 
 /// What a disk writes whole or not at all.
 const SECTOR_BYTES: usize = 512;
@@ -26,65 +31,6 @@ const OPEN_MAX: usize = 64;
 /// commit has at most 1 MiB.
 const MARRED_AROUND: usize = 2 << 20;
 
-/// Memory of segments that is kept for other ones: worlds come and go, and fresh memory is the dearest thing in a small one.
-const SPARE_MAX: usize = 64;
-
-thread_local! {
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A file's bytes at one moment.
-#[derive(Clone, Debug, Default)]
-pub struct Content(Arc<Memory>);
-
-#[derive(Clone, Debug, Default)]
-struct Memory {
-    bytes: Vec<u8>,
-    /// Behind it, there are only zeros.
-    used: usize,
-}
-
-impl Memory {
-    fn zeroed(length: usize) -> Self {
-        let spare = SPARE.with_borrow_mut(|spare| {
-            let at = spare.iter().position(|bytes| bytes.len() == length)?;
-            Some(spare.swap_remove(at))
-        });
-        Self {
-            bytes: spare.unwrap_or_else(|| vec![0; length]),
-            used: 0,
-        }
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        // At the end of a thread there is no memory to keep any more.
-        let _ = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            if spare.len() < SPARE_MAX && bytes.len() > SECTOR_BYTES {
-                let used = self.used.min(bytes.len());
-                bytes.get_mut(..used).unwrap_or_default().fill(0);
-                spare.push(bytes);
-            }
-        });
-    }
-}
-
-impl AsRef<[u8]> for Content {
-    fn as_ref(&self) -> &[u8] {
-        &self.0.bytes
-    }
-}
-
-impl From<Vec<u8>> for Content {
-    fn from(bytes: Vec<u8>) -> Self {
-        let used = bytes.len();
-        Self(Arc::new(Memory { bytes, used }))
-    }
-}
-
 /// A sector of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sector {
@@ -99,6 +45,9 @@ pub struct Sector {
 pub struct Disk {
     superblock: Option<Content>,
     segments: BTreeMap<SegmentId, Content>,
+    snapshots: BTreeMap<SnapshotId, Content>,
+    /// The snapshot that has no name yet.
+    unnamed: Option<Vec<u8>>,
     open: VecDeque<(OpId, StorageOp)>,
     done: Vec<StorageDone>,
     /// Bytes left for further segments.
@@ -129,6 +78,8 @@ impl Disk {
         Self {
             superblock: None,
             segments: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            unnamed: None,
             open: VecDeque::new(),
             done: Vec::new(),
             room: u64::MAX,
@@ -190,6 +141,7 @@ impl Disk {
         let mut disk = Self {
             superblock: self.superblock.clone(),
             segments: self.segments.clone(),
+            snapshots: self.snapshots.clone(),
             room: self.room,
             rewrites: self.rewrites,
             marred: self.marred.clone(),
@@ -210,7 +162,11 @@ impl Disk {
                         }
                     }
                 }
-                StorageOp::Read { .. } | StorageOp::Prepare { .. } => {}
+                StorageOp::Read { .. }
+                | StorageOp::Prepare { .. }
+                | StorageOp::Append { .. }
+                | StorageOp::Publish { .. }
+                | StorageOp::Remove { .. } => {}
             }
         }
         disk
@@ -296,6 +252,7 @@ impl Disk {
         let content = match file {
             FileId::Superblock => self.superblock.as_mut(),
             FileId::Segment(segment) => self.segments.get_mut(&segment),
+            FileId::Snapshot(snapshot) => self.snapshots.get_mut(&snapshot),
         };
         let memory = Arc::make_mut(&mut content.expect("the file is there").0);
         memory.used = memory.used.max(used.min(memory.bytes.len()));
@@ -310,6 +267,7 @@ impl Disk {
                 self.marred.push((file, 0..usize::MAX));
                 drop(self.segments.remove(&segment));
             }
+            FileId::Snapshot(snapshot) => drop(self.snapshots.remove(&snapshot)),
         }
     }
 
@@ -317,6 +275,7 @@ impl Disk {
         match file {
             FileId::Superblock => self.superblock.as_ref(),
             FileId::Segment(segment) => self.segments.get(&segment),
+            FileId::Snapshot(snapshot) => self.snapshots.get(&snapshot),
         }
     }
 
@@ -329,7 +288,7 @@ impl Disk {
         // Where what was lost led to the end of its segment, the next one may begin with what is void now, its header included.
         let next = |marred: FileId| match (marred, file) {
             (FileId::Segment(one), FileId::Segment(other)) => one.0 + 1 == other.0,
-            (FileId::Segment(_) | FileId::Superblock, _) => false,
+            (FileId::Segment(_) | FileId::Snapshot(_) | FileId::Superblock, _) => false,
         };
         let mut marred = self.marred.iter();
         marred.any(|(marred, range)| {
@@ -390,7 +349,35 @@ impl Disk {
                 self.segments.insert(segment, Content(zeros));
                 Ok(StorageOutcome::Prepared)
             }
+            StorageOp::Append { position, bytes } => self.append(position, &bytes),
+            StorageOp::Publish { snapshot } => {
+                let bytes = self.unnamed.take().ok_or(NOT_THERE)?;
+                self.snapshots.insert(snapshot, Content::from(bytes));
+                Ok(StorageOutcome::Published)
+            }
+            StorageOp::Remove { file } => {
+                match file {
+                    FileId::Segment(segment) => drop(self.segments.remove(&segment)),
+                    FileId::Snapshot(snapshot) => drop(self.snapshots.remove(&snapshot)),
+                    FileId::Superblock => panic!("a superblock stays"),
+                }
+                Ok(StorageOutcome::Removed)
+            }
         }
+    }
+
+    fn append(&mut self, position: u64, bytes: &[u8]) -> Result<StorageOutcome, StorageError> {
+        if position == 0 {
+            self.unnamed = Some(Vec::new());
+        }
+        if bytes.len() as u64 > self.room {
+            self.unnamed = None;
+            return Err(StorageError::Full);
+        }
+        let unnamed = self.unnamed.as_mut().ok_or(NOT_THERE)?;
+        assert!(unnamed.len() as u64 == position, "a snapshot has no gap");
+        unnamed.extend_from_slice(bytes);
+        Ok(StorageOutcome::Appended)
     }
 
     fn put(&mut self, file: FileId, position: u64, bytes: &[u8]) {
@@ -442,6 +429,8 @@ impl Storage for Disk {
                 (*position, *length as u64)
             }
             StorageOp::Prepare { bytes, .. } => (0, *bytes),
+            StorageOp::Append { position, bytes } => (*position, bytes.len() as u64),
+            StorageOp::Publish { .. } | StorageOp::Remove { .. } => (0, BLOCK_BYTES as u64),
         };
         let block = BLOCK_BYTES as u64;
         assert!(
@@ -458,42 +447,5 @@ impl Storage for Disk {
 
     fn completed(&mut self, done: &mut Vec<StorageDone>) {
         done.append(&mut self.done);
-    }
-}
-
-impl Files for Disk {
-    type Bytes = Content;
-
-    fn superblock(&self) -> Result<Option<Vec<u8>>, FilesError> {
-        Ok(self
-            .superblock
-            .as_ref()
-            .map(|content| content.as_ref().to_vec()))
-    }
-
-    fn store_superblock(&mut self, bytes: &[u8]) -> Result<(), FilesError> {
-        self.superblock = Some(Content::from(bytes.to_vec()));
-        Ok(())
-    }
-
-    fn segments(&self) -> Result<Vec<SegmentId>, FilesError> {
-        Ok(self.segments.keys().copied().collect())
-    }
-
-    fn segment(&self, segment: SegmentId) -> Result<Content, FilesError> {
-        self.segments
-            .get(&segment)
-            .cloned()
-            .ok_or_else(|| FilesError {
-                path: format!("segment {}", segment.0),
-                cause: "it is not there".to_owned(),
-                errno: None,
-            })
-    }
-
-    fn remove(&mut self, segment: SegmentId) -> Result<(), FilesError> {
-        let gone = self.segments.remove(&segment);
-        assert!(gone.is_some(), "what is removed is there");
-        Ok(())
     }
 }

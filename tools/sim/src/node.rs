@@ -114,13 +114,17 @@ impl Node {
             lease_reads: options.lease_reads,
             scrub_bytes: options.scrub,
             scrub_rest: 1_000_000_000,
+            snapshots: options.snapshots,
             buffers: options.buffers,
         };
         let (pipeline, started) =
             Pipeline::start(self.disk.disk_mut(), config, self.clock.local(now))?;
         // Protocol-aware recovery: what was durable is there, or the node knows that it is not.
         assert!(
-            started.formatted || started.damaged.is_some() || started.last >= self.durable,
+            started.formatted
+                || started.damaged.is_some()
+                || started.restarts.is_some()
+                || started.last >= self.durable,
             "node {} has lost the records from {} to {}, and does not know it",
             self.id,
             started.last.next(),

@@ -1,6 +1,7 @@
 //! What a world is like: written down for the tests of one thing, drawn from the seed for the others.
 
 use quorate_replication::log::LogConfig;
+use quorate_replication::pipeline::SnapshotConfig;
 
 use crate::chunks::ChunkWeather;
 use crate::network::NetworkWeather;
@@ -53,6 +54,8 @@ pub struct Options {
     pub log: LogConfig,
     /// Bytes of log that a scrubber reads in a second; zero: none.
     pub scrub: u64,
+    /// When snapshots are taken, and what of the log goes then.
+    pub snapshots: SnapshotConfig,
     /// Buffers of each pipeline.
     pub buffers: usize,
     /// Nanoseconds that a turn takes at most.
@@ -112,6 +115,7 @@ impl Options {
                 segments_ahead: 2,
             },
             scrub: 0,
+            snapshots: SnapshotConfig::NEVER,
             buffers: 8,
             turn: 20 * US,
             stall_one_in: u64::MAX,
@@ -166,6 +170,7 @@ impl Options {
             large: random.scaled(1000, 900_000),
         };
         let producers = random.between(1, 4);
+        let mut kept = Random::new(seed, "snapshots");
         let bytes = chunk.events * (chunk.payload + 100) / 8 + chunk.large / chunk.large_one_in;
         // About as many bytes of records has the log. Few of them find most of what many find, and in a tenth of the time.
         let groups = random.of(&[1, 1, 1, 1, 2, 3]);
@@ -202,6 +207,10 @@ impl Options {
             log: LogConfig {
                 segment_bytes: random.of(&[SMALL_SEGMENT, SMALL_SEGMENT, 2 << 20, 4 << 20]),
                 segments_ahead: random.of(&[1, 2]),
+            },
+            snapshots: SnapshotConfig {
+                records: kept.of(&[u64::MAX, 10, 50, 200]),
+                ..SnapshotConfig::NEVER
             },
             buffers: random.of(&[4, 5, 8]),
             turn: random.scaled(US, 200 * US),

@@ -83,6 +83,27 @@ impl Storage for MemorySeam<'_> {
                     format_args!("#{} prepare seg {}", id.0, segment.0),
                 );
             }
+            StorageOp::Append { position, bytes } => {
+                let kib = bytes.len() >> 10;
+                self.tell(
+                    [22, *position, bytes.len() as u64],
+                    format_args!("#{} append snap :{position} {kib}K", id.0),
+                );
+            }
+            StorageOp::Publish { snapshot } => {
+                let index = snapshot.0;
+                self.tell(
+                    [23, index, 0],
+                    format_args!("#{} publish snap {index}", id.0),
+                );
+            }
+            StorageOp::Remove { file } => {
+                let (number, name) = name(*file);
+                self.tell(
+                    [24, number, 0],
+                    format_args!("#{} remove {name}{number}", id.0),
+                );
+            }
         }
         self.disk.submit(id, op);
     }
@@ -238,5 +259,6 @@ fn name(file: FileId) -> (u64, &'static str) {
     match file {
         FileId::Superblock => (0, "super"),
         FileId::Segment(segment) => (segment.0, "seg "),
+        FileId::Snapshot(snapshot) => (snapshot.0, "snap "),
     }
 }

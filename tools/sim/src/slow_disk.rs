@@ -147,7 +147,10 @@ impl Storage for SlowDisk {
         takes += match &op {
             StorageOp::Write { .. } => 0,
             StorageOp::Read { .. } => self.random.between(0, read),
-            StorageOp::Prepare { .. } => self.random.between(0, prepare),
+            StorageOp::Prepare { .. }
+            | StorageOp::Append { .. }
+            | StorageOp::Publish { .. }
+            | StorageOp::Remove { .. } => self.random.between(0, prepare),
         };
         self.due.push_back(self.now.after(takes));
         self.disk.submit(id, op);

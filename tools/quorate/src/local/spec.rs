@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use quorate_client::{ClusterName, NodeId};
 use quorate_engine::config::{
-    Config, Limits, LogConfig, NodeConfig, Overrides, Pin, RaftConfig, ShardsConfig,
+    Config, Limits, LogConfig, NodeConfig, Overrides, Pin, RaftConfig, ShardsConfig, SnapshotConfig,
 };
 
 use super::LocalError;
@@ -55,6 +55,7 @@ impl Spec {
             limits: Limits::default(),
             raft: RaftConfig::default(),
             log: LogConfig::default(),
+            snapshot: SnapshotConfig::default(),
             shards: ShardsConfig::default(),
         };
         Self {

@@ -151,7 +151,7 @@ impl Oracle {
     pub fn wrote(&mut self, node: NodeId, file: FileId, bytes: &[u8]) {
         match file {
             FileId::Segment(_) => self.durable.wrote(node, bytes),
-            FileId::Superblock => {}
+            FileId::Superblock | FileId::Snapshot(_) => {}
         }
     }
 
@@ -170,7 +170,9 @@ impl Oracle {
         self.truncations += u64::from(matches!(note, Note::Raft(RaftNote::Truncated { .. })));
         self.full += u64::from(matches!(note, Note::DiskFull));
         let trouble = match note {
-            Note::Raft(RaftNote::LostQuorum { .. }) | Note::DiskFull => false,
+            Note::Raft(RaftNote::LostQuorum { .. }) | Note::DiskFull | Note::SnapshotFailed => {
+                false
+            }
             Note::Raft(RaftNote::WrongDisk { .. }) => !self.wiped,
             Note::Refused { .. } | Note::RefusedBy { .. } => !self.wiped && !self.garbled,
             Note::BadFrame { .. } | Note::BadRecords { .. } => !self.garbled,
@@ -182,6 +184,8 @@ impl Oracle {
             | Note::PeerDown { .. }
             | Note::Formed
             | Note::RoomMade
+            | Note::SnapshotTaken { .. }
+            | Note::Released { .. }
             | Note::Repaired { .. } => note.weight() == Weight::Trouble,
         };
         assert!(!trouble, "no trouble without a cause: node {node}: {note}");
