@@ -78,6 +78,10 @@ pub struct Limits {
     pub connection_fetches: usize,
     /// Bytes of answers that one connection has not taken yet; beyond it, it is closed as a slow reader.
     pub connection_output_bytes: usize,
+    /// Events that one connection may send in a second; zero: as many as it likes.
+    pub connection_events_per_second: u64,
+    /// Bytes of chunks that one connection may send in a second; zero: as many as it likes.
+    pub connection_bytes_per_second: u64,
     /// Requests in flight on one shard.
     pub shard_requests: usize,
     /// Fetches in flight on one shard.
@@ -102,6 +106,8 @@ impl Default for Limits {
             connection_requests: WINDOW_REQUESTS_MAX,
             connection_fetches: 4,
             connection_output_bytes: 20 << 20,
+            connection_events_per_second: 0,
+            connection_bytes_per_second: 0,
             shard_requests: 16_384,
             shard_fetches: 1024,
             shard_bytes: 64 << 20,

@@ -97,6 +97,8 @@ codes! {
     LeadershipLost = 308, retry true;
     /// The node's log is damaged, and it fetches what is missing from its peers.
     Repairing = 309, retry true;
+    /// The client sends more than it may in a second.
+    QuotaExceeded = 310, retry true;
 
     /// The offset is past the end of the log.
     OffsetPastEnd = 401, retry false;

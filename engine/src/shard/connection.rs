@@ -14,7 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
-use quorate_replication::gate::Subscriptions;
+use quorate_replication::gate::{Quota, Subscriptions};
 
 use super::acceptor::Seat;
 use super::bell::Bell;
@@ -60,6 +60,8 @@ pub(super) struct Connection {
     phase: Cell<Phase>,
     pub(super) deadline: Cell<Option<(Instant, Overdue)>>,
     pub(super) in_flight: InFlight,
+    /// What it may send, and has used of that.
+    pub(super) quota: Cell<Quota>,
     output: RefCell<Vec<u8>>,
     /// Bytes of answers that the socket has not taken, in `output` and with the writer.
     unsent: Cell<usize>,
@@ -96,6 +98,7 @@ impl Connection {
         client: Option<SocketAddr>,
         stream: Stream,
         seat: Option<Seat>,
+        quota: Quota,
     ) -> Self {
         Self {
             name,
@@ -104,6 +107,7 @@ impl Connection {
             phase: Cell::new(Phase::Greeting),
             deadline: Cell::new(None),
             in_flight: InFlight::default(),
+            quota: Cell::new(quota),
             output: RefCell::default(),
             unsent: Cell::new(0),
             writer: Bell::default(),

@@ -25,6 +25,9 @@ use crate::clock;
 use crate::config::Limits;
 use crate::lane::ShardLane;
 
+/// When to try again at a bound, in nanoseconds: what is in flight is answered within a few disk writes.
+const OVERLOADED_FOR: u64 = 5_000_000;
+
 /// What the tasks of a shard share.
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -101,7 +104,8 @@ impl Desk {
             Asked::Fetch { .. } => Holds::Fetch,
             Asked::Talk(talk) => return self.talk(connection, correlation, talk),
         };
-        if let Err(no) = self.has_room(connection, holds) {
+        let room = self.has_room(connection, holds);
+        if let Err(no) = room.and_then(|()| within_quota(connection, asked, read)) {
             self.refuse(connection, correlation, &no);
             return;
         }
@@ -150,9 +154,10 @@ impl Desk {
 
     pub(super) fn has_room(&self, connection: &Connection, holds: Holds) -> Result<(), No> {
         let over = |what: &str, most: usize| {
-            Err(No::new(
+            Err(No::for_now(
                 ErrorCode::Overloaded,
                 format!("{what}: the bound is {most}"),
+                OVERLOADED_FOR,
             ))
         };
         let (limits, mine, all) = (&self.limits, &connection.in_flight, &self.in_flight);
@@ -324,6 +329,20 @@ impl Desk {
         self.counters.connections_closed.add(1);
         self.left.ring();
     }
+}
+
+/// Counts a chunk against what its client may send.
+fn within_quota(connection: &Connection, asked: &Asked, now: Time) -> Result<(), No> {
+    let Asked::Produce { id, at, .. } = asked else {
+        return Ok(());
+    };
+    let mut quota = connection.quota.get();
+    let taken = quota.take(id.events, at.len(), now);
+    connection.quota.set(quota);
+    taken.map_err(|wait| {
+        let text = "this client sends more than it may in a second";
+        No::for_now(ErrorCode::QuotaExceeded, text, wait)
+    })
 }
 
 impl InFlight {

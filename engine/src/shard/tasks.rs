@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::or;
-use quorate_replication::gate::No;
+use quorate_replication::gate::{No, Quota};
 use quorate_wire::ErrorCode;
 
 use super::acceptor::{Door, Guest};
@@ -52,10 +52,14 @@ fn let_in(desk: &Rc<Desk>, guest: Guest) {
         desk.extra.set(desk.extra.get() + 1);
     }
     let stream = Stream::new(guest.socket);
+    let quota = Quota::new(
+        desk.limits.connection_events_per_second,
+        desk.limits.connection_bytes_per_second,
+    );
     let connection = desk
         .connections
         .borrow_mut()
-        .insert(|name| Connection::new(name, guest.client, stream, guest.seat));
+        .insert(|name| Connection::new(name, guest.client, stream, guest.seat, quota));
     desk.counters.connections_opened.add(1);
     executor::spawn(reader::read(Rc::clone(desk), Rc::clone(&connection)));
     executor::spawn(writer::write(Rc::clone(desk), Rc::clone(&connection)));

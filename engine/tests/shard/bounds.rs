@@ -6,7 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use quorate_engine::config::Limits;
-use quorate_wire::{ErrorCode, FrameKind};
+use quorate_wire::client::ErrorMessage;
+use quorate_wire::{ErrorCode, FrameKind, Offset};
+use zerocopy::FromBytes;
 
 use crate::support::{
     Client, PATIENCE, Rig, chunk, cluster, fetch, hello, produce, status, wait_for,
@@ -136,6 +138,28 @@ fn fetches_in_flight_on_a_shard_are_bounded() {
     };
     let text = one_too_many(limits, 3, |at| fetch(at, 0, 1, 1000));
     assert!(text.contains("fetches in flight on this shard"), "{text}");
+}
+
+#[test]
+fn a_client_sends_no_more_than_its_quota_and_is_told_when_to_go_on() {
+    let rig = Rig::start(Limits {
+        connection_events_per_second: 1,
+        ..Limits::default()
+    });
+    let (mut greedy, mut other) = (rig.client(), rig.client());
+    greedy.send(&produce(1, &chunk(0, 60, 8)));
+    assert_eq!(greedy.read().produced(), Offset(0));
+    greedy.send(&produce(2, &chunk(60, 1, 8)));
+    let answer = greedy.read();
+    assert_eq!(answer.error().0, ErrorCode::QuotaExceeded);
+    let message = ErrorMessage::read_from_bytes(&answer.message).expect("it has its length");
+    let wait = message.retry_after_ms.get();
+    assert!((1_000..=59_000).contains(&wait), "{wait} ms");
+    // It may ask, and the others may send.
+    greedy.expect_answer(3);
+    other.send(&produce(1, &chunk(0, 1, 8)));
+    assert_eq!(other.read().produced(), Offset(60));
+    assert_eq!(rig.pipeline.seen().len(), 2);
 }
 
 #[test]

@@ -158,7 +158,11 @@ pub(super) fn write_unsubscribed(next: Option<Offset>, correlation: u64, to: &mu
 
 /// Writes this shard's own refusal to the end of `to`.
 pub fn write_no(no: &No, correlation: u64, to: &mut Vec<u8>) {
-    write_error(&Refusal::new(no.code), &no.text, correlation, to);
+    let refusal = Refusal {
+        retry_after_ms: no.retry_after_ms,
+        ..Refusal::new(no.code)
+    };
+    write_error(&refusal, &no.text, correlation, to);
 }
 
 fn write_error(refusal: &Refusal, text: &str, correlation: u64, to: &mut Vec<u8>) {

@@ -6,11 +6,13 @@
 mod answer;
 mod filter;
 mod named;
+mod quota;
 mod records;
 mod request;
 mod subscription;
 
 pub use answer::{Greeting, write, write_no};
 pub use filter::Filter;
+pub use quota::Quota;
 pub use request::{Asked, Gate, No, Opened};
 pub use subscription::{Subscribe, SubscriptionId, Subscriptions, Talk};

@@ -33,6 +33,8 @@ pub struct No {
     pub code: ErrorCode,
     /// A sentence for people.
     pub text: String,
+    /// When to try again, in milliseconds; zero if the code says all.
+    pub retry_after_ms: u32,
 }
 
 impl No {
@@ -42,6 +44,17 @@ impl No {
         Self {
             code,
             text: text.into(),
+            retry_after_ms: 0,
+        }
+    }
+
+    /// A no that holds for so many nanoseconds.
+    #[must_use]
+    pub fn for_now(code: ErrorCode, text: impl Into<String>, nanoseconds: u64) -> Self {
+        let ms = nanoseconds.div_ceil(1_000_000);
+        Self {
+            retry_after_ms: u32::try_from(ms).unwrap_or(u32::MAX),
+            ..Self::new(code, text)
         }
     }
 }

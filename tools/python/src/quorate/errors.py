@@ -8,7 +8,7 @@ _NAMES = {
     201: "ChunkInvalid", 202: "ChunkChecksum", 203: "EventInvalid", 204: "SequenceGap", 205: "EpochFenced",
     206: "SequenceTooOld", 207: "ProducerUnknown", 208: "ProducersFull",
     301: "NotLeader", 302: "LeaderNotReady", 303: "Overloaded", 304: "ShuttingDown", 305: "TooManyConnections",
-    306: "DiskFull", 307: "Forming", 308: "LeadershipLost", 309: "Repairing",
+    306: "DiskFull", 307: "Forming", 308: "LeadershipLost", 309: "Repairing", 310: "QuotaExceeded",
     401: "OffsetPastEnd", 402: "GroupUnknown", 403: "RecordUnreadable", 404: "OffsetBeforeStart", 405: "FilterInvalid",
     406: "OffsetNotReached", 407: "ConsistencyUnavailable",
     410: "NameInvalid", 411: "CursorUnknown", 412: "CursorsFull", 413: "CursorBehind",
