@@ -146,6 +146,7 @@ fn a_chunk_takes_no_memory_of_its_own() {
         node: NodeId(1),
         nodes: vec![(NodeId(1), "127.0.0.1:9001".to_owned())],
         limits: limits.clone(),
+        spin: Duration::ZERO,
     };
     let listener = Listener::bind("127.0.0.1:0").expect("a free port is free");
     let address = listener.address().expect("it is bound");

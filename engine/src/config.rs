@@ -39,6 +39,8 @@ pub struct Config {
     pub snapshot: SnapshotConfig,
     /// The threads that face clients.
     pub shards: ShardsConfig,
+    /// The thread that faces disk and peers.
+    pub pipeline: PipelineConfig,
 }
 
 /// One node of the cluster, and where it listens.
@@ -203,12 +205,25 @@ impl Default for SnapshotConfig {
 pub struct ShardsConfig {
     /// How many.
     pub count: usize,
+    /// How long each looks for work before it sleeps; zero: it sleeps at once.
+    pub spin_us: u64,
 }
 
 impl Default for ShardsConfig {
     fn default() -> Self {
-        Self { count: 1 }
+        Self {
+            count: 1,
+            spin_us: 0,
+        }
     }
+}
+
+/// The thread that faces disk and peers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PipelineConfig {
+    /// How long it looks for work before it sleeps; zero: it sleeps at once.
+    pub spin_us: u64,
 }
 
 /// What flags and the environment say in place of the file.

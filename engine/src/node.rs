@@ -104,6 +104,9 @@ pub fn run(
     let (pipeline, files) = recover(config, &data)?;
     let placement = pin::place(config, &pin::cores())?;
     tracing::info!(%placement, "threads");
+    if config.shards.spin_us > 0 && placement.shard(0).is_none() {
+        tracing::warn!("shards.spin_us has no effect: the shards have no cores of their own (pin)");
+    }
 
     let (pipeline_lanes, shard_lanes) = lanes(config.shards.count, config.limits.shard_requests)
         .map_err(|error| NodeError::host("making the lanes", &error))?;
@@ -112,7 +115,7 @@ pub fn run(
         listener: Some(peer),
         peers: peers(config)?,
         lanes: pipeline_lanes,
-        spin: Duration::ZERO,
+        spin: Duration::from_micros(config.pipeline.spin_us),
     })
     .map_err(|error| NodeError::host("making a ring", &error))?;
     // A shard may be refused by the host; a group that has begun to run has told its peers. What clients ask before the

@@ -9,9 +9,12 @@ use quorate_wire::{ClusterName, NodeId};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Config, ConfigError, Limits, LogConfig, NodeConfig, Overrides, Pin, RaftConfig, ShardsConfig,
-    SnapshotConfig,
+    Config, ConfigError, Limits, LogConfig, NodeConfig, Overrides, Pin, PipelineConfig, RaftConfig,
+    ShardsConfig, SnapshotConfig,
 };
+
+/// The longest that a thread spins: whoever means more than a disk takes means that it never sleeps, and a heartbeat is late.
+const SPIN_US_MAX: u64 = 10_000;
 
 /// The file's own shape.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,6 +35,8 @@ pub(super) struct File {
     snapshot: SnapshotConfig,
     #[serde(default)]
     shards: ShardsConfig,
+    #[serde(default)]
+    pipeline: PipelineConfig,
     nodes: Vec<NodeText>,
 }
 
@@ -99,6 +104,7 @@ impl File {
             log: config.log.clone(),
             snapshot: config.snapshot.clone(),
             shards: config.shards.clone(),
+            pipeline: config.pipeline.clone(),
             nodes: config
                 .nodes
                 .iter()
@@ -139,6 +145,8 @@ impl File {
         let rate = snapshot.send_mib_per_second;
         within("snapshot.send_mib_per_second", rate, 1, 4096)?;
         within("shards.count", self.shards.count, 1, 64)?;
+        within("shards.spin_us", self.shards.spin_us, 0, SPIN_US_MAX)?;
+        within("pipeline.spin_us", self.pipeline.spin_us, 0, SPIN_US_MAX)?;
         let pin = overrides.pin.clone().unwrap_or_else(|| self.pin.into());
         let threads = crate::pin::threads(self.shards.count);
         if let Pin::Cores(cores) = &pin
@@ -166,6 +174,7 @@ impl File {
             log: self.log,
             snapshot: self.snapshot,
             shards: self.shards,
+            pipeline: self.pipeline,
         })
     }
 }

@@ -95,6 +95,14 @@ fn what_is_wrong_is_named() {
             with("[log]\nsegment_mib = 0\n"),
             "`log.segment_mib` takes 4",
         ),
+        (
+            with("[pipeline]\nspin_us = 10001\n"),
+            "`pipeline.spin_us` takes 0 to 10000, not 10001",
+        ),
+        (
+            with("[shards]\nspin_us = 10001\n"),
+            "`shards.spin_us` takes 0 to 10000",
+        ),
         (with("pin = [0]\n"), "`pin` lists 1 cores for 2 threads"),
         (with("pin = \"all\"\n"), "`pin` takes"),
         (instead("flights", "two words"), "`cluster` takes 1 to 16"),

@@ -9,7 +9,8 @@
 //!   below a limit of 512 KiB.
 //! - Its listener switches `O_NONBLOCK` on and off around each accept, for everybody who shares the socket, and can be made
 //!   from an existing descriptor by unsafe code only. So a thread of our own accepts, and hands connected sockets over.
-//! - It spins before it parks only if told to. It is not.
+//! - It spins before it parks only if told to: `shards.spin_us`, zero unless somebody wants it; and only
+//!   on a core that it is told of.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -58,12 +59,16 @@ pub(super) struct Executor {
 }
 
 impl Executor {
-    pub(super) fn new(name: &str) -> Result<Self, StartError> {
+    /// `spin` is how long it looks for work before it parks, if the thread has a core.
+    pub(super) fn new(name: &str, core: Option<usize>, spin: Duration) -> Result<Self, StartError> {
         check_memlock()?;
-        let inner = LocalExecutorBuilder::new(Placement::Unbound)
+        // glommio spins on a core that it knows, and on no other.
+        let spins = core.filter(|_| !spin.is_zero());
+        let inner = LocalExecutorBuilder::new(spins.map_or(Placement::Unbound, Placement::Fixed))
             .name(name)
             .io_memory(IO_MEMORY)
             .ring_depth(RING_DEPTH)
+            .spin_before_park(spin)
             .make()
             .map_err(io::Error::from)?;
         Ok(Self { inner })
@@ -166,7 +171,17 @@ mod tests {
 
     #[test]
     fn a_task_that_takes_turns_lets_sockets_and_timers_through() {
-        let executor = Executor::new("turns").expect("glommio starts");
+        take_turns(None, Duration::ZERO);
+    }
+
+    #[test]
+    fn one_that_spins_does_too() {
+        let core = crate::pin::cores().first().copied();
+        take_turns(core, Duration::from_micros(100));
+    }
+
+    fn take_turns(core: Option<usize>, spin: Duration) {
+        let executor = Executor::new("turns", core, spin).expect("glommio starts");
         let (ours, mut theirs) = pair();
         let rounds = executor.run(async move {
             let stream = Stream::new(ours);
@@ -200,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_shut_side_wakes_who_waits_on_it() {
-        let executor = Executor::new("shut").expect("glommio starts");
+        let executor = Executor::new("shut", None, Duration::ZERO).expect("glommio starts");
         let (ours, mut theirs) = pair();
         let read = executor.run(async move {
             let stream = Rc::new(Stream::new(ours));

@@ -296,7 +296,8 @@ mod tests {
         let mut client = std::net::TcpStream::connect(address).expect("it listens");
         let (socket, _) = listener.accept().expect("somebody connects");
         client.write_all(b"123456789").expect("it is connected");
-        let executor = Executor::new("inbox").expect("glommio starts");
+        let executor =
+            Executor::new("inbox", None, std::time::Duration::ZERO).expect("glommio starts");
         let read = executor.run(async move {
             let stream = Stream::new(socket);
             let (mut memory, mut inbox) = (ReadMemory::default(), Inbox::default());

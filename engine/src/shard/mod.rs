@@ -28,6 +28,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use quorate_replication::gate::{Gate, Greeting};
 use quorate_replication::lane::ShardId;
@@ -59,6 +60,8 @@ pub struct ShardConfig {
     pub nodes: Vec<(NodeId, String)>,
     /// Bounds towards clients.
     pub limits: Limits,
+    /// How long it looks for work before it sleeps.
+    pub spin: Duration,
 }
 
 impl ShardConfig {
@@ -73,6 +76,7 @@ impl ShardConfig {
             node: config.node,
             nodes: nodes.map(|node| (node.id, node.client.clone())).collect(),
             limits: config.limits.clone(),
+            spin: Duration::from_micros(config.shards.spin_us),
         }
     }
 
@@ -161,7 +165,7 @@ fn run(
     {
         tracing::warn!(name, core, "cannot be pinned to its core");
     }
-    let executor = match Executor::new(name) {
+    let executor = match Executor::new(name, config.core, config.spin) {
         Ok(executor) => executor,
         Err(error) => {
             // Whoever started the shard waits for this.

@@ -78,6 +78,7 @@ impl Rig {
                 (NodeId(3), "127.0.0.1:9003".to_owned()),
             ],
             limits,
+            spin: Duration::ZERO,
         };
         let lane = fronts.into_iter().next().expect("there is one shard");
         let listener = Listener::bind("127.0.0.1:0").expect("a free port is free");

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use quorate_client::{ClusterName, NodeId};
 use quorate_engine::config::{
-    Config, Limits, LogConfig, NodeConfig, Overrides, Pin, RaftConfig, ShardsConfig, SnapshotConfig,
+    Config, Limits, LogConfig, NodeConfig, Overrides, Pin, PipelineConfig, RaftConfig,
+    ShardsConfig, SnapshotConfig,
 };
 
 use super::LocalError;
@@ -57,6 +58,7 @@ impl Spec {
             log: LogConfig::default(),
             snapshot: SnapshotConfig::default(),
             shards: ShardsConfig::default(),
+            pipeline: PipelineConfig::default(),
         };
         Self {
             dir: dir.to_owned(),

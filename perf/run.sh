@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Everything that docs/performance.md has tables of, measured anew: perf/run.sh [--failover]
+# Writes perf/results/DATE-NAME.json for each, and prints the tables. Under ten minutes; with --failover, 50 outages of each kind more:
+# half an hour. Nothing else may run on the machine meanwhile. RUNS=5 takes more runs than 3 of the headline figures, DIR=/mnt/disk
+# another disk than that of the temporary directory.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+failover=
+case "${1:-}" in
+'') ;;
+--failover) failover=yes ;;
+*) sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
+esac
+
+runs=${RUNS:-3}
+quorate=${QUORATE:-target/release/quorate}
+[ -n "${QUORATE:-}" ] || cargo build --release -p quorate -p quorate-bare
+results=perf/results/$(date -u +%Y-%m-%d)
+mkdir -p perf/results
+home=$(mktemp -d "${DIR:-${TMPDIR:-/var/tmp}}/quorate-run.XXXXXX")
+trap 'rm -rf "$home"' EXIT
+export TMPDIR=$home
+
+# measure NAME COMMAND..: one file of results. What fails is said, and the others are measured all the same.
+failed=0
+measure() {
+    local name=$1
+    shift
+    printf '%s  %s: %s\n' "$(date -u +%T)" "$name" "quorate $*" >&2
+    if "$quorate" "$@" --json >"$home/$name.json" 2>"$home/$name.log"; then
+        mv "$home/$name.json" "$results-$name.json"
+    else
+        tail -3 "$home/$name.log" >&2
+        failed=1
+    fi
+}
+
+# The headline loads, closed and open.
+measure closed-64-64 bench --runs "$runs" --batch 64 --in-flight 64
+measure closed-64-256 bench --runs "$runs" --batch 64 --in-flight 256
+measure closed-1-1024 bench --runs "$runs" --batch 1 --in-flight 1024
+measure open-70k bench --runs "$runs" --rate 70k --batch 1 --event-size 512
+measure open-5k bench --runs "$runs" --rate 5k --batch 1 --event-size 512
+
+# How far that is from what the machine allows.
+measure bare-64-64 bench bare --runs "$runs" --batch 64 --in-flight 64 --duration 3
+measure bare-64-256 bench bare --runs "$runs" --batch 64 --in-flight 256 --duration 3
+measure bare-1-1024 bench bare --runs "$runs" --batch 1 --in-flight 1024 --duration 3
+
+# The throughput-latency curves: where the knee is.
+measure sweep-rates bench sweep --rates 1k,5k,20k,70k,200k,500k --batch 1 --event-size 512 --duration 3
+measure sweep-windows bench sweep --in-flights 1,4,16,64,256,1024 --batch 64 --duration 3
+
+# How the cost grows: with the size of events, events a request, producers, consumers.
+for size in 16 256 1024 4096; do
+    measure "size-$size" bench --event-size "$size" --batch 64 --in-flight 64 --duration 2
+done
+for batch in 4 16 256; do
+    measure "batch-$batch" bench --batch "$batch" --in-flight 64 --duration 2
+done
+for producers in 4 16; do
+    measure "producers-$producers" bench --producers "$producers" --batch 64 --in-flight 16 --duration 2
+done
+measure consumers-1 bench --consumers 1 --batch 64 --in-flight 64 --duration 2
+
+# What nodes cost that have nothing to do: processor time of each in ten seconds.
+printf '%s  idle\n' "$(date -u +%T)" >&2
+"$quorate" cluster up --dir "$home/idle" --ports auto >/dev/null 2>&1
+trap '"$quorate" cluster down --dir "$home/idle" >/dev/null 2>&1 || true; rm -rf "$home"' EXIT
+sleep 2
+python3 perf/idle.py 10 $(pgrep -f -- "node --config $home/idle/") >"$results-idle.json"
+"$quorate" cluster down --dir "$home/idle" >/dev/null 2>&1
+
+if [ -n "$failover" ]; then
+    for mode in kill freeze cut; do
+        measure "failover-$mode" bench failover --mode "$mode" --runs 50
+    done
+fi
+
+python3 perf/tables.py "$results"
+exit "$failed"
