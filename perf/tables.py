@@ -84,13 +84,9 @@ def sources(prefix: str) -> None:
             rows.append([
                 label, f"{cost['node']}, {cost['role']}", number(cost["user_us_per_event"]), number(cost["system_us_per_event"]),
                 number(cost["voluntary_switches_per_s"]), number(cost["involuntary_switches_per_s"]),
-                number(cost["disk_bytes_per_event"]), number(cost.get("writes_per_s")), number(cost.get("records_per_write")),
-                number(cost.get("bytes_per_write")), number(cost["rss_mib"]),
+                number(cost["disk_bytes_per_event"]), number(cost["rss_mib"]),
             ])  # fmt: skip
-    headings = [
-        "load", "node", "user µs/event", "system µs/event", "sleeps/s", "preemptions/s", "bytes to disk an event", "writes/s",
-        "records a write", "bytes a write", "MiB",
-    ]  # fmt: skip
+    headings = ["load", "node", "user µs/event", "system µs/event", "sleeps/s", "preemptions/s", "bytes to disk an event", "MiB"]
     table("What each node does for it", headings, rows)
 
 
