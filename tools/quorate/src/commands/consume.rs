@@ -5,9 +5,12 @@ use std::io::{self, BufWriter};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use quorate_client::{ClientError, Consumer, ConsumerOptions, Offset, ReadFrom, Status};
+use quorate_client::{
+    ClientError, Consistency, Consumer, ConsumerOptions, Offset, ReadFrom, Status,
+};
 
 use super::nodes::{Nodes, address};
+use super::wanted::{Wanted, consistency};
 use crate::Failure;
 use crate::event_view::Format;
 use crate::interrupt::Interrupt;
@@ -28,6 +31,8 @@ Examples:
   quorate consume                                     all payloads, one a line
   quorate consume --from end --follow                 from now on, until Ctrl-C
   quorate consume --from 1000 --count 10 --format detail
+  quorate consume --from-time 1795170600000000000 --filter-topic flights --filter-key N14228
+  quorate consume --consistency at-least:5000         once this node has what was acknowledged before offset 5000
   quorate consume --format json | jq .payload
   quorate consume --node 127.0.0.1:9002               what this node has, and no other
 
@@ -44,9 +49,17 @@ pub(crate) struct Args {
     /// Read from this node only, whatever happens.
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     node: Option<String>,
-    /// The first event: its offset, or start or end.
+    /// The first event: its offset, or start, or end (or tail).
     #[arg(long, value_name = "OFFSET", default_value = "start", value_parser = Begin::parse)]
     from: Begin,
+    /// Begin with the first events that reached the log at this time or later: nanoseconds since 1970, on the leader's clock.
+    #[arg(long, value_name = "NANOSECONDS", conflicts_with = "from")]
+    from_time: Option<u64>,
+    #[command(flatten)]
+    wanted: Wanted,
+    /// How fresh the answers must be: any, at-least:OFFSET, or linearizable.
+    #[arg(long, value_name = "HOW", default_value = "any", value_parser = consistency)]
+    consistency: Consistency,
     /// Wait for further events, until Ctrl-C.
     #[arg(long)]
     follow: bool,
@@ -73,7 +86,7 @@ impl Begin {
     fn parse(text: &str) -> Result<Self, String> {
         match text {
             "start" => Ok(Self::Start),
-            "end" => Ok(Self::End),
+            "end" | "tail" => Ok(Self::End),
             offset => match offset.parse() {
                 Ok(offset) => Ok(Self::At(Offset(offset))),
                 Err(_) => Err("an offset is a number, or start, or end".into()),
@@ -179,11 +192,15 @@ fn connect(args: &Args, interrupt: &Interrupt) -> Result<Option<Bounded>, Failur
     let mut options = ConsumerOptions::new(&nodes);
     options.stick = args.node.is_some();
     options.patience = patience;
-    options.from = match args.from {
-        Begin::Start => ReadFrom::Start,
-        Begin::End => ReadFrom::Offset(end),
-        Begin::At(offset) => ReadFrom::Offset(offset),
+    options.from = match (args.from_time, args.from) {
+        (Some(time), _) => ReadFrom::Time(time),
+        (None, Begin::Start) => ReadFrom::Start,
+        (None, Begin::End) => ReadFrom::Offset(end),
+        (None, Begin::At(offset)) => ReadFrom::Offset(offset),
     };
+    options.filter = args.wanted.filter()?;
+    options.consistency = args.consistency;
+    options.push = args.follow;
     Ok(Some(Bounded {
         consumer: Consumer::connect(options)?,
         end: (!args.follow).then_some(end),

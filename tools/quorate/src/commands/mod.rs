@@ -11,6 +11,7 @@ mod nodes;
 pub(crate) mod produce;
 pub(crate) mod status;
 pub(crate) mod verify;
+mod wanted;
 
 use crate::Failure;
 use crate::cli::{Cli, Command};

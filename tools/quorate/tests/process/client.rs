@@ -125,6 +125,19 @@ fn what_is_produced_is_consumed() {
         last.starts_with("4999\t") && last.ends_with("\torders\t4999,\"user 1\"\n"),
         "{last}"
     );
+    let mine = events.lines().filter(|line| line.ends_with("\"user 3\""));
+    let mine: String = mine.map(|line| format!("{line}\n")).collect();
+    let by_key = ["consume", "--filter-key", "user 3", "--filter-topic", "ord"];
+    assert_eq!(succeed(&nodes, &by_key), mine);
+    assert_eq!(succeed(&nodes, &["consume", "--filter-topic", "x"]), "");
+    let all = [
+        "consume",
+        "--from-time",
+        "0",
+        "--consistency",
+        "at-least:5000",
+    ];
+    assert_eq!(succeed(&nodes, &all), events);
     assert_eq!(succeed(&nodes, &["consume", "--from", "end"]), "");
     let said = fail(&nodes, &["consume", "--from", "5001"], 1);
     assert!(said.contains("OffsetPastEnd (401)"), "{said}");
