@@ -57,11 +57,15 @@ pub enum Canary {
     TornTailReused,
     /// A write that failed is taken for done (TRAPS 4).
     WriteErrorIgnored,
+    /// A commit of a consumer group counts whatever its generation, and whoever owns the slots.
+    GenerationUnfenced,
+    /// A slot that goes to another member goes on where the reader of all slots is, not where it was committed itself.
+    SlotSkipsAhead,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::AckBeforeDurable,
         Self::AckPastVerified,
         Self::VoteBeforeDurable,
@@ -87,6 +91,8 @@ impl Canary {
         Self::DamageIsTorn,
         Self::TornTailReused,
         Self::WriteErrorIgnored,
+        Self::GenerationUnfenced,
+        Self::SlotSkipsAhead,
     ];
 }
 

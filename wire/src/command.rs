@@ -5,14 +5,14 @@ use core::fmt;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::limits::{ALIGNMENT, NAME_BYTES_MAX};
-use crate::{ErrorCode, Name, Offset};
+use crate::limits::{ALIGNMENT, NAME_BYTES_MAX, SESSION_MS_MAX, SESSION_MS_MIN};
+use crate::{ErrorCode, Generation, MemberId, Name, Offset, Slots};
 
 /// Bytes of a command's header.
 pub const COMMAND_HEADER_BYTES: usize = 8;
 
 /// Most bytes of one command, header included.
-pub const COMMAND_BYTES_MAX: usize = COMMAND_HEADER_BYTES + size_of::<RawSetCursor>();
+pub const COMMAND_BYTES_MAX: usize = COMMAND_HEADER_BYTES + size_of::<RawCommit>();
 
 /// [`RawHeader::flags`] of `SetCursor`: the cursor may move back.
 const RESET: u32 = 1;
@@ -41,6 +41,37 @@ struct RawDeleteCursor {
 }
 const _: () = assert!(size_of::<RawDeleteCursor>().is_multiple_of(ALIGNMENT));
 
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RawJoin {
+    name: [u8; NAME_BYTES_MAX],
+    member: U64,
+    start: U64,
+    session_ms: U32,
+    reserved: U32,
+}
+const _: () = assert!(size_of::<RawJoin>().is_multiple_of(ALIGNMENT));
+
+/// Of `Leave` and `Expire`.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RawMember {
+    name: [u8; NAME_BYTES_MAX],
+    member: U64,
+}
+const _: () = assert!(size_of::<RawMember>().is_multiple_of(ALIGNMENT));
+
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RawCommit {
+    name: [u8; NAME_BYTES_MAX],
+    member: U64,
+    generation: U64,
+    slots: U64,
+    offset: U64,
+}
+const _: () = assert!(size_of::<RawCommit>().is_multiple_of(ALIGNMENT));
+
 /// A change of the replicated state. Done twice, it does no more than done once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -57,6 +88,44 @@ pub enum Command {
     DeleteCursor {
         /// Which.
         name: Name,
+    },
+    /// Lets a member into a consumer group; makes it, if there is none of this name.
+    Join {
+        /// The consumer group.
+        name: Name,
+        /// The member.
+        member: MemberId,
+        /// Where a consumer group that is new begins.
+        start: Offset,
+        /// For how long the member may be silent, in milliseconds.
+        session_ms: u32,
+    },
+    /// A member leaves its consumer group.
+    Leave {
+        /// The consumer group.
+        name: Name,
+        /// The member.
+        member: MemberId,
+    },
+    /// Everything below an offset is done in these slots.
+    Commit {
+        /// The consumer group.
+        name: Name,
+        /// The member.
+        member: MemberId,
+        /// The generation in which it owns the slots.
+        generation: Generation,
+        /// The slots.
+        slots: Slots,
+        /// The offset.
+        offset: Offset,
+    },
+    /// A member has been silent for too long. A leader says so, not a client.
+    Expire {
+        /// The consumer group.
+        name: Name,
+        /// The member.
+        member: MemberId,
     },
 }
 
@@ -96,6 +165,12 @@ pub enum CommandError {
     /// The name is none.
     #[error("a name is 1 to {NAME_BYTES_MAX} printable ASCII characters without spaces")]
     Name,
+    /// The session is too short or too long.
+    #[error("a session of {ms} ms: it takes {SESSION_MS_MIN} to {SESSION_MS_MAX}")]
+    Session {
+        /// How long it is.
+        ms: u32,
+    },
 }
 
 impl CommandError {
@@ -103,9 +178,11 @@ impl CommandError {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Cut { .. } | Self::Kind { .. } | Self::Length { .. } | Self::Flags { .. } => {
-                ErrorCode::MessageInvalid
-            }
+            Self::Cut { .. }
+            | Self::Kind { .. }
+            | Self::Length { .. }
+            | Self::Flags { .. }
+            | Self::Session { .. } => ErrorCode::MessageInvalid,
             Self::Name => ErrorCode::NameInvalid,
         }
     }
@@ -154,13 +231,22 @@ impl Command {
         match self {
             Self::SetCursor { .. } => 1,
             Self::DeleteCursor { .. } => 2,
+            Self::Join { .. } => 3,
+            Self::Leave { .. } => 4,
+            Self::Commit { .. } => 5,
+            Self::Expire { .. } => 6,
         }
     }
 
     const fn flags(&self) -> u32 {
         match self {
             Self::SetCursor { reset: true, .. } => RESET,
-            Self::SetCursor { reset: false, .. } | Self::DeleteCursor { .. } => 0,
+            Self::SetCursor { reset: false, .. }
+            | Self::DeleteCursor { .. }
+            | Self::Join { .. }
+            | Self::Leave { .. }
+            | Self::Commit { .. }
+            | Self::Expire { .. } => 0,
         }
     }
 
@@ -177,6 +263,44 @@ impl Command {
                 made(fields.as_bytes())
             }
             Self::DeleteCursor { name } => made(&name.to_bytes()),
+            Self::Join {
+                name,
+                member,
+                start,
+                session_ms,
+            } => {
+                let fields = RawJoin {
+                    name: name.to_bytes(),
+                    member: U64::new(member.0),
+                    start: U64::new(start.0),
+                    session_ms: U32::new(session_ms),
+                    reserved: U32::new(0),
+                };
+                made(fields.as_bytes())
+            }
+            Self::Leave { name, member } | Self::Expire { name, member } => {
+                let fields = RawMember {
+                    name: name.to_bytes(),
+                    member: U64::new(member.0),
+                };
+                made(fields.as_bytes())
+            }
+            Self::Commit {
+                name,
+                member,
+                generation,
+                slots,
+                offset,
+            } => {
+                let fields = RawCommit {
+                    name: name.to_bytes(),
+                    member: U64::new(member.0),
+                    generation: U64::new(generation.0),
+                    slots: U64::new(slots.0),
+                    offset: U64::new(offset.0),
+                };
+                made(fields.as_bytes())
+            }
         }
     }
 
@@ -210,6 +334,31 @@ impl Command {
                     name: name(fields.name)?,
                 }
             }
+            3 => read_join(kind, fields)?,
+            4 => {
+                let fields: &RawMember = read(kind, fields)?;
+                Self::Leave {
+                    name: name(fields.name)?,
+                    member: MemberId(fields.member.get()),
+                }
+            }
+            5 => {
+                let fields: &RawCommit = read(kind, fields)?;
+                Self::Commit {
+                    name: name(fields.name)?,
+                    member: MemberId(fields.member.get()),
+                    generation: Generation(fields.generation.get()),
+                    slots: Slots(fields.slots.get()),
+                    offset: Offset(fields.offset.get()),
+                }
+            }
+            6 => {
+                let fields: &RawMember = read(kind, fields)?;
+                Self::Expire {
+                    name: name(fields.name)?,
+                    member: MemberId(fields.member.get()),
+                }
+            }
             _ => return Err(CommandError::Kind { kind }),
         };
         // Flags that are not known are none of the command's own.
@@ -228,6 +377,20 @@ fn read<T: FromBytes + KnownLayout + Immutable + Unaligned>(
     T::ref_from_bytes(fields).map_err(|_| CommandError::Length {
         kind,
         bytes: COMMAND_HEADER_BYTES + fields.len(),
+    })
+}
+
+fn read_join(kind: u16, fields: &[u8]) -> Result<Command, CommandError> {
+    let fields: &RawJoin = read(kind, fields)?;
+    let session_ms = fields.session_ms.get();
+    if !(SESSION_MS_MIN..=SESSION_MS_MAX).contains(&session_ms) {
+        return Err(CommandError::Session { ms: session_ms });
+    }
+    Ok(Command::Join {
+        name: name(fields.name)?,
+        member: MemberId(fields.member.get()),
+        start: Offset(fields.start.get()),
+        session_ms,
     })
 }
 

@@ -118,8 +118,8 @@ codes! {
     SubscriptionExists = 408, retry false;
     /// The name of a cursor or a consumer group is empty, too long, or has a character that is not allowed.
     NameInvalid = 410, retry false;
-    /// There is no cursor of this name.
-    CursorUnknown = 411, retry false;
+    /// There is no cursor, or no consumer group, of this name.
+    NameUnknown = 411, retry false;
     /// No further cursors fit.
     CursorsFull = 412, retry false;
     /// The cursor is further on, and was not told to move back.
@@ -128,6 +128,14 @@ codes! {
     CursorPastEnd = 414, retry false;
     /// The offset is before the first one that the leader still has.
     CursorBeforeStart = 415, retry false;
+    /// The consumer group has no such member, or has it no more.
+    MemberUnknown = 416, retry false;
+    /// The members have changed since.
+    GenerationFenced = 417, retry false;
+    /// Slots of another member are to be committed.
+    SlotsNotOwned = 418, retry false;
+    /// No further consumer groups, or members of this one, fit.
+    GroupsFull = 419, retry false;
 
     /// The other side belongs to another cluster.
     ClusterMismatch = 501, retry false;

@@ -103,7 +103,11 @@ kinds! {
     /// Client: the tail is one command to append.
     Command = 0x08, (), Checked;
     /// Client: which cursors are there?
-    Cursors = 0x09, named::Cursors, None;
+    Cursors = 0x09, named::Listed, None;
+    /// Client: a member of a consumer group is there.
+    Heartbeat = 0x0a, named::Heartbeat, None;
+    /// Client: which consumer groups are there?
+    Groups = 0x0b, named::Listed, None;
 
     /// Peer: greeting; the tail lists the members that the sender knows.
     PeerHello = 0x21, peer::PeerHello, Checked;
@@ -147,6 +151,10 @@ kinds! {
     CommandReply = 0x88, named::CommandReply, None;
     /// Node to client: the tail lists cursors.
     CursorsReply = 0x89, named::CursorsReply, Checked;
+    /// Node to client: how the consumer group stands.
+    HeartbeatReply = 0x8a, named::HeartbeatReply, None;
+    /// Node to client: one consumer group; the tail lists its members.
+    GroupsReply = 0x8b, named::GroupsReply, Checked;
     /// Node to client: the same as `ProduceReply`, and how long each stage took.
     TracedReply = 0x8f, client::TracedReply, None;
     /// To client or peer: refused; the tail is a sentence.

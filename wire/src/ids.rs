@@ -49,6 +49,14 @@ counted!(
     Sequence(u64)
 );
 counted!(
+    /// A member of a consumer group: drawn at random by the client, once.
+    MemberId(u64)
+);
+counted!(
+    /// Of a consumer group: rises with each change of its members. Commits of an earlier one count for nothing.
+    Generation(u64)
+);
+counted!(
     /// A replication session: the leader's name for one unbroken conversation with one peer. An answer that carries another
     /// session counts for nothing.
     SessionId(u64)

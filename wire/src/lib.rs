@@ -12,8 +12,8 @@ extern crate std;
 mod ids;
 
 pub use ids::{
-    ClusterName, DiskId, Epoch, GroupId, LogIndex, NodeId, Offset, Position, ProducerId, Sequence,
-    SessionId, Term, Time,
+    ClusterName, DiskId, Epoch, Generation, GroupId, LogIndex, MemberId, NodeId, Offset, Position,
+    ProducerId, Sequence, SessionId, Term, Time,
 };
 
 pub mod canary;

@@ -1,6 +1,7 @@
 //! Bounds of everything that a format can carry. Every length is held against one of these before anything is allocated.
 
 use crate::client::{ErrorMessage, Fetch, HelloReply, NodeEntry};
+use crate::named::{GroupsReply, MemberEntry};
 use crate::peer::{Member, PeerHello};
 
 /// Alignment of everything inside a record, in bytes.
@@ -82,13 +83,25 @@ pub const RECORD_COMMANDS_MAX: usize = 256;
 /// Most cursors that a group keeps.
 pub const CURSORS_MAX: usize = 10_000;
 
-/// A cursor that was not set for so many seconds of log time is forgotten: seven days.
-pub const CURSOR_IDLE_SECONDS: u64 = 7 * 24 * 3600;
+/// A cursor that was not set for so many seconds of log time is forgotten, and a consumer group without members: seven days.
+pub const NAME_IDLE_SECONDS: u64 = 7 * 24 * 3600;
 
 const _: () = assert!(
     SNAPSHOT_ENTRY_BYTES_MAX <= SNAPSHOT_PIECE_BYTES_MAX,
     "an entry fits into a piece"
 );
+/// Most consumer groups that a group keeps.
+pub const CONSUMER_GROUPS_MAX: usize = 1000;
+
+/// Most members of a consumer group: one for each slot.
+pub const GROUP_MEMBERS_MAX: usize = crate::SLOTS;
+
+/// The shortest session of a member, in milliseconds: so long it may be silent.
+pub const SESSION_MS_MIN: u32 = 500;
+
+/// The longest session of a member, in milliseconds.
+pub const SESSION_MS_MAX: u32 = 600_000;
+
 const _: () = assert!(CHUNK_BYTES_MAX.is_multiple_of(ALIGNMENT));
 const _: () = assert!(EVENT_BYTES_MAX.is_multiple_of(ALIGNMENT));
 const _: () = assert!(
@@ -114,6 +127,10 @@ const _: () = assert!(
 const _: () = assert!(
     size_of::<Fetch>() + FILTER_BYTES_MAX <= MESSAGE_BYTES_MAX,
     "a fetch carries its filter"
+);
+const _: () = assert!(
+    size_of::<GroupsReply>() + GROUP_MEMBERS_MAX * size_of::<MemberEntry>() <= MESSAGE_BYTES_MAX,
+    "an answer about a consumer group lists all of its members"
 );
 const _: () = assert!(
     size_of::<ErrorMessage>() + ERROR_TEXT_BYTES_MAX <= MESSAGE_BYTES_MAX,

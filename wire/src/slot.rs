@@ -111,6 +111,16 @@ impl Slots {
     }
 }
 
+impl FromIterator<Slot> for Slots {
+    fn from_iter<I: IntoIterator<Item = Slot>>(slots: I) -> Self {
+        let mut set = Self::NONE;
+        for slot in slots {
+            set.insert(slot);
+        }
+        set
+    }
+}
+
 impl core::fmt::Display for Slots {
     /// `0-21,40`: runs of slots.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -158,10 +168,10 @@ mod tests {
 
     #[test]
     fn a_set_is_a_word_of_bits() {
-        let mut set = Slots::NONE;
-        for number in [0, 1, 2, 40, 63] {
-            set.insert(Slot::new(number).expect("it is one"));
-        }
+        let mut set: Slots = [0, 1, 2, 40, 63]
+            .into_iter()
+            .filter_map(Slot::new)
+            .collect();
         assert_eq!(set, Slots(1 << 63 | 1 << 40 | 7));
         assert_eq!((set.len(), set.to_string().as_str()), (5, "0-2,40,63"));
         assert!(set.iter().map(Slot::number).eq([0, 1, 2, 40, 63]));

@@ -280,7 +280,26 @@ const SENTENCES: &[(ErrorCode, &str)] = &[
         ErrorCode::RecordUnreadable,
         "the record that holds the offset cannot be read here",
     ),
-    (ErrorCode::CursorUnknown, "there is no cursor of this name"),
+    (
+        ErrorCode::NameUnknown,
+        "there is no cursor, or no consumer group, of this name",
+    ),
+    (
+        ErrorCode::MemberUnknown,
+        "the consumer group has no such member, or has it no more",
+    ),
+    (
+        ErrorCode::GenerationFenced,
+        "the members have changed since: this is generation #",
+    ),
+    (
+        ErrorCode::SlotsNotOwned,
+        "slots of another member are to be committed",
+    ),
+    (
+        ErrorCode::GroupsFull,
+        "no further consumer groups, or members of this one, fit",
+    ),
     (ErrorCode::CursorsFull, "no further cursors fit"),
     (
         ErrorCode::CursorBehind,

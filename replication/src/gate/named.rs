@@ -4,8 +4,8 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use quorate_wire::named::{CommandReply, Cursors, CursorsReply};
-use quorate_wire::{Command, ErrorCode, Frame, FrameError, FrameKind, Name};
+use quorate_wire::named::{self as wire, CommandReply, CursorsReply, Heartbeat};
+use quorate_wire::{Command, ErrorCode, Frame, FrameError, FrameKind, MemberId, Name};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -23,13 +23,35 @@ pub(super) fn command(frame: &Frame<'_>) -> Result<Result<NamedAsk, No>, No> {
         let text = format!("{} bytes follow the command", after.len());
         return refused(No::new(ErrorCode::MessageInvalid, text));
     }
-    Ok(Ok(NamedAsk::Command(command)))
+    match command {
+        Command::Expire { .. } => {
+            let text = "a leader says who has expired, not a client";
+            refused(No::new(ErrorCode::MessageInvalid, text))
+        }
+        Command::SetCursor { .. }
+        | Command::DeleteCursor { .. }
+        | Command::Join { .. }
+        | Command::Leave { .. }
+        | Command::Commit { .. } => Ok(Ok(NamedAsk::Command(command))),
+    }
 }
 
-/// A question for cursors.
-pub(super) fn cursors(frame: &Frame<'_>) -> Result<Result<NamedAsk, No>, No> {
-    let asked =
-        Cursors::read_from_bytes(frame.message).expect("the kind says how long its message is");
+/// A member's heartbeat.
+pub(super) fn heartbeat(frame: &Frame<'_>) -> Result<Result<NamedAsk, No>, No> {
+    let said =
+        Heartbeat::read_from_bytes(frame.message).expect("the kind says how long its message is");
+    Ok(Name::from_bytes(said.name)
+        .map(|name| NamedAsk::Heartbeat(name, MemberId(said.member.get())))
+        .ok_or_else(invalid_name))
+}
+
+/// A question for cursors or consumer groups, which `ask` makes.
+pub(super) fn listed(
+    frame: &Frame<'_>,
+    ask: fn(Listed) -> NamedAsk,
+) -> Result<Result<NamedAsk, No>, No> {
+    let asked = wire::Listed::read_from_bytes(frame.message)
+        .expect("the kind says how long its message is");
     let name = Name::from_bytes(asked.name);
     let listed = match (asked.exact, name) {
         (1, Some(name)) => Listed::One(name),
@@ -41,7 +63,7 @@ pub(super) fn cursors(frame: &Frame<'_>) -> Result<Result<NamedAsk, No>, No> {
             return Err(No::from(FrameError::Invalid { what }));
         }
     };
-    Ok(Ok(NamedAsk::Cursors(listed)))
+    Ok(Ok(ask(listed)))
 }
 
 fn invalid_name() -> No {
@@ -82,6 +104,14 @@ pub(super) fn write(answer: &NamedAnswer, correlation: u64, to: &mut Vec<u8>) {
             };
             let parts = [reply.as_bytes(), entries.as_bytes()];
             write_frame(FrameKind::CursorsReply, correlation, &parts, &[], to);
+        }
+        NamedAnswer::Heartbeat(reply) => {
+            let parts = [reply.as_bytes()];
+            write_frame(FrameKind::HeartbeatReply, correlation, &parts, &[], to);
+        }
+        NamedAnswer::Group { group, members } => {
+            let parts = [group.as_bytes(), members.as_bytes()];
+            write_frame(FrameKind::GroupsReply, correlation, &parts, &[], to);
         }
     }
 }
@@ -139,7 +169,7 @@ mod tests {
         let name = Name::new("a").expect("a name");
         let ask = |name: [u8; 64], exact| {
             let reserved = [0; 7];
-            let asked_for = Cursors {
+            let asked_for = wire::Listed {
                 name,
                 exact,
                 reserved,

@@ -263,7 +263,13 @@ impl Gate {
             FrameKind::Unsubscribe => Ok(Ok(Asked::Talk(Talk::Unsubscribe))),
             FrameKind::Status => Ok(Ok(Asked::Status)),
             FrameKind::Command => named::command(frame).map(|asked| asked.map(Asked::Named)),
-            FrameKind::Cursors => named::cursors(frame).map(|asked| asked.map(Asked::Named)),
+            FrameKind::Heartbeat => named::heartbeat(frame).map(|asked| asked.map(Asked::Named)),
+            FrameKind::Cursors => {
+                named::listed(frame, NamedAsk::Cursors).map(|asked| asked.map(Asked::Named))
+            }
+            FrameKind::Groups => {
+                named::listed(frame, NamedAsk::Groups).map(|asked| asked.map(Asked::Named))
+            }
             FrameKind::PeerHello
             | FrameKind::PreVote
             | FrameKind::PreVoteReply
@@ -285,6 +291,8 @@ impl Gate {
             | FrameKind::Unsubscribed
             | FrameKind::CommandReply
             | FrameKind::CursorsReply
+            | FrameKind::HeartbeatReply
+            | FrameKind::GroupsReply
             | FrameKind::Error => Err(misplaced(kind)),
         }
     }
@@ -349,6 +357,8 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::Unsubscribe
         | FrameKind::Command
         | FrameKind::Cursors
+        | FrameKind::Heartbeat
+        | FrameKind::Groups
             if greeted =>
         {
             Ok(())
@@ -360,7 +370,9 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::Credit
         | FrameKind::Unsubscribe
         | FrameKind::Command
-        | FrameKind::Cursors => Err(No::new(
+        | FrameKind::Cursors
+        | FrameKind::Heartbeat
+        | FrameKind::Groups => Err(No::new(
             ErrorCode::HelloExpected,
             "the first frame of a connection is its greeting",
         )),
@@ -385,6 +397,8 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::Unsubscribed
         | FrameKind::CommandReply
         | FrameKind::CursorsReply
+        | FrameKind::HeartbeatReply
+        | FrameKind::GroupsReply
         | FrameKind::Error => Err(misplaced(kind)),
     }
 }

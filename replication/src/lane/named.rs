@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use quorate_wire::named::CursorEntry;
-use quorate_wire::{Command, Name, Offset, Term};
+use quorate_wire::named::{CursorEntry, GroupsReply, HeartbeatReply, MemberEntry};
+use quorate_wire::{Command, MemberId, Name, Offset, Term};
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,10 @@ pub enum NamedAsk {
     Command(Command),
     /// Which cursors are there?
     Cursors(Listed),
+    /// A member of a consumer group is there.
+    Heartbeat(Name, MemberId),
+    /// Which consumer group is there?
+    Groups(Listed),
 }
 
 /// Which of the names in a list.
@@ -41,5 +45,14 @@ pub enum NamedAnswer {
         entries: Vec<CursorEntry>,
         /// Whether there are further ones behind the last.
         more: bool,
+    },
+    /// How the member's consumer group stands.
+    Heartbeat(HeartbeatReply),
+    /// One consumer group, or none.
+    Group {
+        /// The consumer group.
+        group: GroupsReply,
+        /// Its members.
+        members: Vec<MemberEntry>,
     },
 }

@@ -185,6 +185,10 @@ pub(super) fn decode(kind: FrameKind, message: &[u8]) -> Result<Message, FrameEr
         | FrameKind::CommandReply
         | FrameKind::Cursors
         | FrameKind::CursorsReply
+        | FrameKind::Heartbeat
+        | FrameKind::HeartbeatReply
+        | FrameKind::Groups
+        | FrameKind::GroupsReply
         | FrameKind::Error => Err(FrameError::Kind {
             kind: kind.to_byte(),
             flags: 0,

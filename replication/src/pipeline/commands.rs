@@ -9,11 +9,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use quorate_wire::limits::RECORD_COMMANDS_MAX;
-use quorate_wire::named::CursorEntry;
+use quorate_wire::named::{CursorEntry, GroupsReply, MemberEntry};
 use quorate_wire::{
     Command, ErrorCode, LogIndex, Name, RECORD_HEADER_BYTES, RecordHeader, RecordKind, Time,
 };
-use zerocopy::little_endian::U64;
+use zerocopy::FromZeros;
+use zerocopy::little_endian::{U32, U64};
 
 use super::Pipeline;
 use super::config::PENDING_RECORDS_MAX;
@@ -77,18 +78,29 @@ impl Commands {
 impl Pipeline {
     /// Answers what is asked about the named part of the state, now or when a command is committed.
     pub(super) fn named(&mut self, asker: Asker, ask: &NamedAsk, now: Time, seam: &mut impl Seam) {
-        let refusal = match ask {
+        let answer = match ask {
             NamedAsk::Command(command) => match self.cannot_take(command) {
-                None => return self.commands.push(*command, Some(asker), now),
-                Some(refusal) => refusal,
+                None => {
+                    self.hear(command, now);
+                    return self.commands.push(*command, Some(asker), now);
+                }
+                Some(refusal) => Err(refusal),
             },
-            NamedAsk::Cursors(listed) => match self.cursors(*listed) {
-                Ok(answer) => return Self::answer_named(asker, answer, seam),
-                Err(refusal) => refusal,
-            },
+            NamedAsk::Cursors(listed) => self.cursors(*listed),
+            NamedAsk::Heartbeat(name, member) => self.heartbeat(*name, *member, now),
+            NamedAsk::Groups(listed) => self.consumer_groups(*listed),
         };
-        let (shard, ticket) = asker;
-        Self::refuse(ticket, refusal, shard, seam);
+        match answer {
+            Ok(answer) => Self::answer_named(asker, answer, seam),
+            Err(refusal) => Self::refuse(asker.1, refusal, asker.0, seam),
+        }
+    }
+
+    /// Appends a command of the leader's own, if there is room for it.
+    pub(super) fn propose_command(&mut self, command: Command, now: Time) {
+        if self.cannot_take(&command).is_none() {
+            self.commands.push(command, None, now);
+        }
     }
 
     /// Why a command is not appended, if so.
@@ -107,16 +119,17 @@ impl Pipeline {
                     ..Refusal::new(ErrorCode::CursorBeforeStart)
                 })
             }
-            Command::SetCursor { .. } | Command::DeleteCursor { .. } => None,
+            Command::SetCursor { .. }
+            | Command::DeleteCursor { .. }
+            | Command::Join { .. }
+            | Command::Leave { .. }
+            | Command::Commit { .. }
+            | Command::Expire { .. } => None,
         }
     }
 
     fn cursors(&self, listed: Listed) -> Result<NamedAnswer, Refusal> {
-        if self.raft.is_none() {
-            return Err(self
-                .cannot_serve()
-                .expect("without a core, nothing is served"));
-        }
+        self.has_state()?;
         let committed = self.state.committed();
         let entry = |(name, cursor): (Name, Cursor)| CursorEntry {
             name: name.to_bytes(),
@@ -126,7 +139,7 @@ impl Pipeline {
         let (entries, more) = match listed {
             Listed::One(name) => {
                 let cursor = self.state.cursor(&name);
-                let cursor = cursor.ok_or(Refusal::new(ErrorCode::CursorUnknown))?;
+                let cursor = cursor.ok_or(Refusal::new(ErrorCode::NameUnknown))?;
                 (vec![entry((name, cursor))], false)
             }
             Listed::After(name) => {
@@ -140,6 +153,46 @@ impl Pipeline {
             entries,
             more,
         })
+    }
+
+    fn consumer_groups(&self, listed: Listed) -> Result<NamedAnswer, Refusal> {
+        self.has_state()?;
+        let found = match listed {
+            Listed::One(name) => {
+                let group = self.state.consumer_group(&name);
+                let group = group.ok_or(Refusal::new(ErrorCode::NameUnknown))?;
+                Some((name, group))
+            }
+            Listed::After(name) => self.state.consumer_groups(name).next(),
+        };
+        let mut reply = GroupsReply::new_zeroed();
+        reply.committed.set(self.state.committed().0);
+        let mut members = Vec::new();
+        if let Some((name, group)) = found {
+            reply.name = name.to_bytes();
+            reply.generation.set(group.generation.0);
+            reply.offsets = group.offsets.map(|offset| U64::new(offset.0));
+            members.extend(group.members.iter().map(|member| MemberEntry {
+                member: U64::new(member.id.0),
+                slots: U64::new(member.slots.0),
+                session_ms: U32::new(member.session_ms),
+                reserved: U32::new(0),
+            }));
+        }
+        let count = u32::try_from(members.len()).expect("members are bounded");
+        reply.member_count.set(count);
+        let group = reply;
+        Ok(NamedAnswer::Group { group, members })
+    }
+
+    /// Whether this node knows of anything: one that forms or repairs does not.
+    pub(super) fn has_state(&self) -> Result<(), Refusal> {
+        match self.raft {
+            Some(_) => Ok(()),
+            None => Err(self
+                .cannot_serve()
+                .expect("without a core, nothing is served")),
+        }
     }
 
     /// Makes a record of the commands that wait, behind the records of the open group, if there is room for it.

@@ -44,6 +44,7 @@ impl Pipeline {
         if !self.led && leads {
             // From now on the open group holds only what this leader has not yet proposed.
             self.seal();
+            self.heard.begin(seam.now());
         }
         self.led = leads;
         self.trace_written(seam);

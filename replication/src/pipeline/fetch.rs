@@ -115,6 +115,7 @@ impl Pipeline {
         };
         let fetch = match at_least {
             _ if self.repair.is_some() => Err(ErrorCode::Repairing),
+            _ if self.raft.is_none() => Err(ErrorCode::Forming),
             _ if self.fetches.is_full() => Err(ErrorCode::Overloaded),
             Err(code) => Err(code),
             Ok(at_least) => Ok(Fetch {

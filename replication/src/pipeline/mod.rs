@@ -18,6 +18,7 @@ mod core;
 mod counts;
 mod disk;
 mod fetch;
+mod heard;
 mod intake;
 mod lend;
 mod link;
@@ -49,6 +50,7 @@ use crate::state::{Done, State};
 use accumulator::Accumulator;
 use commands::Commands;
 use fetch::Fetches;
+use heard::Heard;
 use link::Link;
 use membership::Membership;
 use repair::Repair;
@@ -112,6 +114,7 @@ pub struct Pipeline {
     tail: Tail,
     accumulator: Accumulator,
     commands: Commands,
+    heard: Heard,
     /// Records that this leader still owes its term and its earlier ones, while the tail has no room for them. The core counts
     /// them already, also when it leads no more: they go when others take their place.
     noops_due: VecDeque<Position>,
@@ -171,6 +174,7 @@ impl Pipeline {
         self.phase_ended(Phase::Tick, seam);
         let mut more = self.take_requests(now, seam);
         self.answer_rest(now, seam);
+        self.expire_due(now);
         self.phase_ended(Phase::Intake, seam);
         self.seal_due(now, seam);
         self.trace_sealed(seam);
@@ -247,9 +251,12 @@ impl Pipeline {
             .repair
             .is_none()
             .then(|| self.log.deadline().min(self.scrub.deadline()));
+        let serves = self.raft.as_ref().is_some_and(Raft::serves);
+        let members = serves.then(|| self.heard.due());
         let deadlines = [
             (Wait::Raft, raft),
             (Wait::Batch, batch),
+            (Wait::Members, members),
             (Wait::Peers, network),
             (Wait::Fetch, fetch),
             (Wait::Rest, rest),

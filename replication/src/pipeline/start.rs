@@ -13,7 +13,7 @@ use super::repair::Repair;
 use super::scrub::Scrub;
 use super::tail::Tail;
 use super::waiters::Waiters;
-use super::{Accumulator, Commands, Counts, Fetches, Pipeline, Scratch, Snapshots};
+use super::{Accumulator, Commands, Counts, Fetches, Heard, Pipeline, Scratch, Snapshots};
 use crate::log::{self, Cut, Damaged, Identity, RecoveryError, Restart, Superblock};
 use crate::seam::{Files, FilesError, SnapshotId};
 use crate::snapshot::SnapshotError;
@@ -142,6 +142,7 @@ impl Pipeline {
             tail: Tail::new(config.buffers, last),
             accumulator: Accumulator::default(),
             commands: Commands::default(),
+            heard: Heard::default(),
             noops_due: VecDeque::new(),
             led: false,
             known: last,

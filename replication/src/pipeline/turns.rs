@@ -82,6 +82,8 @@ pub enum Wait {
     Raft,
     /// The open group's: it is sealed then, even if the disk is busy.
     Batch,
+    /// A member's of a consumer group: it has been silent for too long then.
+    Members,
     /// The peers': a dial, a greeting, a send that takes too long.
     Peers,
     /// A consumer's, who has waited long enough then.
@@ -102,6 +104,7 @@ impl Wait {
             Self::Not => "more to do",
             Self::Raft => "raft",
             Self::Batch => "batch",
+            Self::Members => "members",
             Self::Peers => "peers",
             Self::Fetch => "fetch",
             Self::Rest => "rest",

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 
 use quorate_raft::Raft;
-use quorate_wire::{LogIndex, Offset, Term};
+use quorate_wire::{LogIndex, Name, Offset, SLOTS, Term};
 
 use super::{Counts, Pipeline, Turns};
 
@@ -61,6 +61,12 @@ impl Pipeline {
     pub fn record_at(&self, index: LogIndex) -> Option<(Term, u32)> {
         let term = self.raft.as_ref()?.term_at(index)?;
         Some((term, self.state.header_crc(index)?))
+    }
+
+    /// The offsets of a consumer group's slots at [`View::applied`], if there is one of this name.
+    #[must_use]
+    pub fn slot_offsets(&self, name: &Name) -> Option<[Offset; SLOTS]> {
+        Some(self.state.consumer_group(name)?.offsets)
     }
 
     /// One number for what it knows of all producers, and keeps under names, at [`View::applied`].

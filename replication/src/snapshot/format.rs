@@ -89,6 +89,8 @@ pub enum Section {
     Producers = 1,
     /// Named cursors.
     Cursors = 3,
+    /// Consumer groups.
+    ConsumerGroups = 4,
 }
 
 impl Section {
@@ -98,6 +100,7 @@ impl Section {
             0 => Some(Self::End),
             1 => Some(Self::Producers),
             3 => Some(Self::Cursors),
+            4 => Some(Self::ConsumerGroups),
             _ => None,
         }
     }

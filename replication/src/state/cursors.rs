@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use quorate_wire::limits::{CURSOR_IDLE_SECONDS, CURSORS_MAX, NAME_BYTES_MAX};
+use quorate_wire::limits::{CURSORS_MAX, NAME_BYTES_MAX, NAME_IDLE_SECONDS};
 use quorate_wire::{ErrorCode, Name, Offset};
 use zerocopy::little_endian::U64;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -13,7 +13,7 @@ use super::named::{Declined, Moment, Outcome};
 use crate::snapshot::COUNT_MAX;
 
 /// After so many nanoseconds of log time, a cursor that was not set is forgotten.
-const IDLE: u64 = CURSOR_IDLE_SECONDS * 1_000_000_000;
+const IDLE: u64 = NAME_IDLE_SECONDS * 1_000_000_000;
 
 /// A cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

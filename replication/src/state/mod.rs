@@ -7,6 +7,7 @@
 //! order come from the log alone.
 //! Called by: recovery (as [`Replay`]), the group (append, commit), the accumulator (whether a chunk is new).
 
+mod consumers;
 mod cursors;
 mod kept;
 mod named;
@@ -23,6 +24,7 @@ use quorate_wire::{
 
 use crate::log::{Identity, Replay};
 use crate::snapshot::SnapshotError;
+pub use consumers::{ConsumerGroup, Member};
 pub use cursors::Cursor;
 pub use named::{Declined, Outcome};
 use named::{Moment, Named};
@@ -179,6 +181,20 @@ impl State {
     /// The cursors behind a name, or all of them, by name.
     pub fn cursors(&self, after: Option<Name>) -> impl Iterator<Item = (Name, Cursor)> {
         self.named.cursors.after(after, self.applied.log_time)
+    }
+
+    /// The consumer group of a name, if there is one.
+    #[must_use]
+    pub fn consumer_group(&self, name: &Name) -> Option<&ConsumerGroup> {
+        self.named.groups.get(name, self.applied.log_time)
+    }
+
+    /// The consumer groups behind a name, or all of them, by name.
+    pub fn consumer_groups(
+        &self,
+        after: Option<Name>,
+    ) -> impl Iterator<Item = (Name, &ConsumerGroup)> {
+        self.named.groups.after(after, self.applied.log_time)
     }
 
     /// `header_crc` of a record that the next one could follow: the last applied one, or a pending one. Zero before the log.

@@ -3,6 +3,7 @@
 use quorate_wire::limits::NAME_BYTES_MAX;
 use quorate_wire::{Command, ErrorCode, Name, Offset};
 
+use super::consumers::ConsumerGroups;
 use super::cursors::Cursors;
 use super::mix;
 use crate::snapshot::{Section, Writer};
@@ -42,6 +43,7 @@ impl Declined {
 #[derive(Debug, Default)]
 pub(super) struct Named {
     pub(super) cursors: Cursors,
+    pub(super) groups: ConsumerGroups,
 }
 
 impl Named {
@@ -53,29 +55,53 @@ impl Named {
                 reset,
             } => self.cursors.set(*name, *offset, *reset, at),
             Command::DeleteCursor { name } => self.cursors.delete(name, at),
+            Command::Join {
+                name,
+                member,
+                start,
+                session_ms,
+            } => self.groups.join(*name, (*member, *session_ms), *start, at),
+            Command::Leave { name, member } => self.groups.leave(name, *member, at),
+            Command::Expire { name, member } => self.groups.expire(name, *member, at),
+            Command::Commit {
+                name,
+                member,
+                generation,
+                slots,
+                offset,
+            } => {
+                let who = (*member, *generation);
+                self.groups.commit(name, who, (*slots, *offset), at)
+            }
         }
     }
 
     /// See [`State::freeze`](super::State::freeze).
     pub(super) fn freeze(&mut self) {
         self.cursors.table.freeze();
+        self.groups.table.freeze();
     }
 
     /// See [`State::thaw`](super::State::thaw).
     pub(super) fn thaw(&mut self) {
         self.cursors.table.thaw();
+        self.groups.table.thaw();
     }
 
     /// See [`State::copy`](super::State::copy).
     pub(super) fn copy(&mut self, most: usize, writer: &mut Writer) -> bool {
-        self.cursors.table.copy(most, &mut |name, cursor| {
+        let more = self.cursors.table.copy(most, &mut |name, cursor| {
             writer.entry(Section::Cursors, |bytes| cursor.encode(name, bytes));
+        });
+        let groups = &mut self.groups.table;
+        more || groups.copy(most, &mut |name, group| {
+            writer.entry(Section::ConsumerGroups, |bytes| group.encode(name, bytes));
         })
     }
 
     /// One number for all that is kept.
     pub(super) fn fingerprint(&self) -> u64 {
-        mix(self.cursors.fingerprint())
+        mix(self.cursors.fingerprint()) ^ self.groups.fingerprint()
     }
 }
 

@@ -60,6 +60,10 @@ impl State {
                 Section::Cursors => {
                     load_each(&piece, "a cursor", |bytes| state.named.cursors.load(bytes))?;
                 }
+                Section::ConsumerGroups => {
+                    let groups = &mut state.named.groups;
+                    load_each(&piece, "a consumer group", |bytes| groups.load(bytes))?;
+                }
                 Section::End => return Err(piece.wrong("section")),
             }
         }

@@ -38,6 +38,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+pub mod caller;
 mod connection;
 mod consumer;
 mod conversation;
@@ -46,6 +47,9 @@ pub mod endpoint;
 mod error;
 mod filter;
 mod greeting;
+mod group_consumer;
+pub mod member;
+mod named;
 #[cfg(feature = "tokio")]
 mod on_tokio;
 mod options;
@@ -59,9 +63,13 @@ mod status;
 mod transport;
 
 pub use batch::Batch;
+pub use caller::{CursorPage, GroupMember, GroupStanding, NamedCursor};
 pub use consumer::Consumer;
 pub use error::{ClientError, InvalidEvent, LinkCause};
 pub use filter::Filter;
+pub use group_consumer::{GroupConsumer, Polled};
+pub use member::{Commit, Committed, Regrouped};
+pub use named::Names;
 #[cfg(feature = "tokio")]
 pub use on_tokio::{AsyncConsumer, AsyncProducer, Receipt};
 pub use options::{ConsumerOptions, ProducerOptions};
@@ -73,6 +81,7 @@ pub use status::{Role, Status, status};
 pub use quorate_wire::client::{AckLevel, Consistency, ReadFrom, Stage, StageTimes};
 pub use quorate_wire::filter::{Clause, FilterError};
 pub use quorate_wire::{
-    Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, LogIndex, NodeId, Offset, ProducerId,
-    Record, RecordKind, Sequence, Slot, Slots, Term, Time, checksum::key_of,
+    Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, Generation, LogIndex, MemberId, Name,
+    NodeId, Offset, ProducerId, Record, RecordKind, Sequence, Slot, Slots, Term, Time,
+    checksum::key_of,
 };

@@ -8,6 +8,7 @@ use quorate_replication::lane::{Answer, Reply};
 use quorate_wire::{ClusterName, NodeId, ProducerId, Time};
 
 use crate::consumer::Consumer;
+use crate::member::GroupMember;
 use crate::node::Node;
 use crate::options::Options;
 use crate::oracle::Oracle;
@@ -25,6 +26,7 @@ pub struct Clients {
     shards: BTreeMap<NodeId, Shard>,
     producers: Vec<Producer>,
     consumers: Vec<Consumer>,
+    members: Vec<GroupMember>,
     /// Memory to work in.
     input: Vec<u8>,
 }
@@ -50,6 +52,7 @@ impl Clients {
             })
         };
         let consumer = |at| Consumer::new(options.seed, addresses.clone(), at);
+        let member = |at| GroupMember::new(options.seed, addresses.clone(), at);
         Self {
             cluster,
             nodes,
@@ -57,6 +60,7 @@ impl Clients {
             shards: BTreeMap::new(),
             producers: (0..options.producers).map(producer).collect(),
             consumers: (0..options.consumers).map(consumer).collect(),
+            members: (0..options.members).map(member).collect(),
             input: Vec::new(),
         }
     }
@@ -76,6 +80,17 @@ impl Clients {
     #[must_use]
     pub fn consumers(&self) -> &[Consumer] {
         &self.consumers
+    }
+
+    /// The members of the consumer group.
+    #[must_use]
+    pub fn members(&self) -> &[GroupMember] {
+        &self.members
+    }
+
+    /// The members of the consumer group.
+    pub fn members_mut(&mut self) -> &mut [GroupMember] {
+        &mut self.members
     }
 
     /// The wires.
@@ -102,9 +117,11 @@ impl Clients {
         let producers = self.producers.iter().filter_map(Producer::deadline);
         let consumers = self.consumers.iter().filter_map(Consumer::deadline);
         let wires = self.wires.next();
+        let members = self.members.iter().filter_map(GroupMember::deadline);
         let hungry = self.shards.values().any(Shard::is_hungry);
         let now = hungry.then_some(Time(0));
-        producers.chain(consumers).chain(wires).chain(now).min()
+        let clients = producers.chain(consumers).chain(members);
+        clients.chain(wires).chain(now).min()
     }
 
     /// Lets everything happen that is due: bytes become requests in the nodes' lanes, and the clients act.
@@ -135,6 +152,9 @@ impl Clients {
         }
         for consumer in &mut self.consumers {
             consumer.act(now, &mut self.wires, oracle);
+        }
+        for member in &mut self.members {
+            member.act(now, &mut self.wires, oracle);
         }
     }
 

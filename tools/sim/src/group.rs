@@ -8,11 +8,12 @@ use quorate_replication::lane::{Answer, Ask, Reply, Request, Ticket};
 use quorate_replication::pipeline::{Note, Reopen, StartError, Started, Turn};
 use quorate_replication::seam::StorageError;
 use quorate_wire::client::StatusReply;
-use quorate_wire::{ErrorCode, GroupId, NodeId, Time};
+use quorate_wire::{ErrorCode, GroupId, NodeId, Offset, Time};
 
 use crate::clients::Clients;
 use crate::consumer::Consumer;
 use crate::disk::Disk;
+use crate::member::GroupMember;
 use crate::network::Network;
 use crate::node::{self, Node};
 use crate::options::Options;
@@ -144,6 +145,37 @@ impl Group {
     /// The producers.
     pub fn producers_mut(&mut self) -> &mut [Producer] {
         self.clients.producers_mut()
+    }
+
+    /// The members of the consumer group.
+    #[must_use]
+    pub fn members(&self) -> &[GroupMember] {
+        self.clients.members()
+    }
+
+    /// From now on the members of the consumer group stay, and read to the end.
+    pub fn read_to_end(&mut self) {
+        let now = self.now;
+        let members = self.clients.members_mut().iter_mut();
+        members.for_each(|member| member.read_to_end(now));
+    }
+
+    /// The members of the consumer group leave.
+    pub fn members_leave(&mut self) {
+        let now = self.now;
+        let members = self.clients.members_mut().iter_mut();
+        members.for_each(|member| member.leave(now));
+    }
+
+    /// Whether the consumer group, if there is one, has read and committed all that was committed on the leader.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        let status = self
+            .leader()
+            .and_then(|leader| self.status(leader, Time(0)));
+        let end = status.map(|status| Offset(status.committed.get()));
+        let done = |end| self.seen().group_is_done(end);
+        self.members().is_empty() || end.is_some_and(done)
     }
 
     /// The consumers.

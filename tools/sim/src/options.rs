@@ -44,6 +44,8 @@ pub struct Options {
     pub chunk: ChunkWeather,
     /// How many consumers.
     pub consumers: usize,
+    /// How many members has the consumer group.
+    pub members: usize,
     /// The connections of clients.
     pub wires: WireWeather,
     /// The links between nodes.
@@ -89,6 +91,7 @@ impl Options {
                 large: 100_000,
             },
             consumers: 2,
+            members: 0,
             wires: WireWeather {
                 latency: (10 * US, 100 * US),
                 capacity: 1 << 20,
@@ -188,6 +191,7 @@ impl Options {
             restart_one_in: random.of(&[10, u64::MAX, u64::MAX]),
             chunk,
             consumers: random.below(4),
+            members: Random::new(seed, "members").of(&[0, 0, 1, 2, 4]),
             network: NetworkWeather {
                 latency: (least, least + random.scaled(1, 4 * least)),
                 spike_one_in: random.of(&[100, 1000, 100_000]),

@@ -12,6 +12,7 @@ use quorate_wire::Time;
 
 use crate::faults::Faults;
 use crate::group::Group;
+use crate::member::GroupMember;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::trace::Trace;
@@ -79,7 +80,7 @@ impl Case {
             Options::drawn(self.seed)
         };
         if self.few_clients {
-            (options.producers, options.consumers) = (1, 0);
+            (options.producers, options.consumers, options.members) = (1, 0, 0);
         }
         options
     }
@@ -208,6 +209,7 @@ pub fn recover(world: &mut World) {
         for producer in group.producers_mut() {
             producer.stop();
         }
+        group.read_to_end();
     }
     let done = |world: &World| {
         let mut groups = world.groups().iter();
@@ -218,6 +220,18 @@ pub fn recover(world: &mut World) {
         "liveness: everything is acknowledged within {} s; open: {}",
         SERVED / SECOND,
         open(world)
+    );
+    assert!(
+        world.run_until(SERVED, |world| world.groups().iter().all(Group::is_read)),
+        "liveness: the consumer group has read everything within {} s",
+        SERVED / SECOND
+    );
+    world.groups_mut().iter_mut().for_each(Group::members_leave);
+    let gone = |group: &Group| group.members().iter().all(GroupMember::is_gone);
+    assert!(
+        world.run_until(SERVED, |world| world.groups().iter().all(gone)),
+        "liveness: all members have left within {} s",
+        SERVED / SECOND
     );
     let since = world.now();
     assert!(

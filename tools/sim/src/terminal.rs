@@ -101,6 +101,13 @@ impl Terminal {
         }
     }
 
+    /// The client stands still, or goes on.
+    pub fn stand_still(&self, wires: &mut Wires, still: bool) {
+        if let Some((_, wire)) = self.held {
+            wires.stand_still(wire, still);
+        }
+    }
+
     /// The client turns away.
     pub fn leave(&mut self, wires: &mut Wires, now: Time) {
         if let Some((_, wire)) = self.held.take() {

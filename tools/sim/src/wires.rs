@@ -38,6 +38,8 @@ struct Wire {
     down: Stream,
     /// The client has more to say than there was room for.
     blocked: bool,
+    /// Its client stands still, and hears nothing before it goes on.
+    still: bool,
 }
 
 /// The client's end.
@@ -190,6 +192,7 @@ impl Wires {
             up: Stream::new(self.weather.capacity),
             down: Stream::new(self.weather.capacity),
             blocked: false,
+            still: false,
         };
         self.wires.insert(WireId(self.last), wire);
         WireId(self.last)
@@ -352,6 +355,13 @@ impl Wires {
         }
     }
 
+    /// A client stands still, or goes on.
+    pub fn stand_still(&mut self, wire: WireId, still: bool) {
+        if let Some(known) = self.wires.get_mut(&wire) {
+            known.still = still;
+        }
+    }
+
     /// When something happens next.
     #[must_use]
     pub fn next(&self) -> Option<Time> {
@@ -364,6 +374,7 @@ impl Wires {
 
     fn near_next(&self, wire: &Wire) -> Option<Time> {
         match wire.near {
+            _ if wire.still => None,
             Near::Answered { at, .. } => Some(at),
             Near::Open if !self.cut.contains(&wire.node) => first(&wire.down),
             Near::Open | Near::Dialing | Near::Gone => None,

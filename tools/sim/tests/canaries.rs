@@ -21,7 +21,9 @@ const fn worlds(bug: Canary) -> Option<u64> {
         | Canary::AllAtCommit
         | Canary::UncommittedShown
         | Canary::TornTailReused
-        | Canary::WriteErrorIgnored => Some(200),
+        | Canary::WriteErrorIgnored
+        | Canary::GenerationUnfenced
+        | Canary::SlotSkipsAhead => Some(200),
         Canary::VoteBeforeDurable => Some(5000),
         // They need a rare order of elections, or messages that overtake each other: the core's own worlds find them.
         Canary::VoteForgotten

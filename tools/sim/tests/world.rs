@@ -3,8 +3,10 @@
 
 mod seeds;
 
+use std::cell::Cell;
+
 use quorate_sim::{
-    Case, ChunkWeather, DiskWeather, Keep, Options, Profile, Trace, World, recover, run,
+    Case, ChunkWeather, DiskWeather, Group, Keep, Options, Profile, Trace, World, recover, run,
 };
 use quorate_wire::{ErrorCode, NodeId, Time};
 use seeds::each_seed;
@@ -49,6 +51,25 @@ fn a_calm_world_acknowledges_everything_and_converges() {
             }
         }
     });
+}
+
+#[test]
+fn a_consumer_group_reads_everything_whatever_its_members_do() {
+    let fences = Cell::new(0);
+    each_seed("members", 0..3, |seed, trace| {
+        let mut options = Options::calm(seed, 3);
+        (options.members, options.chunks) = (3, 300);
+        let mut world = World::new(options, trace.clone());
+        world.start_all();
+        must_converge(&mut world, 60 * SECOND);
+        let members = world.groups().iter().flat_map(Group::members);
+        let (committed, fenced) = members.fold((0, 0), |(committed, fenced), member| {
+            (committed + member.committed(), fenced + member.fenced())
+        });
+        assert!(committed > 5, "{committed} commits");
+        fences.set(fences.get() + fenced);
+    });
+    assert!(fences.get() > 0, "members come and go");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use quorate_wire::limits::{
     CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, EVENT_BYTES_MAX, FRAME_BODY_BYTES_MAX, MESSAGE_BYTES_MAX,
-    RECORD_BYTES_MAX, RECORD_COMMANDS_MAX, RECORDS_BYTES_MAX,
+    RECORD_BYTES_MAX, RECORD_COMMANDS_MAX, RECORDS_BYTES_MAX, SESSION_MS_MAX, SESSION_MS_MIN,
 };
 use quorate_wire::{
     Chunk, ChunkError, Command, CommandError, ErrorCode, Event, EventError, FRAME_HEADER_BYTES,
@@ -264,6 +264,14 @@ fn a_lying_command_gets_its_own_error() {
     assert_eq!(lie(2, &[88]), CommandError::Cut { bytes, needed });
     for name in [&[0_u8][..], b" ", b"\xe9", b"a\0b"] {
         assert_eq!(lie(8, name), CommandError::Name, "{name:?}");
+    }
+    let mut join = samples::member_commands()
+        .bytes
+        .split_off(RECORD_HEADER_BYTES);
+    for ms in [SESSION_MS_MIN - 1, SESSION_MS_MAX + 1] {
+        patch(&mut join, 88, &ms.to_le_bytes());
+        let refused = Command::parse(&join).map(|_| ());
+        assert_eq!(refused, Err(CommandError::Session { ms }));
     }
     assert_eq!(CommandError::Name.code(), ErrorCode::NameInvalid);
     assert!(lie(0, &[77]).code().ends_connection());

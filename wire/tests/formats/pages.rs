@@ -86,6 +86,11 @@ fn the_byte_tables_are_the_formats() {
         ("DeleteCursor", tables::DELETE_CURSOR),
         ("CursorEntry", tables::CURSOR_ENTRY),
         ("Clause", tables::CLAUSE),
+        ("Join", tables::JOIN),
+        ("Leave", tables::MEMBER_NAMED),
+        ("Expire", tables::MEMBER_NAMED),
+        ("Commit", tables::COMMIT),
+        ("MemberEntry", tables::MEMBER_ENTRY),
     ] {
         expected.insert(name.to_owned(), rows(table));
     }
@@ -193,6 +198,10 @@ fn the_limits_are_those_of_the_code() {
         ("NAME_BYTES_MAX", limits::NAME_BYTES_MAX),
         ("RECORD_COMMANDS_MAX", limits::RECORD_COMMANDS_MAX),
         ("CURSORS_MAX", limits::CURSORS_MAX),
+        ("CONSUMER_GROUPS_MAX", limits::CONSUMER_GROUPS_MAX),
+        ("GROUP_MEMBERS_MAX", limits::GROUP_MEMBERS_MAX),
+        ("SESSION_MS_MIN", wide(limits::SESSION_MS_MIN)),
+        ("SESSION_MS_MAX", wide(limits::SESSION_MS_MAX)),
         ("MESSAGE_BYTES_MAX", limits::MESSAGE_BYTES_MAX),
         ("FRAME_BODY_BYTES_MAX", limits::FRAME_BODY_BYTES_MAX),
     ] {

@@ -5,8 +5,8 @@ use quorate_wire::filter::{CLAUSE_HEADER_BYTES, Clause};
 use quorate_wire::limits::ALIGNMENT;
 use quorate_wire::{
     CHUNK_HEADER_BYTES, COMMAND_HEADER_BYTES, ChunkId, Command, EVENT_HEADER_BYTES, Epoch, Event,
-    GroupId, LogIndex, Name, Offset, Position, ProducerId, RECORD_HEADER_BYTES, RecordHeader,
-    RecordKind, Sequence, Stamp, Term, seal_chunk,
+    Generation, GroupId, LogIndex, MemberId, Name, Offset, Position, ProducerId,
+    RECORD_HEADER_BYTES, RecordHeader, RecordKind, Sequence, Slots, Stamp, Term, seal_chunk,
 };
 
 use crate::dump::{Annotated, Show};
@@ -172,6 +172,37 @@ pub(crate) fn set_cursor() -> Annotated {
     };
     command("SetCursor", set, tables::SET_CURSOR)
 }
+
+/// A record of all that a member says.
+pub(crate) fn member_commands() -> Annotated {
+    let (name, member) = (Name::new("billing").expect("it is a name"), MEMBER);
+    let join = Command::Join {
+        name,
+        member,
+        start: Offset(0),
+        session_ms: 10_000,
+    };
+    let commit = Command::Commit {
+        name,
+        member,
+        generation: Generation(3),
+        slots: Slots(0xffff_ffff),
+        offset: Offset(2049),
+    };
+    let (leave, expire) = (
+        Command::Leave { name, member },
+        Command::Expire { name, member },
+    );
+    let body = command("Join", join, tables::JOIN)
+        .then(command("Commit", commit, tables::COMMIT))
+        .then(command("Leave", leave, tables::MEMBER_NAMED))
+        .then(command("Expire", expire, tables::MEMBER_NAMED));
+    let before = RecordHeader::parse(&noop().bytes).expect("the no-op is sound");
+    record(&stamp(42, RecordKind::Commands, 0, before.header_crc), body)
+}
+
+/// The member of all samples.
+pub(crate) const MEMBER: MemberId = MemberId(0x5eed_40b1_97c2_d03a);
 
 /// A record of two commands.
 pub(crate) fn commands() -> Annotated {

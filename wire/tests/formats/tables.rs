@@ -74,9 +74,29 @@ pub(crate) const SET_CURSOR: Table = &[("name", Text(64)), ("offset", Count(8))]
 
 pub(crate) const DELETE_CURSOR: Table = &[("name", Text(64))];
 
+pub(crate) const JOIN: Table = &[
+    ("name", Text(64)),
+    ("member", Bits(8)),
+    ("start", Count(8)),
+    ("session_ms", Count(4)),
+    ("reserved", Bits(4)),
+];
+
+/// Of `Leave` and `Expire`.
+pub(crate) const MEMBER_NAMED: Table = &[("name", Text(64)), ("member", Bits(8))];
+
+pub(crate) const COMMIT: Table = &[
+    ("name", Text(64)),
+    ("member", Bits(8)),
+    ("generation", Count(8)),
+    ("slots", Bits(8)),
+    ("offset", Count(8)),
+];
+
 const COMMAND_REPLY: Table = &[("value", Count(8)), ("term", Count(8))];
 
-const CURSORS: Table = &[
+/// Of `Cursors` and `Groups`.
+const LISTED: Table = &[
     ("name", Text(64)),
     ("exact", Count(1)),
     ("reserved", Bytes(7)),
@@ -87,6 +107,31 @@ const CURSORS_REPLY: Table = &[
     ("count", Count(4)),
     ("more", Count(1)),
     ("reserved", Bytes(3)),
+];
+
+const HEARTBEAT_REPLY: Table = &[
+    ("generation", Count(8)),
+    ("slots", Bits(8)),
+    ("committed", Count(8)),
+    ("session_ms", Count(4)),
+    ("reserved", Bits(4)),
+    ("offsets", Bytes(512)),
+];
+
+const GROUPS_REPLY: Table = &[
+    ("name", Text(64)),
+    ("generation", Count(8)),
+    ("committed", Count(8)),
+    ("member_count", Count(4)),
+    ("reserved", Bits(4)),
+    ("offsets", Bytes(512)),
+];
+
+pub(crate) const MEMBER_ENTRY: Table = &[
+    ("member", Bits(8)),
+    ("slots", Bits(8)),
+    ("session_ms", Count(4)),
+    ("reserved", Bits(4)),
 ];
 
 pub(crate) const CURSOR_ENTRY: Table = &[
@@ -275,7 +320,10 @@ pub(crate) fn message(kind: FrameKind) -> Table {
             &[]
         }
         FrameKind::CommandReply => COMMAND_REPLY,
-        FrameKind::Cursors => CURSORS,
+        FrameKind::Cursors | FrameKind::Groups => LISTED,
+        FrameKind::Heartbeat => MEMBER_NAMED,
+        FrameKind::HeartbeatReply => HEARTBEAT_REPLY,
+        FrameKind::GroupsReply => GROUPS_REPLY,
         FrameKind::CursorsReply => CURSORS_REPLY,
         FrameKind::Produce => PRODUCE,
         FrameKind::Fetch | FrameKind::Subscribe => FETCH,

@@ -5,7 +5,10 @@ use quorate_wire::client::{
     AckLevel, Consistency, Credit, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry,
     Produce, ProduceReply, ReadFrom, Stage, StageTimes, StatusReply, TracedReply, Unsubscribed,
 };
-use quorate_wire::named::{CommandReply, CursorEntry, Cursors, CursorsReply};
+use quorate_wire::named::{
+    CommandReply, CursorEntry, CursorsReply, GroupsReply, Heartbeat, HeartbeatReply, Listed,
+    MemberEntry,
+};
 use quorate_wire::peer::{
     AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage,
     RepairReplyMessage, TimeoutNowMessage, VoteMessage, VoteReplyMessage,
@@ -76,6 +79,12 @@ pub(crate) fn all() -> Vec<Vector> {
         "A record of two commands: a cursor moves on, and another one is deleted.",
         Holds::Record,
         samples::commands(),
+    ));
+    all.push(one(
+        "record_member_commands_v1",
+        "A record of commands of a member: it joins, commits and leaves; and it expires.",
+        Holds::Record,
+        samples::member_commands(),
     ));
     all.extend(FrameKind::ALL.iter().map(|&kind| frame(kind)));
     all
@@ -258,12 +267,53 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
         ),
         FrameKind::Cursors => (
             "which cursors come after `billing`?",
-            bytes(&Cursors {
+            bytes(&Listed {
                 name: samples::name("billing"),
                 exact: 0,
                 reserved: [0; 7],
             }),
             none(),
+        ),
+        FrameKind::Heartbeat => (
+            "a member of `billing` is there.",
+            bytes(&Heartbeat {
+                name: samples::name("billing"),
+                member: U64::new(samples::MEMBER.0),
+            }),
+            none(),
+        ),
+        FrameKind::HeartbeatReply => (
+            "in generation 3 it has the lower half of the slots.",
+            bytes(&HeartbeatReply {
+                generation: U64::new(3),
+                slots: U64::new(0xffff_ffff),
+                committed: U64::new(2051),
+                session_ms: U32::new(10_000),
+                reserved: U32::new(0),
+                offsets: [U64::new(2049); 64],
+            }),
+            none(),
+        ),
+        FrameKind::Groups => (
+            "how does `billing` stand?",
+            bytes(&Listed {
+                name: samples::name("billing"),
+                exact: 1,
+                reserved: [0; 7],
+            }),
+            none(),
+        ),
+        FrameKind::GroupsReply => (
+            "it has one member.",
+            bytes(&GroupsReply {
+                name: samples::name("billing"),
+                generation: U64::new(1),
+                committed: U64::new(2051),
+                member_count: U32::new(1),
+                reserved: U32::new(0),
+                offsets: [U64::new(2049); 64],
+            }),
+            member_entry(),
         ),
         FrameKind::CursorsReply => (
             "one does.",
@@ -346,6 +396,16 @@ fn status() -> StatusReply {
         peers_up: 2,
         reserved: 0,
     }
+}
+
+fn member_entry() -> Annotated {
+    let entry = MemberEntry {
+        member: U64::new(samples::MEMBER.0),
+        slots: U64::new(u64::MAX),
+        session_ms: U32::new(10_000),
+        reserved: U32::new(0),
+    };
+    Annotated::table("member entry", entry.as_bytes(), tables::MEMBER_ENTRY)
 }
 
 fn cursor_entry() -> Annotated {
@@ -498,6 +558,10 @@ fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
         | FrameKind::CommandReply
         | FrameKind::Cursors
         | FrameKind::CursorsReply
+        | FrameKind::Heartbeat
+        | FrameKind::HeartbeatReply
+        | FrameKind::Groups
+        | FrameKind::GroupsReply
         | FrameKind::Error => unreachable!("clients' kinds have their own samples"),
     }
 }

@@ -100,7 +100,11 @@ impl Session {
             | FrameKind::Command
             | FrameKind::CommandReply
             | FrameKind::Cursors
-            | FrameKind::CursorsReply => Err(FrameError::Kind {
+            | FrameKind::CursorsReply
+            | FrameKind::Heartbeat
+            | FrameKind::HeartbeatReply
+            | FrameKind::Groups
+            | FrameKind::GroupsReply => Err(FrameError::Kind {
                 kind: frame.header.kind.to_byte(),
                 flags: 0,
             }),

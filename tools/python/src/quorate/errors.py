@@ -11,8 +11,9 @@ _NAMES = {
     306: "DiskFull", 307: "Forming", 308: "LeadershipLost", 309: "Repairing", 310: "QuotaExceeded",
     401: "OffsetPastEnd", 402: "GroupUnknown", 403: "RecordUnreadable", 404: "OffsetBeforeStart", 405: "FilterInvalid",
     406: "OffsetNotReached", 407: "ConsistencyUnavailable",
-    410: "NameInvalid", 411: "CursorUnknown", 412: "CursorsFull", 413: "CursorBehind",
+    410: "NameInvalid", 411: "NameUnknown", 412: "CursorsFull", 413: "CursorBehind",
     414: "CursorPastEnd", 415: "CursorBeforeStart",
+    416: "MemberUnknown", 417: "GenerationFenced", 418: "SlotsNotOwned", 419: "GroupsFull",
     501: "ClusterMismatch",
 }  # fmt: skip
 

@@ -7,12 +7,16 @@ mod acknowledged;
 mod at_rest;
 mod committed;
 mod consumer_order;
+mod covered;
 mod durable;
 mod election;
 mod exactly_once;
 mod from_time;
 mod levels;
 mod log_matching;
+mod members;
+mod slot_offsets;
+mod slot_owner;
 mod state_machine;
 mod wanted;
 
@@ -38,6 +42,7 @@ use election::ElectionSafety;
 use from_time::FromTime;
 use levels::Levels;
 use log_matching::LogMatching;
+pub use members::{Members, Owners};
 use state_machine::{StateMachine, StateView};
 use wanted::Wanted;
 
@@ -67,6 +72,7 @@ pub struct Oracle {
     history: History,
     wanted: Wanted,
     from_time: FromTime,
+    members: Members,
     /// How each running node stood when it was last looked at.
     views: BTreeMap<NodeId, Watched>,
     /// Checksums of the records that were handed out.
@@ -240,6 +246,7 @@ impl Oracle {
     pub fn asked(&mut self, node: NodeId, pipeline: &Pipeline) {
         let (index, known) = (pipeline.view().applied, pipeline.tables_digest());
         hold("state machine safety", self.state.knows(node, index, known));
+        self.members.seen(index, pipeline);
     }
 
     /// A node says where a chunk is, and how safe it is there, to who asked for a level.
@@ -283,6 +290,17 @@ impl Oracle {
     /// A read from a log time has begun at an offset, at a node that knew this end and did not wait.
     pub fn began(&mut self, time: u64, at: Offset, committed: Offset) {
         self.from_time.began(time, at, committed);
+    }
+
+    /// What members of the consumer group were told, given and promised.
+    pub fn members(&mut self) -> &mut Members {
+        &mut self.members
+    }
+
+    /// Whether everything below this offset is done in all slots of the consumer group, as far as it was seen.
+    #[must_use]
+    pub fn group_is_done(&self, end: Offset) -> bool {
+        self.members.is_done(end)
     }
 
     /// What clients have seen.
@@ -363,6 +381,7 @@ impl Oracle {
                 .map_or(&[][..], Vec::as_slice);
             hold("exactly once", exactly_once::check(chunks, producer));
         }
+        self.members.end(&log.chunks);
         self.history.read(log.read_at(now));
         hold("linearizable history", self.history.check());
     }

@@ -1,0 +1,84 @@
+//! All that must hold for the members of a consumer group.
+
+use std::collections::BTreeMap;
+
+use quorate_client::member::Commit;
+use quorate_replication::pipeline::Pipeline;
+use quorate_wire::{Chunk, Generation, LogIndex, MemberId, Offset, ProducerId, SLOTS, Slot};
+
+use super::covered::Covered;
+use super::exactly_once::Found;
+use super::hold;
+use super::slot_offsets::SlotOffsets;
+use super::slot_owner::SlotOwner;
+use crate::member::consumer_group;
+
+/// Of each slot, the latest generation that an owner has heard of, and who that is.
+pub type Owners = Vec<Option<(Generation, MemberId)>>;
+
+/// What members were told, given and promised.
+#[derive(Debug, Default)]
+pub struct Members {
+    owner: SlotOwner,
+    offsets: SlotOffsets,
+    covered: Covered,
+}
+
+impl Members {
+    /// A member hears that slots are its own.
+    pub fn told(
+        &mut self,
+        member: MemberId,
+        generation: Generation,
+        slots: impl IntoIterator<Item = Slot>,
+    ) {
+        hold("one owner", self.owner.told(member, generation, slots));
+    }
+
+    /// A member gets an event.
+    pub fn given(&mut self, member: MemberId, offset: Offset) {
+        self.covered.given(member, offset);
+    }
+
+    /// A member asks for a commit. Says who owns what at this moment.
+    pub fn asks(&mut self, member: MemberId, commit: &Commit) -> Owners {
+        self.covered.asked(member, commit.slots, commit.offset);
+        self.owner.owners()
+    }
+
+    /// A member hears that its commit is done, which it asked when the owners were these.
+    pub fn committed(&mut self, member: MemberId, commit: &Commit, owners: &Owners) {
+        let verdict = SlotOwner::committed(owners, member, commit.generation, commit.slots);
+        hold("one owner", verdict);
+        self.offsets.acknowledged(commit.slots, commit.offset);
+    }
+
+    /// A node is asked, now and then.
+    pub(super) fn seen(&mut self, index: LogIndex, pipeline: &Pipeline) {
+        if let Some(offsets) = pipeline.slot_offsets(&consumer_group()) {
+            hold("done stays done", self.offsets.seen(index, &offsets));
+        }
+    }
+
+    /// The world has ended with these chunks in the log.
+    pub(super) fn end(&self, chunks: &BTreeMap<ProducerId, Vec<Found>>) {
+        let Some(done) = self.offsets.last() else {
+            return;
+        };
+        hold("done stays done", self.offsets.end(&done));
+        let events = chunks.values().flatten().flat_map(|found| {
+            let (chunk, _) = Chunk::frame(&found.bytes).expect("it is in the log");
+            let slots = chunk
+                .events()
+                .map(|event| Slot::of(event.key))
+                .collect::<Vec<_>>();
+            (0..).map(|at| found.offset.plus(at)).zip(slots)
+        });
+        hold("nothing is skipped", self.covered.end(events, &done));
+    }
+
+    /// Whether everything below this offset is done in all slots, as far as it was seen.
+    pub fn is_done(&self, end: Offset) -> bool {
+        self.offsets.last().is_some_and(|done| done == [end; SLOTS])
+    }
+}
