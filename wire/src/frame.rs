@@ -134,6 +134,12 @@ kinds! {
     ReadIndexReply = 0x2b, peer::ReadIndexReplyMessage, None;
     /// Peer: stand for election at once.
     TimeoutNow = 0x2c, peer::TimeoutNowMessage, None;
+    /// Peer: what you lack the log has no more, and this snapshot has.
+    SnapshotOffer = 0x2d, peer::SnapshotOfferMessage, None;
+    /// Peer: send a part of it.
+    SnapshotFetch = 0x2e, peer::SnapshotFetchMessage, None;
+    /// Peer: answer to it; the tail is the part.
+    SnapshotChunk = 0x2f, peer::SnapshotChunkMessage, SelfChecked;
 
     /// Node to client: answer to `Hello`; the tail lists the nodes.
     HelloReply = 0x81, client::HelloReply, Checked;

@@ -214,6 +214,50 @@ pub struct TimeoutNowMessage {
     pub term: U64,
 }
 
+/// A leader has released records that a peer lacks: it offers a snapshot instead.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct SnapshotOfferMessage {
+    /// The leader's term.
+    pub term: U64,
+    /// The last record that the snapshot covers.
+    pub index: U64,
+    /// How long it is: whole blocks.
+    pub bytes: U64,
+}
+
+/// A request for a part of a snapshot.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct SnapshotFetchMessage {
+    /// As in the offer.
+    pub index: U64,
+    /// Where the part begins: on a block.
+    pub position: U64,
+}
+
+/// The answer. The tail is the part.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct SnapshotChunkMessage {
+    /// As in the request.
+    pub index: U64,
+    /// As in the request.
+    pub position: U64,
+    /// How long the whole snapshot is; zero if the sender does not have it, or not so much of it.
+    pub bytes: U64,
+    /// Of the tail.
+    pub crc: U32,
+    /// Zero.
+    pub reserved: U32,
+}
+
 #[cfg(test)]
 mod tests {
     use zerocopy::IntoBytes;

@@ -282,6 +282,9 @@ impl Gate {
             | FrameKind::ReadIndex
             | FrameKind::ReadIndexReply
             | FrameKind::TimeoutNow
+            | FrameKind::SnapshotOffer
+            | FrameKind::SnapshotFetch
+            | FrameKind::SnapshotChunk
             | FrameKind::HelloReply
             | FrameKind::ProduceReply
             | FrameKind::TracedReply
@@ -388,6 +391,9 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::ReadIndex
         | FrameKind::ReadIndexReply
         | FrameKind::TimeoutNow
+        | FrameKind::SnapshotOffer
+        | FrameKind::SnapshotFetch
+        | FrameKind::SnapshotChunk
         | FrameKind::HelloReply
         | FrameKind::ProduceReply
         | FrameKind::TracedReply

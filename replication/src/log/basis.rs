@@ -14,8 +14,8 @@ use crate::state::Applied;
 pub(super) struct Basis {
     /// What the snapshot covers; nothing if there is none.
     pub(super) applied: Applied,
-    /// The snapshots that are sound, by rising index.
-    pub(super) sound: Vec<SnapshotId>,
+    /// The snapshots that are sound, by rising index, with their lengths.
+    pub(super) sound: Vec<(SnapshotId, u64)>,
     /// Those that are not, and why.
     pub(super) unsound: Vec<(SnapshotId, SnapshotError)>,
 }
@@ -49,7 +49,7 @@ pub(super) fn find(
             Ok(())
         });
         match checked {
-            Ok(()) => basis.sound.insert(0, id),
+            Ok(()) => basis.sound.insert(0, (id, bytes.len() as u64)),
             // What this build does not know is not damaged.
             Err(SnapshotError::Version { found }) => {
                 return Err(RecoveryError::Version {

@@ -85,7 +85,7 @@ impl Log {
     pub(super) fn new(
         found: Found,
         walked: Walked,
-        snapshots: Vec<SnapshotId>,
+        snapshots: Vec<(SnapshotId, u64)>,
         config: LogConfig,
     ) -> Self {
         let start = found.superblock.start;

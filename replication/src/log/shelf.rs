@@ -28,8 +28,8 @@ pub(super) enum Errand {
 /// See the module's description.
 #[derive(Debug)]
 pub(super) struct Shelf {
-    /// Rising.
-    kept: Vec<SnapshotId>,
+    /// Rising, with their lengths.
+    kept: Vec<(SnapshotId, u64)>,
     /// One that stays although two newer ones are there.
     lent: Option<SnapshotId>,
     /// Bytes of the one that is being written.
@@ -39,7 +39,7 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    pub(super) fn new(kept: Vec<SnapshotId>) -> Self {
+    pub(super) fn new(kept: Vec<(SnapshotId, u64)>) -> Self {
         Self {
             kept,
             lent: None,
@@ -51,9 +51,21 @@ impl Shelf {
 
 impl Log {
     /// The snapshots that are there, the newest one last.
+    pub fn snapshots(&self) -> impl ExactSizeIterator<Item = SnapshotId> {
+        self.shelf.kept.iter().map(|kept| kept.0)
+    }
+
+    /// The newest snapshot, and how long it is.
     #[must_use]
-    pub fn snapshots(&self) -> &[SnapshotId] {
-        &self.shelf.kept
+    pub fn newest_snapshot(&self) -> Option<(SnapshotId, u64)> {
+        self.shelf.kept.last().copied()
+    }
+
+    /// How long a snapshot is, if it is there.
+    #[must_use]
+    pub fn snapshot_bytes(&self, snapshot: SnapshotId) -> Option<u64> {
+        let mut kept = self.shelf.kept.iter();
+        kept.find(|kept| kept.0 == snapshot).map(|kept| kept.1)
     }
 
     /// Whether all that was handed in of the snapshot at work is written.
@@ -137,8 +149,9 @@ impl Log {
             }
             (Errand::Publish(snapshot), Ok(_)) => {
                 self.shelf.writing = false;
-                self.shelf.kept.retain(|&kept| kept != snapshot);
-                self.shelf.kept.push(snapshot);
+                let written = self.shelf.written;
+                self.shelf.kept.retain(|kept| kept.0 != snapshot);
+                self.shelf.kept.push((snapshot, written));
                 self.shelf.kept.sort_unstable();
                 self.thin_out();
                 SnapshotEvent::Kept(snapshot)
@@ -166,7 +179,7 @@ impl Log {
         let goes = |at: usize, snapshot| at < spare && !read && Some(snapshot) != *lent;
         let mut at = 0;
         let going = &mut self.going;
-        kept.retain(|&snapshot| {
+        kept.retain(|&(snapshot, _)| {
             let gone = goes(at, snapshot);
             at += 1;
             if gone {

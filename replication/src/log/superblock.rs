@@ -13,6 +13,7 @@ use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::error::{FormatError, RecoveryError};
+use super::hole::Link;
 use super::index::Before;
 use crate::buffer::BLOCK_BYTES;
 use crate::seam::{FileId, Files, FilesError, SegmentId};
@@ -162,6 +163,12 @@ impl Superblock {
     #[must_use]
     pub fn start(&self) -> LogIndex {
         self.start.before.index
+    }
+
+    /// The same, with its checksum.
+    #[must_use]
+    pub fn start_link(&self) -> Link {
+        self.start.before.link()
     }
 
     /// Of a disk that has never been used.

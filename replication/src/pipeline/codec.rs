@@ -174,6 +174,9 @@ pub(super) fn decode(kind: FrameKind, message: &[u8]) -> Result<Message, FrameEr
         | FrameKind::PeerHello
         | FrameKind::Repair
         | FrameKind::RepairReply
+        | FrameKind::SnapshotOffer
+        | FrameKind::SnapshotFetch
+        | FrameKind::SnapshotChunk
         | FrameKind::ReadIndex
         | FrameKind::ReadIndexReply
         | FrameKind::HelloReply

@@ -72,6 +72,15 @@ impl SnapshotConfig {
 /// Entries of the state that one turn copies into a snapshot.
 pub(super) const SNAPSHOT_ENTRIES_TURN: usize = 128;
 
+/// How often a peer that needs a snapshot is told of one, in nanoseconds.
+pub(super) const SNAPSHOT_OFFER_EVERY: u64 = 250_000_000;
+
+/// How long a part of a snapshot may take before it is asked for again, in nanoseconds.
+pub(super) const SNAPSHOT_ANSWER_TIME: u64 = 2_000_000_000;
+
+/// How long a snapshot stays that nobody has asked for any more, in nanoseconds.
+pub(super) const SNAPSHOT_LEND_TIME: u64 = 10_000_000_000;
+
 /// How long an open group waits for a busy disk before it is sealed and sent all the same, in nanoseconds.
 pub(super) const BATCH_WAIT: u64 = 1_000_000;
 

@@ -50,7 +50,7 @@ impl Pipeline {
             }
             LogEvent::ReadVoid { token } => self.read_void(token, seam),
             LogEvent::Released { upto } => self.released(upto, seam),
-            LogEvent::Snapshot(event) => self.on_snapshot(event),
+            LogEvent::Snapshot(event) => self.on_snapshot(event, seam),
             LogEvent::MendReady | LogEvent::Mended | LogEvent::MendFailed | LogEvent::GivenUp => {
                 self.on_mend(&event, seam);
             }

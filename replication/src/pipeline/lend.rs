@@ -4,9 +4,9 @@
 
 use quorate_wire::limits::RECORDS_BYTES_MAX;
 use quorate_wire::peer::{RepairMessage, RepairReplyMessage};
-use quorate_wire::{FrameError, FrameHeader, FrameKind, LogIndex, NodeId};
-use zerocopy::IntoBytes;
+use quorate_wire::{Frame, FrameError, FrameHeader, FrameKind, LogIndex, NodeId};
 use zerocopy::little_endian::U64;
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::Pipeline;
 use super::fetch::ReadFor;
@@ -22,8 +22,30 @@ pub(super) struct Lend {
 }
 
 impl Pipeline {
+    /// A peer asks for what it lacks, or gives what this node lacks: nothing of it is Raft's.
+    pub(super) fn on_help(
+        &mut self,
+        peer: NodeId,
+        frame: &Frame<'_>,
+        seam: &mut impl Seam,
+    ) -> Result<(), FrameError> {
+        let correlation = frame.header.correlation;
+        if let Ok(asked) = RepairMessage::read_from_bytes(frame.message)
+            && frame.header.kind == FrameKind::Repair
+        {
+            return self.on_repair(peer, correlation, &asked, seam);
+        }
+        if let Ok(reply) = RepairReplyMessage::read_from_bytes(frame.message)
+            && frame.header.kind == FrameKind::RepairReply
+        {
+            self.on_repair_reply(peer, correlation, &reply, frame.tail, seam);
+            return Ok(());
+        }
+        self.on_snapshot_frame(peer, frame, seam.now(), seam)
+    }
+
     /// A peer asks for records.
-    pub(super) fn on_repair(
+    fn on_repair(
         &mut self,
         peer: NodeId,
         correlation: u64,

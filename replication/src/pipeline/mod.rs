@@ -31,6 +31,7 @@ mod snapshots;
 mod start;
 mod status;
 mod tail;
+mod transfer;
 mod turns;
 mod view;
 mod waiters;
@@ -57,6 +58,7 @@ use repair::Repair;
 use scrub::Scrub;
 use snapshots::Snapshots;
 use tail::Tail;
+use transfer::Transfer;
 use waiters::Waiters;
 
 pub use config::{PipelineConfig, SnapshotConfig};
@@ -91,6 +93,12 @@ pub enum Reopen {
         /// In so many places.
         holes: usize,
     },
+    /// A snapshot of another node is here, ahead of all that this one has applied: recovery begins with it.
+    #[error("a snapshot of another node is there up to index {upto}: begins with it")]
+    Installed {
+        /// The last record that it covers.
+        upto: LogIndex,
+    },
     /// What was missing was never committed: the log ends before it.
     #[error("the log is given up where records are missing that no other node has")]
     GaveUp,
@@ -107,6 +115,7 @@ pub struct Pipeline {
     repair: Option<Repair>,
     scrub: Scrub,
     snapshots: Snapshots,
+    transfer: Transfer,
     /// The pipeline is about to be over.
     reopen: Option<Reopen>,
     log: Log,
@@ -189,6 +198,7 @@ impl Pipeline {
         if self.repair.is_some() {
             self.repair_due(now, seam);
         } else {
+            self.transfer_due(now, seam);
             more |= self.snapshot_due(seam);
             self.release_due(seam);
             self.log.tend(now, seam);
@@ -262,6 +272,7 @@ impl Pipeline {
             (Wait::Rest, rest),
             (Wait::Repair, repair),
             (Wait::Log, log),
+            (Wait::Peers, self.transfer.deadline()),
         ];
         deadlines
             .into_iter()

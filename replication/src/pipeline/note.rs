@@ -73,6 +73,20 @@ pub enum Note {
         /// The last one.
         upto: LogIndex,
     },
+    /// A snapshot of a leader is on its way here.
+    Receives {
+        /// From whom.
+        peer: NodeId,
+        /// The last record that it covers.
+        upto: LogIndex,
+        /// How long it is.
+        bytes: u64,
+    },
+    /// A peer sent bytes that are no sound snapshot.
+    BadSnapshot {
+        /// Which.
+        peer: NodeId,
+    },
     /// There was no room for a snapshot.
     SnapshotFailed,
     /// The log begins behind this record now.
@@ -132,6 +146,7 @@ impl Note {
             | Self::Formed
             | Self::RoomMade
             | Self::SnapshotTaken { .. }
+            | Self::Receives { .. }
             | Self::Released { .. }
             | Self::Repaired { .. } => Weight::Event,
             Self::Refused { .. }
@@ -140,6 +155,7 @@ impl Note {
             | Self::BadRecords { .. }
             | Self::DiskFull
             | Self::SnapshotFailed
+            | Self::BadSnapshot { .. }
             | Self::Missing { .. }
             | Self::GivesUp { .. } => Weight::Trouble,
         }
@@ -193,6 +209,11 @@ impl fmt::Display for Note {
                 segment.0
             ),
             Self::SnapshotTaken { upto } => write!(f, "took a snapshot at index {upto}"),
+            Self::Receives { peer, upto, bytes } => write!(
+                f,
+                "lacks what the log of node {peer} has no more: fetches its snapshot up to index {upto}, {bytes} bytes"
+            ),
+            Self::BadSnapshot { peer } => write!(f, "node {peer} sent an unsound snapshot"),
             Self::SnapshotFailed => write!(f, "the disk has no room for a snapshot"),
             Self::Released { upto } => write!(f, "the log begins behind index {upto}"),
             Self::Repaired { records } => {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use quorate_raft::{Append, Input, Message, Raft};
 use quorate_wire::client::{ErrorMessage, error_text};
-use quorate_wire::peer::{Member, PeerHello, RepairMessage, RepairReplyMessage};
+use quorate_wire::peer::{Member, PeerHello};
 use quorate_wire::{
     DiskId, ErrorCode, Frame, FrameError, FrameHeader, FrameKind, NodeId, Record, Time,
 };
@@ -262,24 +262,20 @@ impl Pipeline {
                 self.close(at, seam);
                 Taken::Close
             }
-            (FrameKind::Repair, Some(peer)) if link.up => {
-                let asked =
-                    RepairMessage::read_from_bytes(frame.message).expect("the gate checked it");
-                match self.on_repair(peer, frame.header.correlation, &asked, seam) {
-                    Ok(()) => Taken::Yes,
-                    Err(error) => {
-                        self.bad_frame(at, error, seam);
-                        Taken::Close
-                    }
+            (
+                FrameKind::Repair
+                | FrameKind::RepairReply
+                | FrameKind::SnapshotOffer
+                | FrameKind::SnapshotFetch
+                | FrameKind::SnapshotChunk,
+                Some(peer),
+            ) if link.up => match self.on_help(peer, frame, seam) {
+                Ok(()) => Taken::Yes,
+                Err(error) => {
+                    self.bad_frame(at, error, seam);
+                    Taken::Close
                 }
-            }
-            (FrameKind::RepairReply, Some(peer)) if link.up => {
-                let reply = RepairReplyMessage::read_from_bytes(frame.message)
-                    .expect("the gate checked it");
-                let correlation = frame.header.correlation;
-                self.on_repair_reply(peer, correlation, &reply, frame.tail, seam);
-                Taken::Yes
-            }
+            },
             (kind, Some(peer)) if link.up => match codec::decode(kind, frame.message) {
                 Ok(message) => self.on_message(at, peer, message, frame.tail, seam),
                 Err(error) => {

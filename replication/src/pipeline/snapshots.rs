@@ -85,7 +85,8 @@ impl Pipeline {
             .raft
             .as_ref()
             .is_some_and(|raft| raft.durable() >= covers);
-        if !due || !durable || self.reopen.is_some() || !self.log.snapshot_is_idle() {
+        let receives = self.transfer.receives();
+        if !due || !durable || receives || self.reopen.is_some() || !self.log.snapshot_is_idle() {
             return false;
         }
         let applied = self.state.freeze();
@@ -110,17 +111,20 @@ impl Pipeline {
     }
 
     /// The disk has done something for a snapshot.
-    pub(super) fn on_snapshot(&mut self, event: SnapshotEvent) {
+    pub(super) fn on_snapshot(&mut self, event: SnapshotEvent, seam: &mut impl Seam) {
         match event {
-            SnapshotEvent::Written | SnapshotEvent::Read { .. } => {}
+            SnapshotEvent::Written => self.part_written(seam),
+            SnapshotEvent::Read { token, bytes } => self.part_read(token, bytes.as_ref()),
             SnapshotEvent::Kept(snapshot) => {
                 let upto = LogIndex(snapshot.0);
                 if let Some(taken) = self.snapshots.taking.take() {
                     self.count_anew(upto, taken.taken_up);
                     self.notes.push(Note::SnapshotTaken { upto });
                 }
+                self.part_kept(snapshot);
             }
             SnapshotEvent::Failed => {
+                self.part_failed();
                 self.drop_snapshot();
                 // The disk is full: as much again must come before the next attempt.
                 self.count_anew(self.state.applied(), self.log.taken_up());
@@ -146,10 +150,12 @@ impl Pipeline {
     /// Lets old segments go that two snapshots have, and nobody is to keep.
     pub(super) fn release_due(&mut self, seam: &mut impl Seam) {
         let config = &self.config.snapshots;
-        let kept = self.log.snapshots();
-        let (Some(oldest), true) = (kept.first(), kept.len() >= 2) else {
+        let mut kept = self.log.snapshots();
+        let two = kept.len() >= 2;
+        let Some(oldest) = kept.next().filter(|_| two) else {
             return;
         };
+        drop(kept);
         if config.retain_bytes == u64::MAX && config.retain_time == u64::MAX {
             return;
         }

@@ -13,7 +13,9 @@ use super::repair::Repair;
 use super::scrub::Scrub;
 use super::tail::Tail;
 use super::waiters::Waiters;
-use super::{Accumulator, Commands, Counts, Fetches, Heard, Pipeline, Scratch, Snapshots};
+use super::{
+    Accumulator, Commands, Counts, Fetches, Heard, Pipeline, Scratch, Snapshots, Transfer,
+};
 use crate::log::{self, Cut, Damaged, Identity, RecoveryError, Restart, Superblock};
 use crate::seam::{Files, FilesError, SnapshotId};
 use crate::snapshot::SnapshotError;
@@ -137,6 +139,7 @@ impl Pipeline {
             repair: (!holes.is_empty()).then(|| Repair::new(holes)),
             scrub: Scrub::new(&config, now),
             snapshots,
+            transfer: Transfer::default(),
             reopen: None,
             state,
             tail: Tail::new(config.buffers, last),

@@ -5,7 +5,7 @@ use quorate_wire::client::{
     TracedReply, error_text,
 };
 use quorate_wire::peer::{
-    AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage, RepairReplyMessage, TimeoutNowMessage,
+    AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage, RepairReplyMessage, SnapshotChunkMessage, SnapshotFetchMessage, SnapshotOfferMessage, TimeoutNowMessage,
     VoteMessage, VoteReplyMessage,
 };
 use quorate_wire::{Frame, FrameKind};
@@ -51,6 +51,9 @@ fn open(frame: &Frame<'_>) {
         FrameKind::RepairReply => RepairReplyMessage::ref_from_bytes(message).is_ok(),
         FrameKind::ReadIndex => message.is_empty(),
         FrameKind::ReadIndexReply => ReadIndexReplyMessage::ref_from_bytes(message).is_ok(),
+        FrameKind::SnapshotOffer => SnapshotOfferMessage::ref_from_bytes(message).is_ok(),
+        FrameKind::SnapshotFetch => SnapshotFetchMessage::ref_from_bytes(message).is_ok(),
+        FrameKind::SnapshotChunk => SnapshotChunkMessage::ref_from_bytes(message).is_ok(),
         FrameKind::TimeoutNow => TimeoutNowMessage::ref_from_bytes(message).is_ok(),
         FrameKind::HelloReply => HelloReply::ref_from_bytes(message)
             .map(|hello| {

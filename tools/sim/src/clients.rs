@@ -51,7 +51,7 @@ impl Clients {
                 restart_one_in: options.restart_one_in,
             })
         };
-        let consumer = |at| Consumer::new(options.seed, addresses.clone(), at);
+        let consumer = |at| Consumer::new(options, addresses.clone(), at);
         let member = |at| GroupMember::new(options.seed, addresses.clone(), at);
         Self {
             cluster,

@@ -10,6 +10,7 @@ use quorate_wire::limits::RECORDS_BYTES_MAX;
 use quorate_wire::{ErrorCode, Offset, Time};
 
 use crate::history::{Freshness, Read, Reader};
+use crate::options::Options;
 use crate::oracle::{ConsumerOrder, Oracle, hold};
 use crate::random::Random;
 use crate::terminal::Terminal;
@@ -51,12 +52,17 @@ pub struct Consumer {
     time: u64,
     fetched: u64,
     unreadable: u64,
+    /// Logs may lose their beginnings.
+    retention: bool,
+    /// What it wanted next is gone from the node that it asked.
+    gone: bool,
 }
 
 impl Consumer {
     /// A consumer that has seen nothing.
     #[must_use]
-    pub fn new(seed: u64, addresses: Vec<String>, number: usize) -> Self {
+    pub fn new(options: &Options, addresses: Vec<String>, number: usize) -> Self {
+        let seed = options.seed;
         let mut random = Random::new(seed, &format!("consumer {number}"));
         let wish = Wish {
             from: ReadFrom::Offset(Offset(0)),
@@ -79,6 +85,8 @@ impl Consumer {
             order: None,
             fetched: 0,
             unreadable: 0,
+            retention: options.snapshots.retain_bytes < u64::MAX,
+            gone: false,
             random,
         }
     }
@@ -192,7 +200,7 @@ impl Consumer {
             ReadFrom::Offset(offset) => {
                 begin == offset || (begin > offset && !self.wish.filter.is_empty())
             }
-            ReadFrom::Start => begin == Offset(0),
+            ReadFrom::Start => begin == Offset(0) || self.retention,
             ReadFrom::Tail => begin <= committed,
             ReadFrom::Time(time) => {
                 oracle.began(time, begin, committed);
@@ -224,6 +232,7 @@ impl Consumer {
             ClientError::Refused { code, .. } => {
                 // A cursor that is new does not know which nodes are behind.
                 *code == ErrorCode::OffsetPastEnd
+                    || (*code == ErrorCode::OffsetBeforeStart && self.retention)
             }
             ClientError::AcceptedLost { .. }
             | ClientError::TimedOut { .. }
@@ -234,6 +243,7 @@ impl Consumer {
             | ClientError::InvalidEvent(_) => false,
         };
         assert!(expected, "a fetch ends with {error}");
+        self.gone = error.code() == Some(ErrorCode::OffsetBeforeStart);
         self.unreadable += u64::from(error.code() == Some(ErrorCode::RecordUnreadable));
     }
 
@@ -241,15 +251,23 @@ impl Consumer {
     /// elsewhere and otherwise.
     fn go_elsewhere(&mut self, wires: &mut Wires, now: Time) {
         let offset = self.cursor.offset();
-        let from = if offset.0 > 0 && self.random.one_in(24) {
+        let from = if core::mem::take(&mut self.gone) {
+            ReadFrom::Start
+        } else if offset.0 > 0 && self.random.one_in(24) {
             ReadFrom::Offset(Offset(self.random.between(0, offset.0 - 1)))
         } else if self.random.one_in(16) {
             ReadFrom::Offset(offset)
         } else if self.random.one_in(48) {
             let time = self.time.saturating_sub(self.random.scaled(1, 500 * MS));
             let time = time.saturating_add(self.random.between(0, 2));
-            self.random
-                .of(&[ReadFrom::Tail, ReadFrom::Start, ReadFrom::Time(time)])
+            let time = ReadFrom::Time(time);
+            // Where a log that goes begins by then, nobody knows beforehand.
+            let time = if self.retention {
+                ReadFrom::Start
+            } else {
+                time
+            };
+            self.random.of(&[ReadFrom::Tail, ReadFrom::Start, time])
         } else {
             return;
         };

@@ -214,6 +214,9 @@ impl Options {
             },
             snapshots: SnapshotConfig {
                 records: kept.of(&[u64::MAX, 10, 50, 200]),
+                send_bytes: kept.of(&[64 << 10, 1 << 20, u64::MAX]),
+                // What two snapshots have goes at once, or when there is more than a segment of it.
+                retain_bytes: kept.of(&[u64::MAX, 0, 0, 2 << 20]),
                 ..SnapshotConfig::NEVER
             },
             buffers: random.of(&[4, 5, 8]),

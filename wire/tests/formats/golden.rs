@@ -17,7 +17,8 @@ use quorate_wire::named::{
 };
 use quorate_wire::peer::{
     AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage,
-    RepairReplyMessage, TimeoutNowMessage, VoteMessage, VoteReplyMessage,
+    RepairReplyMessage, SnapshotChunkMessage, SnapshotFetchMessage, SnapshotOfferMessage,
+    TimeoutNowMessage, VoteMessage, VoteReplyMessage,
 };
 use quorate_wire::{
     Chunk, Command, ErrorCode, Event, FRAME_HEADER_BYTES, Frame, FrameKind, Offset, Record,
@@ -243,6 +244,16 @@ fn read_message(frame: &Frame) {
         FrameKind::ReadIndex => {}
         FrameKind::ReadIndexReply => {
             assert_eq!(read::<ReadIndexReplyMessage>(frame).index.get(), 42);
+        }
+        FrameKind::SnapshotOffer => {
+            assert_eq!(read::<SnapshotOfferMessage>(frame).index.get(), 40);
+        }
+        FrameKind::SnapshotFetch => {
+            assert_eq!(read::<SnapshotFetchMessage>(frame).position.get(), 262_144);
+        }
+        FrameKind::SnapshotChunk => {
+            let crc = read::<SnapshotChunkMessage>(frame).crc.get();
+            assert_eq!(crc, quorate_wire::checksum::crc32(&[frame.tail]));
         }
         FrameKind::TimeoutNow => assert_eq!(read::<TimeoutNowMessage>(frame).term.get(), 2),
         FrameKind::HelloReply => {

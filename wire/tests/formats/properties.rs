@@ -18,7 +18,8 @@ use quorate_wire::named::{
 };
 use quorate_wire::peer::{
     AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage,
-    RepairReplyMessage, TimeoutNowMessage, VoteMessage, VoteReplyMessage,
+    RepairReplyMessage, SnapshotChunkMessage, SnapshotFetchMessage, SnapshotOfferMessage,
+    TimeoutNowMessage, VoteMessage, VoteReplyMessage,
 };
 use quorate_wire::{
     COMMAND_BYTES_MAX, Chunk, ChunkId, ClusterName, Command, DiskId, Epoch, Event,
@@ -379,6 +380,9 @@ proptest! {
         whole::<RepairReplyMessage>(&bytes);
         whole::<ReadIndexReplyMessage>(&bytes);
         whole::<TimeoutNowMessage>(&bytes);
+        whole::<SnapshotOfferMessage>(&bytes);
+        whole::<SnapshotFetchMessage>(&bytes);
+        whole::<SnapshotChunkMessage>(&bytes);
     }
 
     #[test]

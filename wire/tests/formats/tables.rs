@@ -312,6 +312,18 @@ const REPAIR_REPLY: Table = &[
     ("reserved", Bytes(7)),
 ];
 
+const SNAPSHOT_OFFER: Table = &[("term", Count(8)), ("index", Count(8)), ("bytes", Count(8))];
+
+const SNAPSHOT_FETCH: Table = &[("index", Count(8)), ("position", Count(8))];
+
+const SNAPSHOT_CHUNK: Table = &[
+    ("index", Count(8)),
+    ("position", Count(8)),
+    ("bytes", Count(8)),
+    ("crc", Bits(4)),
+    ("reserved", Count(4)),
+];
+
 /// The message of a kind; empty if it has none.
 pub(crate) fn message(kind: FrameKind) -> Table {
     match kind {
@@ -338,6 +350,9 @@ pub(crate) fn message(kind: FrameKind) -> Table {
         FrameKind::RepairReply => REPAIR_REPLY,
         FrameKind::ReadIndexReply => READ_INDEX_REPLY,
         FrameKind::TimeoutNow => TIMEOUT_NOW,
+        FrameKind::SnapshotOffer => SNAPSHOT_OFFER,
+        FrameKind::SnapshotFetch => SNAPSHOT_FETCH,
+        FrameKind::SnapshotChunk => SNAPSHOT_CHUNK,
         FrameKind::HelloReply => HELLO_REPLY,
         FrameKind::ProduceReply => PRODUCE_REPLY,
         FrameKind::TracedReply => TRACED_REPLY,

@@ -11,7 +11,8 @@ use quorate_wire::named::{
 };
 use quorate_wire::peer::{
     AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage,
-    RepairReplyMessage, TimeoutNowMessage, VoteMessage, VoteReplyMessage,
+    RepairReplyMessage, SnapshotChunkMessage, SnapshotFetchMessage, SnapshotOfferMessage,
+    TimeoutNowMessage, VoteMessage, VoteReplyMessage,
 };
 use quorate_wire::{
     ClusterName, DiskId, ErrorCode, FRAME_HEADER_BYTES, FrameHeader, FrameKind, GroupId, NodeId,
@@ -349,7 +350,10 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
         | FrameKind::RepairReply
         | FrameKind::ReadIndex
         | FrameKind::ReadIndexReply
-        | FrameKind::TimeoutNow => peer_body(kind),
+        | FrameKind::TimeoutNow
+        | FrameKind::SnapshotOffer
+        | FrameKind::SnapshotFetch
+        | FrameKind::SnapshotChunk => peer_body(kind),
     }
 }
 
@@ -539,6 +543,34 @@ fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
             "node 2 shall lead, after term 2.",
             bytes(&TimeoutNowMessage { term: U64::new(2) }),
             none(),
+        ),
+        FrameKind::SnapshotOffer => (
+            "the log begins behind what node 2 has: here is what the records up to 40 amount to.",
+            bytes(&SnapshotOfferMessage {
+                term: U64::new(2),
+                index: U64::new(40),
+                bytes: U64::new(266_240),
+            }),
+            none(),
+        ),
+        FrameKind::SnapshotFetch => (
+            "the second part of it.",
+            bytes(&SnapshotFetchMessage {
+                index: U64::new(40),
+                position: U64::new(262_144),
+            }),
+            none(),
+        ),
+        FrameKind::SnapshotChunk => (
+            "its beginning stands for the part.",
+            bytes(&SnapshotChunkMessage {
+                index: U64::new(40),
+                position: U64::new(262_144),
+                bytes: U64::new(266_240),
+                crc: U32::new(crc32(&[b"QRN1"])),
+                reserved: U32::new(0),
+            }),
+            none().field("part", b"QRN1", Show::Bytes),
         ),
         FrameKind::Hello
         | FrameKind::Produce

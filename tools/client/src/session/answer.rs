@@ -95,6 +95,9 @@ impl Session {
             | FrameKind::ReadIndex
             | FrameKind::ReadIndexReply
             | FrameKind::TimeoutNow
+            | FrameKind::SnapshotOffer
+            | FrameKind::SnapshotFetch
+            | FrameKind::SnapshotChunk
             | FrameKind::FetchReply
             | FrameKind::StatusReply
             | FrameKind::Command

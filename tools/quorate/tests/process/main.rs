@@ -15,4 +15,5 @@ mod partition;
 mod refusals;
 mod repair;
 mod resume;
+mod snapshots;
 mod world;

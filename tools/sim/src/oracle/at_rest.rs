@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use quorate_replication::log::live_records;
-use quorate_wire::{LogIndex, NodeId, Offset, ProducerId, Time};
+use quorate_replication::log::{live_records, read_superblock};
+use quorate_replication::seam::Files;
+use quorate_wire::{LogIndex, NodeId, Offset, ProducerId, Record, Time};
 
 use super::Verdict;
+use super::archive::Archive;
 use super::exactly_once::Found;
 use crate::Disk;
 use crate::history::{Freshness, Read, Reader};
@@ -26,12 +28,17 @@ pub(super) struct AtRest {
 }
 
 impl AtRest {
-    /// Reads the log of a disk, up to a committed record.
-    pub(super) fn read(node: NodeId, disk: &Disk, committed: LogIndex) -> Result<Self, String> {
+    /// Reads the log of a disk, up to a committed record. What it has released is taken from what was ever written, by the chain.
+    pub(super) fn read(
+        node: NodeId,
+        disk: &Disk,
+        committed: LogIndex,
+        archive: &Archive,
+    ) -> Result<Self, String> {
         let mut log = Self::default();
         let (mut index, mut offset, mut time, mut crc) = (LogIndex(0), Offset(0), 0, 0);
         let mut broken = None;
-        let read = live_records(disk, &mut |record| {
+        let mut take = |record: &Record<'_>| {
             let header = record.header();
             if header.index > committed {
                 return;
@@ -57,7 +64,19 @@ impl AtRest {
                 let chunks = log.chunks.entry(found.id.producer).or_default();
                 chunks.push(found);
             }
-        });
+        };
+        let before = released(disk).map_err(|why| format!("node {node}: {why}"))?;
+        let released = archive.up_to(before.0, before.1);
+        let released = released.map_err(|index| {
+            format!(
+                "node {node} begins behind index {}, and record {index} was never written",
+                before.0
+            )
+        })?;
+        for bytes in released {
+            take(&Record::parse(&bytes).expect("it was parsed before").0);
+        }
+        let read = live_records(disk, &mut take);
         read.map_err(|error| format!("the log of node {node} is not whole: {error}"))?;
         if index < committed {
             return Err(format!(
@@ -104,6 +123,22 @@ impl AtRest {
     }
 }
 
+/// The last record that a disk's log has released: its index and its checksum. Some snapshot covers it.
+fn released(disk: &Disk) -> Result<(LogIndex, u32), String> {
+    let superblock = read_superblock(disk).map_err(|why| why.to_string())?;
+    let Some(start) = superblock.map(|superblock| superblock.start_link()) else {
+        return Ok((LogIndex(0), 0));
+    };
+    let snapshots = disk.snapshots().map_err(|why| why.to_string())?;
+    let covered = snapshots
+        .last()
+        .is_some_and(|newest| newest.0 >= start.index.0);
+    if start.index > LogIndex(0) && !covered {
+        return Err(format!("no snapshot covers index {}", start.index));
+    }
+    Ok((start.index, start.header_crc))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +157,6 @@ mod tests {
 
     #[test]
     fn a_disk_without_a_log_is_seen() {
-        assert!(AtRest::read(NodeId(1), &Disk::new(), LogIndex(0)).is_err());
+        assert!(AtRest::read(NodeId(1), &Disk::new(), LogIndex(0), &Archive::default()).is_err());
     }
 }

@@ -4,6 +4,7 @@
 //! panic with its name and a sentence; the runner adds when. Called by: the group, at each change.
 
 mod acknowledged;
+mod archive;
 mod at_rest;
 mod committed;
 mod consumer_order;
@@ -34,6 +35,7 @@ use crate::Disk;
 use crate::history::{History, Read};
 use crate::producer::Producer;
 use acknowledged::Acknowledged;
+use archive::Archive;
 use at_rest::AtRest;
 use committed::Committed;
 pub(crate) use consumer_order::ConsumerOrder;
@@ -67,6 +69,7 @@ pub struct Oracle {
     committed: Committed,
     state: StateMachine,
     durable: Durable,
+    archive: Archive,
     acknowledged: Acknowledged,
     levels: Levels,
     history: History,
@@ -145,6 +148,7 @@ impl Oracle {
         let mut records = BTreeMap::new();
         let read = live_records(disk, &mut |record| {
             records.insert(record.header().index, Written::from(record.header()));
+            self.archive.has(record);
         });
         // What a damaged disk has is the repair's business; it is no evidence until then.
         if read.is_err() {
@@ -156,7 +160,10 @@ impl Oracle {
     /// A write of a node's disk is done: what is there now.
     pub fn wrote(&mut self, node: NodeId, file: FileId, bytes: &[u8]) {
         match file {
-            FileId::Segment(_) => self.durable.wrote(node, bytes),
+            FileId::Segment(_) => {
+                self.durable.wrote(node, bytes);
+                self.archive.wrote(bytes);
+            }
             FileId::Superblock | FileId::Snapshot(_) => {}
         }
     }
@@ -181,7 +188,9 @@ impl Oracle {
             }
             Note::Raft(RaftNote::WrongDisk { .. }) => !self.wiped,
             Note::Refused { .. } | Note::RefusedBy { .. } => !self.wiped && !self.garbled,
-            Note::BadFrame { .. } | Note::BadRecords { .. } => !self.garbled,
+            Note::BadFrame { .. } | Note::BadRecords { .. } | Note::BadSnapshot { .. } => {
+                !self.garbled
+            }
             Note::Missing { .. } | Note::GivesUp { .. } | Note::Raft(RaftNote::Unsure) => {
                 !self.marred
             }
@@ -191,6 +200,7 @@ impl Oracle {
             | Note::Formed
             | Note::RoomMade
             | Note::SnapshotTaken { .. }
+            | Note::Receives { .. }
             | Note::Released { .. }
             | Note::Repaired { .. } => note.weight() == Weight::Trouble,
         };
@@ -352,7 +362,7 @@ impl Oracle {
         let upto = ends.min().unwrap_or_default();
         let mut first: Option<(NodeId, AtRest)> = None;
         for &(node, disk) in disks {
-            let log = match AtRest::read(node, disk, upto) {
+            let log = match AtRest::read(node, disk, upto, &self.archive) {
                 Ok(log) => log,
                 Err(why) => return hold("repair", Err(why)),
             };

@@ -1,0 +1,89 @@
+//! Logs that end: old segments go, and a node that lacks what is gone gets a snapshot.
+
+use std::path::{Path, PathBuf};
+
+use quorate_client::NodeId;
+use quorate_engine::config::Config;
+
+use crate::load::Load;
+use crate::world::{SOON, World, small_segments, wait_for};
+
+const SOME: u64 = 2_000;
+
+/// A snapshot every thousand records, and nothing stays that two of them have.
+fn forgetful(config: &mut Config) {
+    small_segments(config);
+    config.snapshot.log_mib = 1;
+    config.snapshot.records = 1000;
+    config.log.retain_bytes = 1;
+}
+
+fn group(world: &World, of: NodeId) -> PathBuf {
+    let mut all = world.data().into_iter();
+    let (_, data) = all
+        .find(|(node, _)| *node == of)
+        .expect("a node of this world");
+    data.join("group-0")
+}
+
+/// The numbers of a directory's files of one kind.
+fn numbers(group: &Path, kind: &str) -> Vec<u64> {
+    let entries = std::fs::read_dir(group).expect("the node has made it");
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut numbers: Vec<u64> = names
+        .filter_map(|name| name.strip_prefix(kind)?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Waits until all nodes have everything, and fails unless they say the same of it.
+fn check_equal(world: &mut World) {
+    let statuses = world.local.wait_settled(SOON);
+    let statuses = statuses.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(statuses.len(), 3);
+    for pair in statuses.windows(2) {
+        assert_eq!(
+            (pair[0].commit_index, pair[0].committed, pair[0].digest),
+            (pair[1].commit_index, pair[1].committed, pair[1].digest),
+        );
+    }
+}
+
+#[test]
+fn a_node_that_lacks_what_the_others_released_gets_a_snapshot() {
+    let mut world = World::start_with(forgetful);
+    let load = Load::start(world.local.addresses());
+    load.wait_acked(SOME);
+    let away = world.follower();
+    world.local.kill(away);
+    let had = numbers(&group(&world, away), "segment-");
+    let nodes = world.local.nodes().into_iter();
+    let others: Vec<NodeId> = nodes.filter(|&node| node != away).collect();
+    let last = had.last().copied().expect("it had a log");
+    wait_for("the others release what it lacks", || {
+        let released =
+            |node: &NodeId| numbers(&group(&world, *node), "segment-").first() > Some(&last);
+        others.iter().all(released).then_some(())
+    });
+    world.local.start(away).expect("its ports are free again");
+    world.wait_complete();
+    load.wait_acked(SOME);
+    let sent = load.finish();
+    assert!(sent.complete);
+    check_equal(&mut world);
+    let said = world.local.log_tail(away);
+    let installed =
+        std::fs::read_to_string(world.local.paths(away).log).expect("it has said something");
+    assert!(
+        installed.contains("fetches its snapshot"),
+        "it has been given a snapshot:\n{said}"
+    );
+    let kept = numbers(&group(&world, away), "snapshot-");
+    assert!((1..=2).contains(&kept.len()), "{kept:?}");
+    // All begin with their snapshots when they are started again.
+    world.stop();
+    world.local.start_all().expect("the ports are free");
+    world.wait_complete();
+    check_equal(&mut world);
+}
