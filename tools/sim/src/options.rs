@@ -173,7 +173,10 @@ impl Options {
             large: random.scaled(1000, 900_000),
         };
         let producers = random.between(1, 4);
+        let members = Random::new(seed, "members").of(&[0, 0, 1, 2, 4]);
         let mut kept = Random::new(seed, "snapshots");
+        // A consumer group reads everything, however late: its log stays.
+        let stays = members > 0;
         let bytes = chunk.events * (chunk.payload + 100) / 8 + chunk.large / chunk.large_one_in;
         // About as many bytes of records has the log. Few of them find most of what many find, and in a tenth of the time.
         let groups = random.of(&[1, 1, 1, 1, 2, 3]);
@@ -191,7 +194,7 @@ impl Options {
             restart_one_in: random.of(&[10, u64::MAX, u64::MAX]),
             chunk,
             consumers: random.below(4),
-            members: Random::new(seed, "members").of(&[0, 0, 1, 2, 4]),
+            members,
             network: NetworkWeather {
                 latency: (least, least + random.scaled(1, 4 * least)),
                 spike_one_in: random.of(&[100, 1000, 100_000]),
@@ -216,7 +219,11 @@ impl Options {
                 records: kept.of(&[u64::MAX, 10, 50, 200]),
                 send_bytes: kept.of(&[64 << 10, 1 << 20, u64::MAX]),
                 // What two snapshots have goes at once, or when there is more than a segment of it.
-                retain_bytes: kept.of(&[u64::MAX, 0, 0, 2 << 20]),
+                retain_bytes: if stays {
+                    u64::MAX
+                } else {
+                    kept.of(&[u64::MAX, 0, 0, 2 << 20])
+                },
                 ..SnapshotConfig::NEVER
             },
             buffers: random.of(&[4, 5, 8]),

@@ -1,0 +1,95 @@
+//! Worlds whose logs end: segments go as soon as two snapshots have what they amount to, and nodes that were away get a snapshot.
+
+mod seeds;
+
+use quorate_replication::pipeline::{Reopen, SnapshotConfig};
+use quorate_sim::{ChunkWeather, Options, World, recover};
+use quorate_wire::NodeId;
+use seeds::each_seed;
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MS;
+
+/// Logs of many small segments, none of which stays.
+fn forgetful(seed: u64) -> Options {
+    let calm = Options::calm(seed, 3);
+    Options {
+        chunks: 120,
+        window: 8,
+        pause: 20 * MS,
+        chunk: ChunkWeather {
+            events: 4,
+            payload: 200,
+            large_one_in: 2,
+            large: 100_000,
+        },
+        log: quorate_replication::log::LogConfig {
+            segment_bytes: (1 << 20) + (64 << 10),
+            segments_ahead: 1,
+        },
+        snapshots: SnapshotConfig {
+            records: 20,
+            send_bytes: 1 << 20,
+            retain_bytes: 0,
+            ..SnapshotConfig::NEVER
+        },
+        ..calm
+    }
+}
+
+/// How often a snapshot of another node was installed.
+fn installed(world: &World) -> usize {
+    let all = world.groups().iter().flat_map(quorate_sim::Group::reopened);
+    all.filter(|(_, why)| matches!(why, Reopen::Installed { .. }))
+        .count()
+}
+
+/// A node that is away while the others go on.
+fn away(world: &mut World, id: NodeId, nanoseconds: u64) {
+    world.crash(id, false);
+    world.run_for(nanoseconds);
+    world.start(id);
+}
+
+#[test]
+fn a_node_that_lacks_what_is_gone_gets_a_snapshot_and_then_the_log() {
+    each_seed("snapshots", 0..4, |seed, trace| {
+        let mut world = World::new(forgetful(seed), trace.clone());
+        world.start_all();
+        world.run_for(300 * MS);
+        // One after the other, the leader among them.
+        for id in world.names() {
+            away(&mut world, id, 2 * SECOND);
+            world.run_for(SECOND);
+        }
+        recover(&mut world);
+        assert!(installed(&world) > 0, "somebody has got a snapshot");
+    });
+}
+
+#[test]
+fn a_snapshot_that_is_on_its_way_survives_broken_links_and_a_new_leader() {
+    each_seed("broken transfers", 0..4, |seed, trace| {
+        let mut options = forgetful(seed);
+        options.snapshots.send_bytes = 8 << 10;
+        let mut world = World::new(options, trace.clone());
+        world.start_all();
+        world.run_for(300 * MS);
+        let behind = world.names()[usize::try_from(seed % 3).expect("small")];
+        away(&mut world, behind, 2 * SECOND);
+        for _ in 0..6 {
+            world.run_for(150 * MS);
+            let others = world.names().into_iter().filter(|&id| id != behind);
+            for other in others.collect::<Vec<_>>() {
+                world.cut(behind, other, true);
+            }
+            world.run_for(100 * MS);
+            world.network().heal_all();
+            if let Some(leader) = world.leader().filter(|&leader| leader != behind) {
+                away(&mut world, leader, 50 * MS);
+            }
+        }
+        recover(&mut world);
+        assert!(installed(&world) > 0, "somebody has got a snapshot");
+    });
+}
