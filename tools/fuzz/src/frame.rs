@@ -4,6 +4,9 @@ use quorate_wire::client::{
     Credit, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply, Stage, StatusReply, Unsubscribed,
     TracedReply, error_text,
 };
+use quorate_wire::named::{
+    CommandReply, CursorsReply, GroupsReply, Heartbeat, HeartbeatReply, Listed,
+};
 use quorate_wire::peer::{
     AppendMessage, AppendReplyMessage, Member, PeerHello, ReadIndexReplyMessage, RepairMessage, RepairReplyMessage, SnapshotChunkMessage, SnapshotFetchMessage, SnapshotOfferMessage, TimeoutNowMessage,
     VoteMessage, VoteReplyMessage,
@@ -66,6 +69,13 @@ fn open(frame: &Frame<'_>) {
         FrameKind::TracedReply => TracedReply::ref_from_bytes(message)
             .map(|traced| Stage::ALL.map(|stage| traced.stages.get(stage)))
             .is_ok(),
+        FrameKind::Command => message.is_empty(),
+        FrameKind::Cursors | FrameKind::Groups => Listed::ref_from_bytes(message).is_ok(),
+        FrameKind::Heartbeat => Heartbeat::ref_from_bytes(message).is_ok(),
+        FrameKind::CommandReply => CommandReply::ref_from_bytes(message).is_ok(),
+        FrameKind::CursorsReply => CursorsReply::ref_from_bytes(message).is_ok(),
+        FrameKind::HeartbeatReply => HeartbeatReply::ref_from_bytes(message).is_ok(),
+        FrameKind::GroupsReply => GroupsReply::ref_from_bytes(message).is_ok(),
         FrameKind::Credit => Credit::ref_from_bytes(message).is_ok(),
         FrameKind::Unsubscribed => Unsubscribed::ref_from_bytes(message).is_ok(),
         FrameKind::Unsubscribe => message.is_empty(),
