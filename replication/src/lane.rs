@@ -5,8 +5,9 @@ mod named;
 use alloc::boxed::Box;
 
 use bytes::Bytes;
+use quorate_wire::audit::AuditReply;
 use quorate_wire::client::{AckLevel, Consistency, ReadFrom, StatusReply};
-use quorate_wire::{ChunkId, ErrorCode, NodeId, Offset, Term};
+use quorate_wire::{ChunkId, ErrorCode, LogIndex, NodeId, Offset, Term};
 
 use crate::trace::Trace;
 
@@ -45,6 +46,8 @@ pub enum Ask {
     Fetch(FetchAsk),
     /// How is the node?
     Status,
+    /// What did its log amount to at this record; at the last applied one, if it is zero?
+    Audit(LogIndex),
     /// About what has a name.
     Named(Box<NamedAsk>),
 }
@@ -116,6 +119,8 @@ pub enum Answer {
     Fetched(Fetched),
     /// To `Status`.
     Status(Box<StatusReply>),
+    /// To `Audit`.
+    Audited(Box<AuditReply>),
     /// To `Named`.
     Named(Box<NamedAnswer>),
     /// To any: no.

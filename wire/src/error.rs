@@ -136,6 +136,8 @@ codes! {
     SlotsNotOwned = 418, retry false;
     /// No further consumer groups, or members of this one, fit.
     GroupsFull = 419, retry false;
+    /// A record does not follow the one before it: nodes, or a node at two times, have different logs.
+    ChainBroken = 420, retry false;
 
     /// The other side belongs to another cluster.
     ClusterMismatch = 501, retry false;

@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum::crc32;
 use crate::limits::{FRAME_BODY_BYTES_MAX, MESSAGE_BYTES_MAX, RECORDS_BYTES_MAX};
-use crate::{ErrorCode, GroupId, client, named, peer};
+use crate::{ErrorCode, GroupId, audit, client, named, peer};
 
 /// Bytes of a frame's header.
 pub const FRAME_HEADER_BYTES: usize = 32;
@@ -108,6 +108,8 @@ kinds! {
     Heartbeat = 0x0a, named::Heartbeat, None;
     /// Client: which consumer groups are there?
     Groups = 0x0b, named::Listed, None;
+    /// Client: what did your log amount to?
+    Audit = 0x0e, audit::Audit, None;
 
     /// Peer: greeting; the tail lists the members that the sender knows.
     PeerHello = 0x21, peer::PeerHello, Checked;
@@ -161,6 +163,8 @@ kinds! {
     HeartbeatReply = 0x8a, named::HeartbeatReply, None;
     /// Node to client: one consumer group; the tail lists its members.
     GroupsReply = 0x8b, named::GroupsReply, Checked;
+    /// Node to client: what it amounted to.
+    AuditReply = 0x8e, audit::AuditReply, None;
     /// Node to client: the same as `ProduceReply`, and how long each stage took.
     TracedReply = 0x8f, client::TracedReply, None;
     /// To client or peer: refused; the tail is a sentence.

@@ -16,6 +16,7 @@ pub use ids::{
     ProducerId, Sequence, SessionId, Term, Time,
 };
 
+pub mod audit;
 pub mod canary;
 pub mod checksum;
 mod chunk;

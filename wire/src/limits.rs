@@ -77,6 +77,12 @@ pub const SNAPSHOT_ENTRY_BYTES_MAX: usize = 32 << 10;
 /// Longest name of a cursor or a consumer group, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 
+/// Marks of applied records that a node keeps for audits: of the last ones, and again of some before them.
+pub const AUDIT_MARKS: usize = 1024;
+
+/// Those before are at records whose indexes are multiples of this.
+pub const AUDIT_APART: u64 = 1024;
+
 /// Most commands of one record.
 pub const RECORD_COMMANDS_MAX: usize = 256;
 

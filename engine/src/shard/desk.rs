@@ -99,7 +99,7 @@ impl Desk {
         read: Time,
     ) {
         let holds = match asked {
-            Asked::Greet | Asked::Status | Asked::Named(_) => Holds::Place,
+            Asked::Greet | Asked::Status | Asked::Audit(_) | Asked::Named(_) => Holds::Place,
             Asked::Produce { at, .. } => Holds::Chunk(at.len()),
             Asked::Fetch { .. } => Holds::Fetch,
             Asked::Talk(talk) => return self.talk(connection, correlation, talk),
@@ -118,6 +118,7 @@ impl Desk {
             Asked::Fetch { filter, .. } => filter.clone(),
             Asked::Greet
             | Asked::Status
+            | Asked::Audit(_)
             | Asked::Produce { .. }
             | Asked::Named(_)
             | Asked::Talk(_) => None,

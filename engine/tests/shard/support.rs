@@ -12,6 +12,7 @@ use quorate_engine::config::Limits;
 use quorate_engine::lane::{PipelineLanes, lanes};
 use quorate_engine::shard::{Acceptor, Counters, Listener, Shard, ShardConfig};
 use quorate_replication::lane::{Answer, Ask, Fetched, NamedAnswer, Reply, Request, ShardId};
+use quorate_wire::audit::AuditReply;
 use quorate_wire::client::{
     ErrorMessage, Fetch, Hello, ProduceReply, ReadFrom, StatusReply, error_text,
 };
@@ -275,6 +276,7 @@ impl Player {
                 })
             }
             Ask::Status => Answer::Status(Box::new(StatusReply::new_zeroed())),
+            Ask::Audit(_) => Answer::Audited(Box::new(AuditReply::new_zeroed())),
             Ask::Named(_) => Answer::Named(Box::new(NamedAnswer::Applied {
                 value: 0,
                 term: Term(3),

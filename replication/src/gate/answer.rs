@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use quorate_wire::audit::AuditReply;
 use quorate_wire::client::{
     ErrorMessage, HelloReply, NodeEntry, ProduceReply, Stage, StatusReply, TracedReply,
     Unsubscribed,
@@ -111,6 +112,16 @@ pub fn write(
             let reply: &StatusReply = status;
             frame(
                 FrameKind::StatusReply,
+                correlation,
+                &[reply.as_bytes()],
+                &[],
+                to,
+            );
+        }
+        Answer::Audited(reply) => {
+            let reply: &AuditReply = reply;
+            frame(
+                FrameKind::AuditReply,
                 correlation,
                 &[reply.as_bytes()],
                 &[],

@@ -11,11 +11,12 @@ use core::ops::Range;
 
 use bytes::Bytes;
 
+use quorate_wire::audit::Audit;
 use quorate_wire::client::{AckLevel, Credit, Fetch, Hello, Produce};
 use quorate_wire::limits::{ALL_TIMEOUT_MS_MAX, RECORDS_BYTES_MAX};
 use quorate_wire::{
     Chunk, ChunkId, ClusterName, ErrorCode, FRAME_HEADER_BYTES, Frame, FrameError, FrameHeader,
-    FrameKind, GroupId, PROTOCOL_VERSION,
+    FrameKind, GroupId, LogIndex, PROTOCOL_VERSION,
 };
 use zerocopy::FromBytes;
 
@@ -109,6 +110,8 @@ pub enum Asked {
     },
     /// How are you?
     Status,
+    /// What did your log amount to?
+    Audit(LogIndex),
     /// About what has a name.
     Named(NamedAsk),
     /// About a subscription: not for the pipeline.
@@ -136,6 +139,7 @@ impl Opened {
                 Asked::Greet
                 | Asked::Fetch { .. }
                 | Asked::Status
+                | Asked::Audit(_)
                 | Asked::Named(_)
                 | Asked::Talk(_),
             )
@@ -155,6 +159,7 @@ impl Asked {
         match self {
             Self::Greet => Ask::Greet,
             Self::Status => Ask::Status,
+            Self::Audit(index) => Ask::Audit(*index),
             Self::Named(ask) => Ask::Named(Box::new(ask.clone())),
             Self::Produce {
                 id, acks, traced, ..
@@ -262,6 +267,7 @@ impl Gate {
             }
             FrameKind::Unsubscribe => Ok(Ok(Asked::Talk(Talk::Unsubscribe))),
             FrameKind::Status => Ok(Ok(Asked::Status)),
+            FrameKind::Audit => Ok(Ok(audit(frame))),
             FrameKind::Command => named::command(frame).map(|asked| asked.map(Asked::Named)),
             FrameKind::Heartbeat => named::heartbeat(frame).map(|asked| asked.map(Asked::Named)),
             FrameKind::Cursors => {
@@ -292,6 +298,7 @@ impl Gate {
             | FrameKind::StatusReply
             | FrameKind::Push
             | FrameKind::Unsubscribed
+            | FrameKind::AuditReply
             | FrameKind::CommandReply
             | FrameKind::CursorsReply
             | FrameKind::HeartbeatReply
@@ -358,6 +365,7 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::Subscribe
         | FrameKind::Credit
         | FrameKind::Unsubscribe
+        | FrameKind::Audit
         | FrameKind::Command
         | FrameKind::Cursors
         | FrameKind::Heartbeat
@@ -372,6 +380,7 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::Subscribe
         | FrameKind::Credit
         | FrameKind::Unsubscribe
+        | FrameKind::Audit
         | FrameKind::Command
         | FrameKind::Cursors
         | FrameKind::Heartbeat
@@ -401,12 +410,19 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::StatusReply
         | FrameKind::Push
         | FrameKind::Unsubscribed
+        | FrameKind::AuditReply
         | FrameKind::CommandReply
         | FrameKind::CursorsReply
         | FrameKind::HeartbeatReply
         | FrameKind::GroupsReply
         | FrameKind::Error => Err(misplaced(kind)),
     }
+}
+
+fn audit(frame: &Frame<'_>) -> Asked {
+    let audit =
+        Audit::read_from_bytes(frame.message).expect("the kind says how long its message is");
+    Asked::Audit(LogIndex(audit.index.get()))
 }
 
 fn misplaced(kind: FrameKind) -> No {

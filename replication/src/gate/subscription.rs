@@ -179,6 +179,7 @@ impl Subscriptions {
             Answer::Greeting { .. }
             | Answer::Produced { .. }
             | Answer::Status(_)
+            | Answer::Audited(_)
             | Answer::Named(_) => {
                 unreachable!("a fetch is answered by records or a refusal")
             }

@@ -184,6 +184,8 @@ pub(super) fn decode(kind: FrameKind, message: &[u8]) -> Result<Message, FrameEr
         | FrameKind::TracedReply
         | FrameKind::FetchReply
         | FrameKind::StatusReply
+        | FrameKind::Audit
+        | FrameKind::AuditReply
         | FrameKind::Command
         | FrameKind::CommandReply
         | FrameKind::Cursors

@@ -31,6 +31,10 @@ impl Pipeline {
                     Self::reply(ticket, status, shard, seam);
                 }
                 Ask::Fetch(ask) => self.fetch(shard, ticket, &ask, now, seam),
+                Ask::Audit(index) => {
+                    let audited = Answer::Audited(self.audited(index));
+                    Self::reply(ticket, audited, shard, seam);
+                }
                 Ask::Named(ask) => self.named((shard, ticket), &ask, now, seam),
                 Ask::Produce(chunk) => {
                     if let Some(chunk) = self.produce(shard, ticket, chunk, now, seam) {

@@ -3,12 +3,29 @@
 use alloc::boxed::Box;
 
 use quorate_raft::RoleName;
+use quorate_wire::LogIndex;
+use quorate_wire::audit::AuditReply;
 use quorate_wire::client::StatusReply;
 use zerocopy::little_endian::{U32, U64};
 
 use super::Pipeline;
 
 impl Pipeline {
+    /// What the log amounted to at this record; at the last applied one, if it is zero.
+    pub(super) fn audited(&self, index: LogIndex) -> Box<AuditReply> {
+        let applied = self.state.applied();
+        let index = if index.0 == 0 { applied } else { index };
+        let mark = self.state.mark(index);
+        Box::new(AuditReply {
+            index: U64::new(index.0),
+            applied: U64::new(applied.0),
+            digest: U64::new(mark.map_or(0, |mark| mark.digest)),
+            header_crc: U32::new(mark.map_or(0, |mark| mark.header_crc)),
+            known: u8::from(mark.is_some()),
+            reserved: [0; 3],
+        })
+    }
+
     /// How the node is now.
     pub(super) fn status(&self) -> Box<StatusReply> {
         let view = self.view();

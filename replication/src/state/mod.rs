@@ -10,6 +10,7 @@
 mod consumers;
 mod cursors;
 mod kept;
+mod marks;
 mod named;
 mod producer;
 mod snapshot;
@@ -26,6 +27,8 @@ use crate::log::{Identity, Replay};
 use crate::snapshot::SnapshotError;
 pub use consumers::{ConsumerGroup, Member};
 pub use cursors::Cursor;
+pub use marks::Mark;
+use marks::Marks;
 pub use named::{Declined, Outcome};
 use named::{Moment, Named};
 use producer::Producer;
@@ -76,6 +79,7 @@ pub struct State {
     /// The commands of all pending records, in order.
     commands: VecDeque<Command>,
     applied: Applied,
+    marks: Marks,
 }
 
 /// What the applied records amount to.
@@ -116,6 +120,12 @@ impl State {
     #[must_use]
     pub fn digest(&self) -> u64 {
         self.applied.digest
+    }
+
+    /// What the log amounted to at an applied record, if that is still kept.
+    #[must_use]
+    pub fn mark(&self, index: LogIndex) -> Option<Mark> {
+        self.marks.get(index)
     }
 
     /// The log's last record, pending ones included.
@@ -319,6 +329,11 @@ impl State {
             log_time: record.log_time,
             digest,
         };
+        let mark = Mark {
+            digest,
+            header_crc: record.header_crc,
+        };
+        self.marks.set(record.position.index, mark);
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) enum BatchError {
     Damaged(RecordError),
     /// They are not the records that were asked for.
     Misplaced(FrameError),
+    /// This one does not follow the one before it.
+    Unchained(LogIndex),
 }
 
 /// How records are checked, and which were given out before.
@@ -46,7 +48,14 @@ pub(crate) struct Expect {
     /// Whether chunks and events are checked too.
     pub(crate) check_chunks: bool,
     /// Records up to this one were given out by earlier batches.
-    pub(crate) seen: LogIndex,
+    pub(crate) seen: Seen,
+}
+
+/// The last record that was given out, from whichever node; index 0 before the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) index: LogIndex,
+    pub(crate) header_crc: u32,
 }
 
 impl Batch {
@@ -62,12 +71,8 @@ impl Batch {
         }
     }
 
-    /// Checks the records of an answer, and takes those that were not given out before. Returns the index of the last one.
-    pub(crate) fn extend(
-        &mut self,
-        records: &[u8],
-        expect: Expect,
-    ) -> Result<LogIndex, BatchError> {
+    /// Checks the records of an answer, and takes those that were not given out before. Returns the last one.
+    pub(crate) fn extend(&mut self, records: &[u8], expect: Expect) -> Result<Seen, BatchError> {
         let mut last = expect.seen;
         let mut rest = records;
         while !rest.is_empty() {
@@ -78,9 +83,16 @@ impl Batch {
                     sound.map_err(BatchError::Damaged)?;
                 }
             }
-            if record.header().index > last {
+            let header = record.header();
+            if header.index > last.index {
+                if header.index == last.index.next() && header.previous != last.header_crc {
+                    return Err(BatchError::Unchained(header.index));
+                }
                 self.place(&record)?;
-                last = record.header().index;
+                last = Seen {
+                    index: header.index,
+                    header_crc: header.header_crc,
+                };
             }
             rest = after;
         }
@@ -201,7 +213,7 @@ mod tests {
     use super::*;
 
     /// A record without events, which is all that these rules need.
-    fn record(index: u64, base_offset: u64) -> Vec<u8> {
+    fn record(index: u64, base_offset: u64, previous: u32) -> Vec<u8> {
         let stamp = Stamp {
             position: Position {
                 term: Term(1),
@@ -212,26 +224,36 @@ mod tests {
             group: GroupId(0),
             event_count: 0,
             kind: RecordKind::Noop,
-            previous: 0,
+            previous,
         };
         RecordHeader::stamp(&stamp, &[]).to_vec()
     }
 
-    fn expect(seen: u64) -> Expect {
+    fn seen(record: &[u8]) -> Seen {
+        let (record, _) = Record::parse(record).expect("it is sound");
+        Seen {
+            index: record.header().index,
+            header_crc: record.header().header_crc,
+        }
+    }
+
+    fn expect(seen: Seen) -> Expect {
         Expect {
             check_chunks: true,
-            seen: LogIndex(seen),
+            seen,
         }
     }
 
     #[test]
     fn records_that_were_given_out_are_not_given_out_again() {
         let mut batch = Batch::new(Offset(5), Offset(5), &Arc::default());
-        let answer = [record(3, 5), record(4, 5)].concat();
-        let last = batch.extend(&answer, expect(3));
-        assert_eq!(last.ok(), Some(LogIndex(4)));
-        let last = batch.extend(&answer, expect(4));
-        assert_eq!(last.ok(), Some(LogIndex(4)));
+        let third = record(3, 5, 9);
+        let fourth = record(4, 5, seen(&third).header_crc);
+        let answer = [third.clone(), fourth.clone()].concat();
+        let last = batch.extend(&answer, expect(seen(&third)));
+        assert_eq!(last.ok(), Some(seen(&fourth)));
+        let last = batch.extend(&answer, expect(seen(&fourth)));
+        assert_eq!(last.ok(), Some(seen(&fourth)));
         let there: Vec<_> = batch
             .records()
             .map(|record| record.header().index)
@@ -241,19 +263,37 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_does_not_follow_the_last_one_is_refused() {
+        let third = record(3, 5, 9);
+        let right = seen(&third).header_crc;
+        let broken = |answer: &[u8], before| {
+            let batch = &mut Batch::new(Offset(5), Offset(5), &Arc::default());
+            matches!(
+                batch.extend(answer, expect(before)),
+                Err(BatchError::Unchained(LogIndex(4)))
+            )
+        };
+        let other = record(4, 5, right ^ 1);
+        assert!(broken(&other, seen(&third)), "from two answers");
+        assert!(broken(&[third.clone(), other].concat(), Seen::default()));
+        assert!(!broken(&record(4, 5, right), seen(&third)));
+        assert!(!broken(&record(5, 5, 1), seen(&third)), "one is not known");
+    }
+
+    #[test]
     fn an_answer_that_leaves_events_out_is_refused() {
         let mut batch = Batch::new(Offset(5), Offset(5), &Arc::default());
-        let refused = batch.extend(&record(3, 6), expect(0));
+        let refused = batch.extend(&record(3, 6, 0), expect(Seen::default()));
         assert!(matches!(refused, Err(BatchError::Misplaced(_))));
     }
 
     #[test]
     fn a_record_that_is_cut_is_damage() {
         let mut batch = Batch::new(Offset(5), Offset(5), &Arc::default());
-        let cut = record(3, 5);
+        let cut = record(3, 5, 0);
         let cut = cut.get(..60).expect("a record has 64 bytes at least");
         assert!(matches!(
-            batch.extend(cut, expect(0)),
+            batch.extend(cut, expect(Seen::default())),
             Err(BatchError::Damaged(_))
         ));
     }

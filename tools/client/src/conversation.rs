@@ -1,4 +1,4 @@
-//! One question at a time over one connection, each with a deadline: what the status question needs.
+//! One question at a time over one connection, each with a deadline: what questions of state need.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use quorate_wire::limits::FRAME_BODY_BYTES_MAX;
 use quorate_wire::{ClusterName, FRAME_HEADER_BYTES, Frame, FrameError, FrameKind};
 use zerocopy::{Immutable, IntoBytes};
 
-use crate::LinkCause;
 use crate::connection::{Connection, Socket as _};
 use crate::greeting::{Refusal, Welcome, write_frame, write_hello};
 use crate::socket::PollSocket;
+use crate::{ClientError, LinkCause};
 
 /// The correlation of refusals that answer no request: the node closes the connection.
 const CONNECTION: u64 = 0;
@@ -159,6 +159,44 @@ impl Conversation {
             }
         }
         Ok(())
+    }
+}
+
+/// Asks the node at `address` one question, with a connection of its own.
+pub(crate) fn ask_once<M: IntoBytes + Immutable, T>(
+    address: &str,
+    (kind, message): &(FrameKind, M),
+    reply: FrameKind,
+    timeout: Duration,
+    parse: impl FnOnce(&Frame<'_>, Welcome) -> Result<T, FrameError>,
+) -> Result<T, ClientError> {
+    let deadline = Instant::now() + timeout;
+    let failed = |cause| match cause {
+        LinkCause::Frame(error) => ClientError::Protocol(error),
+        LinkCause::ConnectTimeout | LinkCause::Silent => ClientError::TimedOut {
+            what: "the answer to a question",
+            after: timeout,
+            last: cause,
+        },
+        LinkCause::None
+        | LinkCause::Unresolved
+        | LinkCause::Io(_)
+        | LinkCause::Closed
+        | LinkCause::Refused { .. } => ClientError::Unreachable {
+            nodes: vec![address.to_owned()],
+            last: cause,
+        },
+    };
+    let (mut conversation, welcome) =
+        Conversation::open(address, None, timeout).map_err(|error| match error {
+            OpenError::Link(cause) => failed(cause),
+            OpenError::Refused(refusal) => refusal.into(),
+            OpenError::Mismatch(text) => unreachable!("no cluster was meant: {text}"),
+        })?;
+    conversation.ask(*kind, message, deadline).map_err(failed)?;
+    match conversation.answer(reply, deadline).map_err(failed)? {
+        Answer::Frame(frame) => parse(&frame, welcome).map_err(ClientError::Protocol),
+        Answer::Refused(refusal) => Err(refusal.into()),
     }
 }
 

@@ -14,8 +14,9 @@ mod push;
 use std::sync::Arc;
 
 use quorate_wire::client::{Fetch, ReadFrom};
-use quorate_wire::{ClusterName, FrameKind, LogIndex, NodeId, Offset, Time};
+use quorate_wire::{ClusterName, FrameKind, NodeId, Offset, Time};
 
+use crate::batch::Seen;
 use crate::endpoint::{Endpoint, LinkNumber, Wish};
 use crate::greeting::{write_frame_with, write_hello};
 use crate::route::{Loss, Route};
@@ -65,7 +66,7 @@ struct Call {
     /// What has come so far.
     batch: Batch,
     /// The last record that the batch, or one before it, has given out.
-    seen: LogIndex,
+    seen: Seen,
     /// Until when an event is waited for; none if only a greeting is.
     until: Option<Time>,
     /// Since when no node has answered.
@@ -95,7 +96,7 @@ pub struct Cursor {
     from: Option<ReadFrom>,
     offset: Offset,
     /// The last record given out: one that holds the boundary of two batches, or no events, is not given out twice.
-    seen: LogIndex,
+    seen: Seen,
     committed: Offset,
     trouble: LinkCause,
 }
@@ -126,7 +127,7 @@ impl Cursor {
                 ReadFrom::Offset(_) => None,
                 from @ (ReadFrom::Time(_) | ReadFrom::Tail | ReadFrom::Start) => Some(from),
             },
-            seen: LogIndex(0),
+            seen: Seen::default(),
             committed: Offset(0),
             trouble: LinkCause::None,
             config,

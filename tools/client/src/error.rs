@@ -3,7 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use quorate_wire::{ChunkError, ErrorCode, EventError, FrameError, RecordError, Sequence};
+use quorate_wire::{
+    ChunkError, ErrorCode, EventError, FrameError, LogIndex, RecordError, Sequence,
+};
 
 /// Why a call of the client failed.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,12 @@ pub enum ClientError {
     /// The producer was closed or dropped before the event was acknowledged.
     #[error("the producer was closed before the event was acknowledged")]
     Closed,
+    /// A record does not follow the one before it, which may have come from another node: their logs differ.
+    #[error("record {index} does not follow the record before it: the nodes' logs differ")]
+    ChainBroken {
+        /// The record.
+        index: LogIndex,
+    },
     /// The caller's event, or its encoded chunk, is over a limit.
     #[error("the event cannot be sent: {0}")]
     InvalidEvent(InvalidEvent),
@@ -89,6 +97,7 @@ impl ClientError {
             Self::AcceptedLost { .. } => Some(ErrorCode::SequenceGap),
             Self::Io { .. } | Self::Closed => None,
             Self::Protocol(error) => Some(error.code()),
+            Self::ChainBroken { .. } => Some(ErrorCode::ChainBroken),
             Self::Damaged(_) => Some(ErrorCode::RecordUnreadable),
             Self::InvalidEvent(InvalidEvent::Event(_)) => Some(ErrorCode::EventInvalid),
             Self::InvalidEvent(InvalidEvent::Chunk(_)) => Some(ErrorCode::ChunkInvalid),

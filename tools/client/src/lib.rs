@@ -29,7 +29,7 @@
 //! | [`Consumer`] | blocking: [`fetch`](Consumer::fetch) gives a [`Batch`] of verified records and events; follows to any node, or sticks to one |
 //! | `AsyncProducer`, `AsyncConsumer` | the same on tokio, with the feature `tokio`; every future may be dropped at any moment |
 //! | [`Filter`], [`ReadFrom`], [`Consistency`] | which events a consumer wants, from where on, and how fresh |
-//! | [`status`] | one question to one node |
+//! | [`status`], [`audit`] | one question to one node: how it is, and what its log amounts to |
 //! | [`ClientError`] | what went wrong, with its stable code where there is one |
 //! | [`session`], [`cursor`] | a producer's and a consumer's protocol without sockets, clocks or chance: what the blocking ones and the simulator both run |
 //!
@@ -37,6 +37,7 @@
 //! cluster takes each sequence once. What a producer holds is bounded by its window; at the bound `send` waits.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod batch;
 pub mod caller;
 mod connection;
@@ -62,6 +63,7 @@ mod stats;
 mod status;
 mod transport;
 
+pub use audit::{AuditMark, Audited, audit};
 pub use batch::Batch;
 pub use caller::{CursorPage, GroupMember, GroupStanding, NamedCursor};
 pub use consumer::Consumer;

@@ -1,15 +1,15 @@
 //! One question to one node.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use quorate_wire::client::StatusReply;
 use quorate_wire::{ClusterName, Frame, FrameError, FrameKind, LogIndex, NodeId, Offset, Term};
 use zerocopy::FromBytes;
 
-use crate::conversation::{Answer, Conversation, OpenError};
+use crate::ClientError;
+use crate::conversation::ask_once;
 use crate::greeting::node_id;
-use crate::{ClientError, LinkCause};
 
 /// What a node is to its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,41 +101,14 @@ pub struct Status {
 /// # Errors
 /// It does not answer within `timeout`, refuses, or does not speak the protocol.
 pub fn status(address: &str, timeout: Duration) -> Result<Status, ClientError> {
-    let deadline = Instant::now() + timeout;
-    let failed = |cause| match cause {
-        LinkCause::Frame(error) => ClientError::Protocol(error),
-        LinkCause::ConnectTimeout | LinkCause::Silent => ClientError::TimedOut {
-            what: "the answer to a status question",
-            after: timeout,
-            last: cause,
-        },
-        LinkCause::None
-        | LinkCause::Unresolved
-        | LinkCause::Io(_)
-        | LinkCause::Closed
-        | LinkCause::Refused { .. } => ClientError::Unreachable {
-            nodes: vec![address.to_owned()],
-            last: cause,
-        },
-    };
-    let (mut conversation, welcome) =
-        Conversation::open(address, None, timeout).map_err(|error| match error {
-            OpenError::Link(cause) => failed(cause),
-            OpenError::Refused(refusal) => refusal.into(),
-            OpenError::Mismatch(text) => unreachable!("no cluster was meant: {text}"),
-        })?;
-    conversation
-        .ask(FrameKind::Status, &(), deadline)
-        .map_err(failed)?;
-    let answer = conversation
-        .answer(FrameKind::StatusReply, deadline)
-        .map_err(failed)?;
-    match answer {
-        Answer::Frame(frame) => {
-            parse(address, &frame, welcome.nodes).map_err(ClientError::Protocol)
-        }
-        Answer::Refused(refusal) => Err(refusal.into()),
-    }
+    let question = (FrameKind::Status, ());
+    ask_once(
+        address,
+        &question,
+        FrameKind::StatusReply,
+        timeout,
+        |frame, welcome| parse(address, frame, welcome.nodes),
+    )
 }
 
 fn parse(

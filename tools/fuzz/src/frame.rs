@@ -1,5 +1,6 @@
 //! Frames, and the messages and lists in them.
 
+use quorate_wire::audit::{Audit, AuditReply};
 use quorate_wire::client::{
     Credit, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply, Stage, StatusReply, Unsubscribed,
     TracedReply, error_text,
@@ -80,6 +81,8 @@ fn open(frame: &Frame<'_>) {
         FrameKind::Unsubscribed => Unsubscribed::ref_from_bytes(message).is_ok(),
         FrameKind::Unsubscribe => message.is_empty(),
         FrameKind::FetchReply | FrameKind::Push => FetchReply::ref_from_bytes(message).is_ok(),
+        FrameKind::Audit => Audit::ref_from_bytes(message).is_ok(),
+        FrameKind::AuditReply => AuditReply::ref_from_bytes(message).is_ok(),
         FrameKind::StatusReply => StatusReply::ref_from_bytes(message).is_ok(),
         FrameKind::Error => ErrorMessage::ref_from_bytes(message)
             .map(|_| error_text(tail))

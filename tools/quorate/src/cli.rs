@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bench, cluster, consume, demo, log, node, produce, status, verify};
+use crate::commands::{audit, bench, cluster, consume, demo, log, node, produce, status, verify};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Consume(consume::Args),
     /// Read the log back, and hold it against the lines that were produced.
     Verify(verify::Args),
+    /// Hold the replicas against each other while they run.
+    Audit(audit::Args),
     /// Show how the nodes are; fails if no leader takes events.
     Status(status::Args),
     /// Check or print the log of a node that does not run.

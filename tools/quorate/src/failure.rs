@@ -160,6 +160,9 @@ impl From<ClientError> for Failure {
             ClientError::Protocol(_) => {
                 failure.cure("the address is not a client port of a node; peers listen on another")
             }
+            ClientError::ChainBroken { .. } => {
+                failure.cure("`quorate audit --full` says which node differs, and from where on")
+            }
             ClientError::Damaged(_) => {
                 failure.cure("`quorate log verify DIR` on the node's data directory finds the damage")
             }

@@ -240,6 +240,7 @@ impl Consumer {
             | ClientError::Closed
             | ClientError::Protocol(_)
             | ClientError::Damaged(_)
+            | ClientError::ChainBroken { .. }
             | ClientError::InvalidEvent(_) => false,
         };
         assert!(expected, "a fetch ends with {error}");

@@ -8,7 +8,7 @@ use quorate_replication::lane::{Answer, Ask, Reply, Request, Ticket};
 use quorate_replication::pipeline::{Note, Reopen, StartError, Started, Turn};
 use quorate_replication::seam::StorageError;
 use quorate_wire::client::StatusReply;
-use quorate_wire::{ErrorCode, GroupId, NodeId, Offset, Time};
+use quorate_wire::{ErrorCode, GroupId, LogIndex, NodeId, Offset, Time};
 
 use crate::clients::Clients;
 use crate::consumer::Consumer;
@@ -29,6 +29,9 @@ const STATUS_EVERY: u64 = 50 * MS;
 
 /// The connection on which nodes are asked how they are.
 const STATUS: u64 = 0;
+
+/// The same of those that hold the nodes against each other.
+const AUDIT: u64 = u64::MAX;
 
 /// A group. See the module's description.
 #[derive(Debug)]
@@ -398,14 +401,19 @@ impl Group {
     }
 
     fn ask_statuses(&mut self) {
-        let ticket = Ticket {
-            connection: STATUS,
-            correlation: self.now.0,
-        };
+        let correlation = self.now.0;
+        // As `quorate audit` does: a record that all have applied, as far as they have told.
+        let applied = self.statuses.values().map(|(_, it)| it.commit_index.get());
+        let behind = LogIndex(applied.min().unwrap_or(0));
         for node in self.nodes.iter_mut().filter(|node| node.runs()) {
-            let ask = Ask::Status;
-            let full = node.lanes.ask(Request { ticket, ask });
-            assert!(full.is_ok(), "the lane has room");
+            for (connection, ask) in [(STATUS, Ask::Status), (AUDIT, Ask::Audit(behind))] {
+                let ticket = Ticket {
+                    connection,
+                    correlation,
+                };
+                let full = node.lanes.ask(Request { ticket, ask });
+                assert!(full.is_ok(), "the lane has room");
+            }
         }
     }
 
@@ -472,15 +480,15 @@ impl Group {
     }
 
     fn reply(&mut self, node: NodeId, reply: Reply) {
-        if reply.ticket.connection != STATUS {
+        if ![STATUS, AUDIT].contains(&reply.ticket.connection) {
             let oracle = &mut self.oracle;
             return self.clients.reply(node, &reply, self.now, oracle);
         }
+        if let Answer::Audited(reply) = &reply.answer {
+            return self.oracle.audited(node, reply);
+        }
         let Answer::Status(status) = reply.answer else {
-            panic!(
-                "a question for the status is answered by {:?}",
-                reply.answer
-            );
+            panic!("a question is answered by {:?}", reply.answer);
         };
         let asked = self.nodes.iter().find(|known| known.id() == node);
         if let Some(pipeline) = asked.and_then(Node::pipeline) {

@@ -350,6 +350,7 @@ fn expected(error: &ClientError) {
         | ClientError::Io { .. }
         | ClientError::Protocol(_)
         | ClientError::Damaged(_)
+        | ClientError::ChainBroken { .. }
         | ClientError::Closed
         | ClientError::AcceptedLost { .. }
         | ClientError::InvalidEvent(_) => false,

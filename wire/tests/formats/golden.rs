@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Once;
 
+use quorate_wire::audit::{Audit, AuditReply};
 use quorate_wire::client::{
     Credit, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply,
     ReadFrom, Stage, StatusReply, TracedReply, Unsubscribed, error_text,
@@ -172,6 +173,8 @@ fn read_message(frame: &Frame) {
         FrameKind::Credit => assert_eq!(read::<Credit>(frame).bytes.get(), 131_072),
         FrameKind::Push => assert_eq!(read::<FetchReply>(frame).begin.get(), 2048),
         FrameKind::Unsubscribed => assert_eq!(read::<Unsubscribed>(frame).next.get(), 2051),
+        FrameKind::Audit => assert_eq!(read::<Audit>(frame).index.get(), 42),
+        FrameKind::AuditReply => assert_eq!(read::<AuditReply>(frame).applied.get(), 57),
         FrameKind::Command => {
             let (command, after) = Command::parse(frame.tail).expect("it is a command");
             assert!(after.is_empty());

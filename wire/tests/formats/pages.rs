@@ -196,6 +196,7 @@ fn the_limits_are_those_of_the_code() {
         ("NODES_MAX", limits::NODES_MAX),
         ("ADDRESS_BYTES_MAX", limits::ADDRESS_BYTES_MAX),
         ("NAME_BYTES_MAX", limits::NAME_BYTES_MAX),
+        ("AUDIT_MARKS", limits::AUDIT_MARKS),
         ("RECORD_COMMANDS_MAX", limits::RECORD_COMMANDS_MAX),
         ("CURSORS_MAX", limits::CURSORS_MAX),
         ("CONSUMER_GROUPS_MAX", limits::CONSUMER_GROUPS_MAX),

@@ -5,6 +5,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use quorate_wire::audit::{Audit, AuditReply};
 use quorate_wire::client::{
     Credit, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply,
     StatusReply, TracedReply, Unsubscribed, error_text,
@@ -361,6 +362,8 @@ proptest! {
         whole::<Credit>(&bytes);
         whole::<Unsubscribed>(&bytes);
         whole::<StatusReply>(&bytes);
+        whole::<Audit>(&bytes);
+        whole::<AuditReply>(&bytes);
         whole::<ErrorMessage>(&bytes);
         whole::<CommandReply>(&bytes);
         whole::<Listed>(&bytes);

@@ -324,6 +324,17 @@ const SNAPSHOT_CHUNK: Table = &[
     ("reserved", Count(4)),
 ];
 
+const AUDIT: Table = &[("index", Count(8))];
+
+const AUDIT_REPLY: Table = &[
+    ("index", Count(8)),
+    ("applied", Count(8)),
+    ("digest", Bits(8)),
+    ("header_crc", Bits(4)),
+    ("known", Count(1)),
+    ("reserved", Bytes(3)),
+];
+
 /// The message of a kind; empty if it has none.
 pub(crate) fn message(kind: FrameKind) -> Table {
     match kind {
@@ -336,6 +347,8 @@ pub(crate) fn message(kind: FrameKind) -> Table {
         FrameKind::Heartbeat => MEMBER_NAMED,
         FrameKind::HeartbeatReply => HEARTBEAT_REPLY,
         FrameKind::GroupsReply => GROUPS_REPLY,
+        FrameKind::Audit => AUDIT,
+        FrameKind::AuditReply => AUDIT_REPLY,
         FrameKind::CursorsReply => CURSORS_REPLY,
         FrameKind::Produce => PRODUCE,
         FrameKind::Fetch | FrameKind::Subscribe => FETCH,

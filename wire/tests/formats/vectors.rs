@@ -1,5 +1,6 @@
 //! Every layout once, with real-looking values.
 
+use quorate_wire::audit::{Audit, AuditReply};
 use quorate_wire::checksum::crc32;
 use quorate_wire::client::{
     AckLevel, Consistency, Credit, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry,
@@ -253,6 +254,25 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
             none(),
         ),
         FrameKind::StatusReply => ("node 2 leads.", bytes(&status()), none()),
+        FrameKind::Audit => (
+            "what did your log amount to at record 42?",
+            bytes(&Audit {
+                index: U64::new(42),
+            }),
+            none(),
+        ),
+        FrameKind::AuditReply => (
+            "to this; 15 further records are applied.",
+            bytes(&AuditReply {
+                index: U64::new(42),
+                applied: U64::new(57),
+                digest: U64::new(0x5e6f_1d0c_22a9_b384),
+                header_crc: U32::new(0xd106_ce1c),
+                known: 1,
+                reserved: [0; 3],
+            }),
+            none(),
+        ),
         FrameKind::Command => (
             "the cursor `billing` moves on to offset 2049.",
             Vec::new(),
@@ -586,6 +606,8 @@ fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
         | FrameKind::TracedReply
         | FrameKind::FetchReply
         | FrameKind::StatusReply
+        | FrameKind::Audit
+        | FrameKind::AuditReply
         | FrameKind::Command
         | FrameKind::CommandReply
         | FrameKind::Cursors

@@ -168,6 +168,7 @@ impl Cursor {
             Err(error) => {
                 let error = match error {
                     BatchError::Damaged(error) => ClientError::Damaged(error),
+                    BatchError::Unchained(index) => ClientError::ChainBroken { index },
                     BatchError::Misplaced(error) => ClientError::Protocol(error),
                 };
                 self.fail(error, now);

@@ -100,6 +100,8 @@ impl Session {
             | FrameKind::SnapshotChunk
             | FrameKind::FetchReply
             | FrameKind::StatusReply
+            | FrameKind::Audit
+            | FrameKind::AuditReply
             | FrameKind::Command
             | FrameKind::CommandReply
             | FrameKind::Cursors

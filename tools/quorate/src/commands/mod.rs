@@ -1,5 +1,6 @@
 //! The subcommands, a file each: its arguments, and what it does.
 
+pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod cluster;
 pub(crate) mod consume;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         | Command::Produce(_)
         | Command::Consume(_)
         | Command::Verify(_)
+        | Command::Audit(_)
         | Command::Status(_)
         | Command::Log(_)
         | Command::Bench(_) => "warn",
@@ -38,6 +40,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Status(args) => status::run(args),
         Command::Log(args) => log::run(args),
         Command::Bench(args) => bench::run(args, cli.log_level.as_deref()),

@@ -2,6 +2,7 @@
 //! three nodes take all that a small host has.
 
 mod acks;
+mod audit;
 mod client;
 mod commands;
 mod demo;

@@ -28,6 +28,7 @@ use quorate_raft::Note as RaftNote;
 use quorate_replication::log::live_records;
 use quorate_replication::pipeline::{Note, Pipeline, View, Weight};
 use quorate_replication::seam::FileId;
+use quorate_wire::audit::AuditReply;
 use quorate_wire::client::AckLevel;
 use quorate_wire::{ChunkId, Epoch, LogIndex, NodeId, Offset, ProducerId, Record, Sequence, Time};
 
@@ -257,6 +258,18 @@ impl Oracle {
         let (index, known) = (pipeline.view().applied, pipeline.tables_digest());
         hold("state machine safety", self.state.knows(node, index, known));
         self.members.seen(index, pipeline);
+    }
+
+    /// A node has answered an audit.
+    pub fn audited(&mut self, node: NodeId, reply: &AuditReply) {
+        if reply.known != 0 {
+            let index = LogIndex(reply.index.get());
+            let mark = (reply.digest.get(), reply.header_crc.get());
+            hold(
+                "state machine safety",
+                self.state.audited(node, index, mark),
+            );
+        }
     }
 
     /// A node says where a chunk is, and how safe it is there, to who asked for a level.

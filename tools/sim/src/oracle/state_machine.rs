@@ -19,6 +19,8 @@ pub(super) struct StateView {
 pub(super) struct StateMachine {
     states: BTreeMap<LogIndex, (StateView, NodeId)>,
     producers: BTreeMap<LogIndex, (u64, NodeId)>,
+    /// What nodes answered an audit: digest and chain.
+    audited: BTreeMap<LogIndex, ((u64, u32), NodeId)>,
 }
 
 impl StateMachine {
@@ -29,6 +31,17 @@ impl StateMachine {
         }
         Err(format!(
             "nodes {first} and {node} differ at index {index}: {known:?}, {state:?}"
+        ))
+    }
+
+    /// What a node told who audits it.
+    pub(super) fn audited(&mut self, node: NodeId, index: LogIndex, mark: (u64, u32)) -> Verdict {
+        let (known, first) = *self.audited.entry(index).or_insert((mark, node));
+        if known == mark {
+            return Ok(());
+        }
+        Err(format!(
+            "audited at index {index}, nodes {first} and {node} differ: {known:x?}, {mark:x?}"
         ))
     }
 
@@ -62,5 +75,8 @@ mod tests {
         assert!(oracle.stands(two, LogIndex(3), state(2, 2)).is_err());
         assert_eq!(oracle.knows(one, LogIndex(3), 9), Ok(()));
         assert!(oracle.knows(two, LogIndex(3), 8).is_err());
+        assert_eq!(oracle.audited(one, LogIndex(3), (1, 2)), Ok(()));
+        assert_eq!(oracle.audited(two, LogIndex(3), (1, 2)), Ok(()));
+        assert!(oracle.audited(two, LogIndex(3), (1, 3)).is_err());
     }
 }
