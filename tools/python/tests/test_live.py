@@ -1,7 +1,9 @@
 """Against a live cluster of real processes. `QUORATE` names the command; by default what cargo has built."""
 
+import contextlib
 import csv
 import gzip
+import io
 import json
 import os
 import pathlib
@@ -93,6 +95,55 @@ class Live(unittest.TestCase):
         self.assertEqual((refused.exception.code, refused.exception.expected), (205, 1))
         with self.assertRaises(quorate.Refused):
             first.send(quorate.Event(b"four"))
+
+    def test_cursors_are_kept_and_move_on_only(self) -> None:
+        with quorate.Producer(self.nodes) as producer:
+            for nth in range(10):
+                producer.send(quorate.Event(b"%d" % nth))
+        with quorate.Cursors(self.nodes[-1:]) as cursors:
+            self.assertIsNone(cursors.get("billing"))
+            cursors.set("billing", 7)
+            cursors.set("audit", 3)
+            with self.assertRaises(quorate.Refused) as refused:
+                cursors.set("billing", 6)
+            self.assertEqual((refused.exception.code, refused.exception.expected), (413, 7))
+            self.kill_leader()
+            self.assertEqual(cursors.get("billing"), 7, "the next leader knows it")
+            cursors.set("billing", 2, reset=True)
+            self.assertEqual([(one.name, one.offset) for one in cursors], [("audit", 3), ("billing", 2)])
+            self.assertTrue(cursors.delete("audit"))
+            self.assertFalse(cursors.delete("audit"))
+
+    def test_levels_are_what_was_asked_for(self) -> None:
+        levels: tuple[quorate.Acks, ...] = ("quorum", "all", "accepted")
+        for level in levels:
+            with quorate.Producer(self.nodes, acks=level, all_timeout=30.0) as producer:
+                receipt = producer.send(quorate.Event(b"safe?"))
+                self.assertIsNone(receipt.level)
+                producer.flush()
+                self.assertEqual(receipt.level, level)
+
+    def test_replicas_give_equal_answers_to_an_audit(self) -> None:
+        with quorate.Producer(self.nodes, acks="all", all_timeout=30.0) as producer:
+            producer.send(quorate.Event(b"one"))
+        index = min(quorate.audit(address).applied for address in self.nodes)
+        answers = [quorate.audit(address, index=index) for address in self.nodes]
+        self.assertTrue(all(answer.known for answer in answers))
+        self.assertEqual(len({(answer.digest, answer.header_crc) for answer in answers}), 1)
+
+    def test_the_tutorial_runs(self) -> None:
+        text = (ROOT / "docs" / "tutorial-python.md").read_text()
+        blocks = [rest.split("```")[0] for rest in text.split("```python\n")[1:]]
+        self.assertGreaterEqual(len(blocks), 4)
+        code = "".join(blocks).replace("127.0.0.1:9001", self.nodes[0])
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, "tutorial-python.md", "exec"), {})
+        said = printed.getvalue().splitlines()
+        self.assertEqual(said[0], "999")
+        self.assertEqual(said[1], "1000 orders; the next event will be offset 1000")
+        self.assertEqual(said[2], "100 orders of customer 7")
+        self.assertEqual(said[3], "401 the log ends at 1000")
 
     def test_a_status_tells_who_leads(self) -> None:
         statuses = [quorate.status(address) for address in self.nodes]

@@ -32,7 +32,8 @@ class Keys(unittest.TestCase):
 
 class Frames(unittest.TestCase):
     def test_every_client_frame_is_read_and_written_back(self) -> None:
-        names = ["hello", "hello_reply", "produce", "produce_reply", "fetch", "fetch_reply", "status", "status_reply", "error"]
+        names = ["hello", "hello_reply", "produce", "produce_reply", "fetch", "fetch_reply", "status", "status_reply"]
+        names += ["command", "command_reply", "cursors", "cursors_reply", "audit", "audit_reply", "error"]
         for name in names:
             with self.subTest(name):
                 data = vector(f"frame_{name}")
@@ -47,6 +48,14 @@ class Frames(unittest.TestCase):
         self.assertEqual((produced.base_offset, produced.level), (2050, wire.ACKS_ALL))
         asked = wire.parse_frame(vector("frame_produce")).message
         self.assertEqual(asked, wire.produce(wire.ACKS_ALL, 1000))
+        self.assertEqual(wire.parse_frame(vector("frame_command")).tail, wire.set_cursor("billing", 2049))
+        self.assertEqual(wire.read_command_reply(wire.parse_frame(vector("frame_command_reply"))), 2049)
+        self.assertEqual(wire.parse_frame(vector("frame_cursors")).message, wire.cursors_after("billing"))
+        [cursor], more = wire.read_cursors(wire.parse_frame(vector("frame_cursors_reply")))
+        self.assertEqual((cursor.offset, more), (2030, False))
+        self.assertEqual(wire.parse_frame(vector("frame_audit")).message, wire.audit(42))
+        audited = wire.read_audited(wire.parse_frame(vector("frame_audit_reply")))
+        self.assertEqual((audited.index, audited.applied, audited.known), (42, 57, True))
         refusal = wire.read_refusal(wire.parse_frame(vector("frame_error")))
         self.assertEqual((refusal.code, refusal.leader), (301, 2))
         self.assertEqual(refusal.text, "node 2 leads group 0, not node 1")
@@ -116,6 +125,9 @@ class Bodies(unittest.TestCase):
     def test_limits_are_held(self) -> None:
         with self.assertRaises(ValueError):
             wire.Event(b"", topic="x" * 256).encode()
+        for name in ("", "two words", "x" * 65, "umläut"):
+            with self.assertRaises(ValueError, msg=name):
+                wire.set_cursor(name, 0)
         with self.assertRaises(ValueError):
             wire.Event(bytes(wire.EVENT_BYTES_MAX)).encode()
 

@@ -9,16 +9,21 @@
 
 from . import wire
 from .consumer import Consumer, Delivered
+from .cursors import Cursors
 from .errors import ProtocolError, QuorateError, Refused, Unreachable
 from .link import Link, LinkLost
-from .producer import Producer, Receipt
+from .producer import Acks, Producer, Receipt
 from .reading import ANY, LINEARIZABLE, START, TAIL, Consistency, Filter, ReadFrom, at, at_least, since, slot_of
-from .wire import Event, Status, key_of
+from .wire import Audited, Cursor, Event, Status, key_of
 
 __all__ = [
     "ANY",
+    "Acks",
+    "Audited",
     "Consistency",
     "Consumer",
+    "Cursor",
+    "Cursors",
     "Delivered",
     "Event",
     "Filter",
@@ -35,6 +40,7 @@ __all__ = [
     "Unreachable",
     "at",
     "at_least",
+    "audit",
     "key_of",
     "since",
     "slot_of",
@@ -44,8 +50,20 @@ __all__ = [
 
 def status(address: str, *, timeout: float = 2.0) -> Status:
     """How the node at this address is. Raises `Unreachable` if it does not answer."""
+    return wire.read_status(_ask(address, wire.STATUS, b"", timeout))
+
+
+def audit(address: str, *, index: int = 0, timeout: float = 2.0) -> Audited:
+    """What the node's log amounts to at the record with this index; at the last one that it has applied, if it is 0.
+
+    Ask all nodes about the same record: equal logs give equal answers. Raises `Unreachable` if the node does not answer.
+    """
+    return wire.read_audited(_ask(address, wire.AUDIT, wire.audit(index), timeout))
+
+
+def _ask(address: str, kind: int, message: bytes, timeout: float) -> wire.Frame:
     try:
         with Link(address, None, timeout) as link:
-            return wire.read_status(link.ask(wire.STATUS, b"", timeout=timeout))
+            return link.ask(kind, message, timeout=timeout)
     except LinkLost as lost:
         raise Unreachable(str(lost)) from lost

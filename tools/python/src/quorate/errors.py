@@ -13,13 +13,14 @@ _NAMES = {
     406: "OffsetNotReached", 407: "ConsistencyUnavailable",
     410: "NameInvalid", 411: "NameUnknown", 412: "CursorsFull", 413: "CursorBehind",
     414: "CursorPastEnd", 415: "CursorBeforeStart",
-    416: "MemberUnknown", 417: "GenerationFenced", 418: "SlotsNotOwned", 419: "GroupsFull",
+    416: "MemberUnknown", 417: "GenerationFenced", 418: "SlotsNotOwned", 419: "GroupsFull", 420: "ChainBroken",
     501: "ClusterMismatch",
 }  # fmt: skip
 
 SEQUENCE_GAP, PRODUCERS_FULL = 204, 208
 NOT_LEADER, LEADER_NOT_READY, OVERLOADED = 301, 302, 303
 OFFSET_PAST_END, RECORD_UNREADABLE, OFFSET_NOT_REACHED = 401, 403, 406
+NAME_UNKNOWN = 411
 
 
 def may_retry(code: int) -> bool:

@@ -7,11 +7,17 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
+from typing import Literal
 
 from . import wire
 from .errors import LEADER_NOT_READY, OVERLOADED, SEQUENCE_GAP, ProtocolError, QuorateError, Refused, Unreachable, may_retry
 from .link import Link, LinkLost
 from .route import Route
+
+
+Acks = Literal["quorum", "all", "accepted"]
+
+_LEVELS: tuple[Acks, ...] = ("quorum", "all", "accepted")
 
 
 class Receipt:
@@ -30,8 +36,15 @@ class Receipt:
         return None if base is None else base + self._nth
 
 
+    @property
+    def level(self) -> Acks | None:
+        """How safe the event was when it was acknowledged, or `None` while it is not."""
+        level = self._chunk.level
+        return None if level is None else _LEVELS[level]
+
+
 class _Chunk:
-    __slots__ = ("first_sequence", "events", "bytes", "since", "sealed", "base_offset", "correlation")
+    __slots__ = ("level", "first_sequence", "events", "bytes", "since", "sealed", "base_offset", "correlation")
 
     def __init__(self, first_sequence: int) -> None:
         self.first_sequence = first_sequence
@@ -40,6 +53,7 @@ class _Chunk:
         self.since = time.monotonic()
         self.sealed = b""
         self.base_offset: int | None = None
+        self.level: int | None = None
         self.correlation: int | None = None
 
 
@@ -52,6 +66,8 @@ class Producer:
     - `nodes`: addresses of nodes, `host:port`; one is enough, it names the others.
     - `cluster`: the cluster that is meant; otherwise whichever the first node belongs to.
     - `producer`, `epoch`: who this is; by default a new one. An id of old needs a higher epoch.
+    - `acks`: when an event counts as acknowledged: on a `quorum` of disks; on `all` disks, or a quorum's after `all_timeout`
+      seconds (the receipt's `level` says which); or `accepted` into the leader's memory, which a crash may lose.
     - `window`: chunks that may be without an acknowledgement.
     - `patience`: seconds without any progress after which a waiting call raises `Unreachable`. What was sent stays with the
       producer: calling again goes on.
@@ -67,6 +83,8 @@ class Producer:
         batch_events: int = 64,
         batch_bytes: int = 64 << 10,
         linger: float = 0.001,
+        acks: Acks = "quorum",
+        all_timeout: float = 1.0,
         window: int = 64,
         patience: float = 30.0,
         timeout: float = 2.0,
@@ -75,6 +93,9 @@ class Producer:
             raise ValueError(f"batch_events is {batch_events}; 1 to {wire.CHUNK_EVENTS_MAX} fit into a chunk")
         if not 1 <= window <= wire.WINDOW_REQUESTS_MAX:
             raise ValueError(f"window is {window}; 1 to {wire.WINDOW_REQUESTS_MAX} chunks may be under way")
+        if acks not in _LEVELS:
+            raise ValueError(f"acks is {acks!r}; it is one of {', '.join(_LEVELS)}")
+        self._asked = wire.produce(_LEVELS.index(acks), round(all_timeout * 1000) if acks == "all" else 0)
         self.producer = secrets.randbits(64) if producer is None else producer
         self.epoch = epoch
         self._batch_events = batch_events
@@ -194,11 +215,11 @@ class Producer:
         requests = min(self._window, link.greeting.window_requests)
         bytes_left = link.greeting.window_bytes
         for nth, chunk in enumerate(self._unacked):
-            bytes_left -= len(chunk.sealed) + wire.FRAME_BYTES + len(wire.produce())
+            bytes_left -= len(chunk.sealed) + wire.FRAME_BYTES + len(self._asked)
             if nth >= requests or (bytes_left < 0 and nth > 0):
                 return
             if chunk.correlation is None:
-                chunk.correlation = link.send(wire.PRODUCE, wire.produce(), chunk.sealed, timeout=self._timeout)
+                chunk.correlation = link.send(wire.PRODUCE, self._asked, chunk.sealed, timeout=self._timeout)
 
     def _take_answers(self, link: Link, block: bool) -> None:
         if not self._unacked:
@@ -218,7 +239,10 @@ class Producer:
         chunk = next((chunk for chunk in self._unacked if chunk.correlation == frame.correlation), None)
         if chunk is None:
             raise ProtocolError("an answer to a request that is not open")
-        chunk.base_offset = wire.read_produced(frame).base_offset
+        produced = wire.read_produced(frame)
+        if produced.level >= len(_LEVELS):
+            raise ProtocolError(f"a chunk is acknowledged at the unknown level {produced.level}")
+        chunk.base_offset, chunk.level = produced.base_offset, produced.level
         self._heard = time.monotonic()
         self._route.progress()
         while self._unacked and self._unacked[0].base_offset is not None:

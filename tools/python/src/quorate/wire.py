@@ -17,7 +17,9 @@ VERSION = 1
 GROUP = 0
 
 HELLO, PRODUCE, FETCH, STATUS = 0x01, 0x02, 0x03, 0x04
+COMMAND, CURSORS, AUDIT = 0x08, 0x09, 0x0E
 HELLO_REPLY, PRODUCE_REPLY, FETCH_REPLY, STATUS_REPLY = 0x81, 0x82, 0x83, 0x84
+COMMAND_REPLY, CURSORS_REPLY, AUDIT_REPLY = 0x88, 0x89, 0x8E
 ERROR = 0xFF
 
 RECORD_BYTES_MAX = 1_048_576
@@ -26,6 +28,7 @@ EVENT_BYTES_MAX = 1_048_480
 CHUNK_EVENTS_MAX = 16_384
 WINDOW_REQUESTS_MAX = 1_024
 TOPIC_BYTES_MAX = 255
+NAME_BYTES_MAX = 64
 RECORDS_BYTES_MAX = 1_048_576
 FRAME_BODY_BYTES_MAX = 1_052_672
 
@@ -41,6 +44,15 @@ _PRODUCE_REPLY = struct.Struct("<QQB7x")
 FETCH_MESSAGE = struct.Struct("<QQIIBBHI")
 _FETCH_REPLY = struct.Struct("<QQQQ")
 _STATUS_REPLY = struct.Struct("<16sIIQQQQQQQQIBBBx")
+_COMMAND = struct.Struct("<HHI")
+_SET_CURSOR = struct.Struct("<64sQ")
+_DELETE_CURSOR = struct.Struct("<64s")
+_COMMAND_REPLY = struct.Struct("<QQ")
+_CURSORS = struct.Struct("<64sB7x")
+_CURSORS_REPLY = struct.Struct("<QIB3x")
+_CURSOR_ENTRY = struct.Struct("<64sQQ")
+_AUDIT = struct.Struct("<Q")
+_AUDIT_REPLY = struct.Struct("<QQQIB3x")
 _ERROR = struct.Struct("<HHIIIQQ")
 
 FRAME_BYTES = _FRAME.size
@@ -57,6 +69,12 @@ _MESSAGE_BYTES = {
     FETCH_REPLY: _FETCH_REPLY.size,
     STATUS: 0,
     STATUS_REPLY: _STATUS_REPLY.size,
+    COMMAND: 0,
+    COMMAND_REPLY: _COMMAND_REPLY.size,
+    CURSORS: _CURSORS.size,
+    CURSORS_REPLY: _CURSORS_REPLY.size,
+    AUDIT: _AUDIT.size,
+    AUDIT_REPLY: _AUDIT_REPLY.size,
     ERROR: _ERROR.size,
 }
 
@@ -348,6 +366,86 @@ def read_status(frame: Frame) -> Status:
         serves=serves == 1,
         peers_up=peers_up,
     )
+
+
+SET_CURSOR, DELETE_CURSOR = 1, 2
+
+
+def _name(name: str) -> bytes:
+    data = name.encode()
+    if not 1 <= len(data) <= NAME_BYTES_MAX or not all(0x21 <= byte <= 0x7E for byte in data):
+        raise ValueError(f"{name!r} is no name: 1 to {NAME_BYTES_MAX} printable ASCII characters without spaces")
+    return data
+
+
+def _command(kind: int, flags: int, body: bytes) -> bytes:
+    return _COMMAND.pack(kind, _COMMAND.size + len(body), flags) + body
+
+
+def set_cursor(name: str, offset: int, *, reset: bool = False) -> bytes:
+    """The command that moves a cursor."""
+    return _command(SET_CURSOR, int(reset), _SET_CURSOR.pack(_name(name), offset))
+
+
+def delete_cursor(name: str) -> bytes:
+    """The command that forgets a cursor."""
+    return _command(DELETE_CURSOR, 0, _DELETE_CURSOR.pack(_name(name)))
+
+
+def read_command_reply(frame: Frame) -> int:
+    """Reads a CommandReply: its value."""
+    value: int = _COMMAND_REPLY.unpack(frame.message)[0]
+    return value
+
+
+def cursors_after(name: str | None) -> bytes:
+    """A Cursors message: those behind this name, or from the first."""
+    return _CURSORS.pack(b"" if name is None else _name(name), 0)
+
+
+def cursor_named(name: str) -> bytes:
+    """A Cursors message: this one."""
+    return _CURSORS.pack(_name(name), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A consumer's place in the log, and the log time at which it was set."""
+
+    name: str
+    offset: int
+    set_at: int
+
+
+def read_cursors(frame: Frame) -> tuple[list[Cursor], bool]:
+    """Reads a CursorsReply: cursors by name, and whether there are more."""
+    _, count, more = _CURSORS_REPLY.unpack(frame.message)
+    if len(frame.tail) != count * _CURSOR_ENTRY.size:
+        raise ProtocolError("a list of cursors is not sound")
+    entries = _CURSOR_ENTRY.iter_unpack(frame.tail)
+    return [Cursor(name.rstrip(b"\0").decode(), offset, set_at) for name, offset, set_at in entries], more == 1
+
+
+def audit(index: int) -> bytes:
+    """An Audit's message."""
+    return _AUDIT.pack(index)
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What a node's log amounts to at a record; `known` says whether it still knows."""
+
+    index: int
+    applied: int
+    digest: int
+    header_crc: int
+    known: bool
+
+
+def read_audited(frame: Frame) -> Audited:
+    """Reads an AuditReply."""
+    index, applied, digest, header_crc, known = _AUDIT_REPLY.unpack(frame.message)
+    return Audited(index, applied, digest, header_crc, known == 1)
 
 
 class Refusal(NamedTuple):

@@ -1,0 +1,96 @@
+"""Named cursors: places in the log that the cluster keeps for consumers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+
+from . import wire
+from .errors import NAME_UNKNOWN, Refused, Unreachable
+from .link import Link, LinkLost
+from .route import Route
+
+
+class Cursors:
+    """The cursors of a cluster, as its leader knows them.
+
+    - `nodes`: addresses of nodes, `host:port`; one is enough, it names the others.
+    - `patience`: seconds without any answer after which a call raises `Unreachable`.
+    """
+
+    def __init__(
+        self,
+        nodes: str | Iterable[str],
+        *,
+        cluster: str | None = None,
+        patience: float = 30.0,
+        timeout: float = 2.0,
+    ) -> None:
+        self._route = Route(nodes, cluster)
+        self._link: Link | None = None
+        self._patience = patience
+        self._timeout = timeout
+
+    def __enter__(self) -> Cursors:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def set(self, name: str, offset: int, *, reset: bool = False) -> None:
+        """Moves a cursor on, or anywhere if `reset`. On return a quorum of disks has it. Raises `Refused` if it would move back."""
+        self._command(wire.set_cursor(name, offset, reset=reset))
+
+    def delete(self, name: str) -> bool:
+        """Forgets a cursor. Says whether there was one; after a lost answer, it may be gone already."""
+        return self._command(wire.delete_cursor(name)) == 1
+
+    def get(self, name: str) -> int | None:
+        """Where a cursor stands; `None` if there is none of this name."""
+        try:
+            [found], _ = wire.read_cursors(self._ask(wire.CURSORS, wire.cursor_named(name)))
+        except Refused as refused:
+            if refused.code == NAME_UNKNOWN:
+                return None
+            raise
+        return found.offset
+
+    def __iter__(self) -> Iterator[wire.Cursor]:
+        """All cursors, by name."""
+        last: str | None = None
+        more = True
+        while more:
+            found, more = wire.read_cursors(self._ask(wire.CURSORS, wire.cursors_after(last)))
+            yield from found
+            last = found[-1].name if found else None
+
+    def close(self) -> None:
+        """Ends the connection."""
+        if self._link is not None:
+            self._link.close()
+        self._link = None
+
+    def _command(self, command: bytes) -> int:
+        return wire.read_command_reply(self._ask(wire.COMMAND, b"", command))
+
+    def _ask(self, kind: int, message: bytes, tail: bytes = b"") -> wire.Frame:
+        """Asks the leader, until it answers: to do the same twice does no harm."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                if self._link is None:
+                    time.sleep(self._route.pause())
+                    self._link = self._route.dial(self._timeout)
+                    leader = self._link.greeting.leader
+                    if leader is not None and leader != self._link.greeting.node and self._route.turn_to(leader):
+                        self.close()
+                        continue
+                frame = self._link.ask(kind, message, tail, timeout=self._timeout)
+                self._route.progress()
+                return frame
+            except LinkLost as lost:
+                self.close()
+                self._route.turn_away()
+                if time.monotonic() >= deadline:
+                    raise Unreachable(f"no node answered for {self._patience} s: {lost}") from lost
