@@ -57,9 +57,62 @@ pub(crate) enum Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use clap::{CommandFactory as _, Parser as _};
 
     use super::Cli;
+
+    /// The pages that tell people what to type.
+    fn pages() -> Vec<PathBuf> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let runbooks = fs::read_dir(root.join("docs/runbooks")).expect("the folder is there");
+        let runbooks = runbooks.map(|page| page.expect("an entry").path());
+        let others = [
+            "README.md",
+            "docs/tutorial-rust.md",
+            "docs/tutorial-python.md",
+        ];
+        runbooks
+            .chain(others.iter().map(|page| root.join(page)))
+            .collect()
+    }
+
+    /// The commands of ours in a page's blocks for a shell.
+    fn commands(page: &str) -> Vec<Vec<String>> {
+        let mut found = Vec::new();
+        let blocks = page.split("```sh\n").skip(1);
+        let lines = blocks.flat_map(|rest| rest.split("```").next().unwrap_or("").lines());
+        for part in lines.flat_map(|line| line.split('#').next().unwrap_or("").split('|')) {
+            let part = part.split('>').next().unwrap_or("").trim();
+            if part.starts_with("quorate ") {
+                found.push(part.split_whitespace().map(str::to_owned).collect());
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_pages_show_commands_that_exist() {
+        let mut count = 0;
+        for page in pages() {
+            let text = fs::read_to_string(&page).expect("a page is text");
+            for command in commands(&text) {
+                let parsed = Cli::try_parse_from(&command);
+                let shown = page.display();
+                assert!(
+                    parsed.is_ok(),
+                    "{shown} shows {command:?}: {}",
+                    parsed
+                        .err()
+                        .map_or_else(String::new, |error| error.to_string())
+                );
+                count += 1;
+            }
+        }
+        assert!(count > 30, "only {count} commands were found");
+    }
 
     #[test]
     fn the_arguments_are_sound() {

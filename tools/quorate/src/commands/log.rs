@@ -260,8 +260,8 @@ impl Verified {
             return Ok(());
         }
         Err(damaged(&self.directory, self.damaged).cure(
-            "keep the other nodes running, replace the disk if it is failing, wipe the data directory and let the node join \
-             as a new disk",
+            "keep the directory, and start the node while the others run: it fetches from them what is damaged; \
+             docs/runbooks/damaged-disk.md",
         ))
     }
 }

@@ -50,7 +50,7 @@ ends the command; with '|$' behind it, as in 'user=([0-9]+)|$', an expression ta
 With --resume, a run that was killed is taken up where it stopped, and no line is in the log twice: run the same command again.
 The file (made if it does not exist) holds the producer's id and how far it came. Chunks then end at their size, not after
 1 ms, so that they are the same in each run: this is for files, and for pipes that say the same again. A file that has grown
-since goes on with what is new. A cluster knows a producer for 24 hours after its last event: so long a run may be taken up.
+since goes on with what is new. A run can be taken up as long as the cluster knows its producer.
 
 Ctrl-C sends no further lines, waits for the acknowledgement of those that were sent, and says how far it came: exit status 130.";
 
