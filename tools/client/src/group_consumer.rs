@@ -112,6 +112,13 @@ impl GroupConsumer {
         self.member.share()
     }
 
+    /// Everything below this is committed in all of its slots, as far as it knows; none before the first commit, and after its slots
+    /// became more.
+    #[must_use]
+    pub fn done(&self) -> Option<Offset> {
+        self.member.done()
+    }
+
     /// The next events of its slots. Waits up to `wait` for one to be committed, or for its slots to change.
     ///
     /// # Errors

@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{audit, bench, cluster, consume, demo, log, node, produce, status, verify};
+use crate::commands::{
+    audit, bench, cluster, consume, cursor, demo, groups, log, node, produce, status, verify,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,6 +45,10 @@ pub(crate) enum Command {
     Produce(produce::Args),
     /// Print committed events.
     Consume(consume::Args),
+    /// Show, set and delete named cursors.
+    Cursor(cursor::Args),
+    /// Show the consumer groups, their members, and how far they are.
+    Groups(groups::Args),
     /// Read the log back, and hold it against the lines that were produced.
     Verify(verify::Args),
     /// Hold the replicas against each other while they run.

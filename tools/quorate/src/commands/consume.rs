@@ -1,5 +1,7 @@
 //! `quorate consume`: committed events, in order, to standard output.
 
+mod group;
+
 use std::cmp::Reverse;
 use std::io::{self, BufWriter};
 use std::thread;
@@ -35,6 +37,7 @@ Examples:
   quorate consume --consistency at-least:5000         once this node has what was acknowledged before offset 5000
   quorate consume --format json | jq .payload
   quorate consume --node 127.0.0.1:9002               what this node has, and no other
+  quorate consume --group billing --follow            as many of these as you like: they share the events
 
 Formats: line is the payload and a line break; detail is offset, key, time, topic and payload between tabs; json is an object a
 line, with payload_base64 in place of payload (or topic_base64 of topic) where it is not UTF-8. Keys are hexadecimal, times are
@@ -60,6 +63,8 @@ pub(crate) struct Args {
     /// How fresh the answers must be: any, at-least:OFFSET, or linearizable.
     #[arg(long, value_name = "HOW", default_value = "any", value_parser = consistency)]
     consistency: Consistency,
+    #[command(flatten)]
+    member: group::GroupArgs,
     /// Wait for further events, until Ctrl-C.
     #[arg(long)]
     follow: bool,
@@ -98,11 +103,15 @@ impl Begin {
 /// Does it. Ctrl-C is the usual end of following, and so no failure.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
-    let Some(mut bounded) = connect(args, &interrupt)? else {
-        return Ok(());
-    };
     let mut out = BufWriter::new(io::stdout().lock());
-    match bounded.print(args.format, &mut out, &interrupt) {
+    let printed = if let Some(name) = args.member.group {
+        args.member.print(name, args, &mut out, &interrupt)
+    } else if let Some(mut bounded) = connect(args, &interrupt)? {
+        bounded.print(args.format, &mut out, &interrupt)
+    } else {
+        Ok(())
+    };
+    match printed {
         Ok(()) => Ok(()),
         // Whoever read this has seen enough.
         Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -4,7 +4,9 @@ pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod cluster;
 pub(crate) mod consume;
+pub(crate) mod cursor;
 pub(crate) mod demo;
+pub(crate) mod groups;
 mod keys;
 pub(crate) mod log;
 pub(crate) mod node;
@@ -26,6 +28,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         | Command::Demo(_)
         | Command::Produce(_)
         | Command::Consume(_)
+        | Command::Cursor(_)
+        | Command::Groups(_)
         | Command::Verify(_)
         | Command::Audit(_)
         | Command::Status(_)
@@ -39,6 +43,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(args, cli.log_level.as_deref()),
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
+        Command::Cursor(args) => cursor::run(args),
+        Command::Groups(args) => groups::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Status(args) => status::run(args),

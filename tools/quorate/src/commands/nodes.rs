@@ -1,5 +1,7 @@
 //! The argument that client commands share: where the nodes are.
 
+use quorate_client::Name;
+
 /// Where nodes listen for clients.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Nodes {
@@ -25,6 +27,12 @@ pub(crate) fn address(text: &str) -> Result<String, String> {
     } else {
         Err("an address is HOST:PORT, such as 127.0.0.1:9001".into())
     }
+}
+
+/// The name of a cursor or a consumer group.
+pub(crate) fn name(text: &str) -> Result<Name, String> {
+    Name::new(text)
+        .ok_or_else(|| "a name is 1 to 64 printable ASCII characters without spaces".into())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod demo;
 mod diagnostics;
 mod failover;
 mod full_disk;
+mod groups;
 mod load;
 mod logs;
 mod nonsense;
