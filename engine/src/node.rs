@@ -25,7 +25,7 @@ use quorate_replication::pipeline::{Pipeline, PipelineConfig, SnapshotConfig, St
 use quorate_wire::{DiskId, GroupId, NodeId};
 
 pub use self::error::NodeError;
-use self::signals::Signals;
+use self::signals::{End, Signals};
 use self::turns::{Traced, Tracer};
 use crate::config::{Config, NodeConfig};
 use crate::files::{DataDir, GroupFiles};
@@ -44,6 +44,9 @@ const FILES_OF_A_NODE: usize = 128;
 /// How long an address may stay in use before the node gives up, and how long it waits between two attempts.
 const LISTEN_WITHIN: Duration = Duration::from_secs(2);
 const LISTEN_AGAIN: Duration = Duration::from_millis(5);
+
+/// How long a node that stops waits for another one to take its lead over.
+const LEAVE_TIME: Duration = Duration::from_secs(1);
 
 /// How long a node that stops waits for its own disk, in nanoseconds.
 const SETTLE_TIME: u64 = 2_000_000_000;
@@ -141,9 +144,9 @@ pub fn run(
     ready(&listening);
 
     signals.wait();
-    let ended = pipeline.has_ended();
-    if !ended {
-        tracing::info!("stops: answers what is in flight");
+    if !pipeline.has_ended() {
+        tracing::info!("stops: hands over what it leads, and answers what is in flight");
+        pipeline.leave(&signals);
     }
     front.close();
     let stopped = pipeline.stop();
@@ -293,20 +296,28 @@ fn peers(config: &Config) -> Result<Vec<(NodeId, SocketAddr)>, NodeError> {
 fn run_until_over(
     pipeline: &mut Pipeline,
     driver: Driver,
-    asked: &AtomicBool,
+    wishes: &Wishes,
+    left: &End,
     traced: Option<&Traced>,
 ) -> Result<Ended, Stopped> {
     let mut noted = Vec::new();
+    let mut told = false;
     let mut give_up = None;
     let over = AtomicBool::new(false);
     run_pipeline(driver, &over, |driver| {
+        if wishes.leave.load(Ordering::Acquire) {
+            pipeline.leave();
+        }
         let turn = pipeline.turn(driver);
+        if pipeline.has_left() && !core::mem::replace(&mut told, true) {
+            left.ring();
+        }
         pipeline.take_notes(&mut noted);
         noted.drain(..).for_each(|note| notes::tell(&note));
         if let Some(traced) = traced {
             traced.look(pipeline);
         }
-        if !asked.load(Ordering::Acquire) {
+        if !wishes.stop.load(Ordering::Acquire) {
             return turn;
         }
         // What was taken in also reaches this node's own disk, unless that takes too long.
@@ -323,11 +334,20 @@ fn run_until_over(
     })
 }
 
+/// What the main thread wants of the pipeline's.
+#[derive(Debug, Default)]
+struct Wishes {
+    /// Hand the lead over.
+    leave: AtomicBool,
+    /// Stop.
+    stop: AtomicBool,
+}
+
 /// The thread of the pipeline.
 #[derive(Debug)]
 struct PipelineThread {
     thread: JoinHandle<Result<(), NodeError>>,
-    stop: Arc<AtomicBool>,
+    wishes: Arc<Wishes>,
     wake: Arc<crate::lane::Wake>,
 }
 
@@ -341,10 +361,11 @@ impl PipelineThread {
         traced: Option<Traced>,
         again: impl Fn() -> Result<(Pipeline, GroupFiles), NodeError> + Send + 'static,
     ) -> Result<Self, NodeError> {
-        let stop = Arc::new(AtomicBool::new(false));
+        let wishes = Arc::new(Wishes::default());
         let wake = Arc::clone(driver.wake());
         let end = signals.end();
-        let asked = Arc::clone(&stop);
+        let asked = Arc::clone(&wishes);
+        let left = signals.end();
         let run = move || {
             let mut trace = None;
             loop {
@@ -352,7 +373,7 @@ impl PipelineThread {
                 if traced.is_some() {
                     Traced::begin(pipeline, trace);
                 }
-                let ended = run_until_over(pipeline, driver, &asked, traced.as_ref());
+                let ended = run_until_over(pipeline, driver, &asked, &left, traced.as_ref());
                 trace = pipeline.trace(None);
                 let Ok(Ended::Reopen(reset, why)) = ended else {
                     if let Some((traced, trace)) = traced.zip(trace) {
@@ -382,15 +403,26 @@ impl PipelineThread {
             .spawn(body);
         let thread =
             thread.map_err(|error| NodeError::host("starting the pipeline's thread", &error))?;
-        Ok(Self { thread, stop, wake })
+        Ok(Self {
+            thread,
+            wishes,
+            wake,
+        })
     }
 
     fn has_ended(&self) -> bool {
         self.thread.is_finished()
     }
 
+    /// Has the pipeline hand its lead over, and waits for that, or until it has taken too long.
+    fn leave(&self, signals: &Signals) {
+        self.wishes.leave.store(true, Ordering::Release);
+        self.wake.ring();
+        signals.wait_at_most(LEAVE_TIME);
+    }
+
     fn stop(self) -> Result<(), NodeError> {
-        self.stop.store(true, Ordering::Release);
+        self.wishes.stop.store(true, Ordering::Release);
         self.wake.ring();
         self.thread.join().expect("a panic ends the process")
     }

@@ -3,8 +3,10 @@
 mod named;
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
+use quorate_wire::admin::{AdminAsk, AdminMember, AdminReply};
 use quorate_wire::audit::AuditReply;
 use quorate_wire::client::{AckLevel, Consistency, ReadFrom, StatusReply};
 use quorate_wire::{ChunkId, ErrorCode, LogIndex, NodeId, Offset, Term};
@@ -50,6 +52,8 @@ pub enum Ask {
     Audit(LogIndex),
     /// About what has a name.
     Named(Box<NamedAsk>),
+    /// What an operator wants.
+    Admin(AdminAsk),
 }
 
 /// Which committed records are asked for.
@@ -121,6 +125,8 @@ pub enum Answer {
     Status(Box<StatusReply>),
     /// To `Audit`.
     Audited(Box<AuditReply>),
+    /// To `Admin`: it is done.
+    Admin(AdminAnswer),
     /// To `Named`.
     Named(Box<NamedAnswer>),
     /// To any: no.
@@ -140,6 +146,15 @@ pub struct Fetched {
     pub next: Offset,
     /// The records, side by side.
     pub records: Bytes,
+}
+
+/// How a group is when an operator's wish is done.
+#[derive(Clone, Debug)]
+pub struct AdminAnswer {
+    /// The fixed part.
+    pub reply: AdminReply,
+    /// Its members.
+    pub members: Vec<AdminMember>,
 }
 
 /// Why not.

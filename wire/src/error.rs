@@ -100,6 +100,9 @@ codes! {
     /// The client sends more than it may in a second.
     QuotaExceeded = 310, retry true;
 
+    /// No other node took the lead over.
+    TransferFailed = 311, retry true;
+
     /// The offset is past the end of the log.
     OffsetPastEnd = 401, retry false;
     /// The group does not exist here.

@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum::crc32;
 use crate::limits::{FRAME_BODY_BYTES_MAX, MESSAGE_BYTES_MAX, RECORDS_BYTES_MAX};
-use crate::{ErrorCode, GroupId, audit, client, named, peer};
+use crate::{ErrorCode, GroupId, admin, audit, client, named, peer};
 
 /// Bytes of a frame's header.
 pub const FRAME_HEADER_BYTES: usize = 32;
@@ -111,6 +111,9 @@ kinds! {
     /// Client: what did your log amount to?
     Audit = 0x0e, audit::Audit, None;
 
+    /// Operator: do this.
+    Admin = 0x0d, admin::Admin, None;
+
     /// Peer: greeting; the tail lists the members that the sender knows.
     PeerHello = 0x21, peer::PeerHello, Checked;
     /// Peer: Raft's pre-vote.
@@ -167,6 +170,8 @@ kinds! {
     AuditReply = 0x8e, audit::AuditReply, None;
     /// Node to client: the same as `ProduceReply`, and how long each stage took.
     TracedReply = 0x8f, client::TracedReply, None;
+    /// Node to operator: it is done; the tail lists the members.
+    AdminReply = 0x8d, admin::AdminReply, Checked;
     /// To client or peer: refused; the tail is a sentence.
     Error = 0xff, client::ErrorMessage, Checked;
 }

@@ -16,6 +16,7 @@ pub use ids::{
     ProducerId, Sequence, SessionId, Term, Time,
 };
 
+pub mod admin;
 pub mod audit;
 pub mod canary;
 pub mod checksum;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -52,6 +53,12 @@ impl Signals {
             .name("signals".to_owned())
             .spawn(body)?;
         Ok(Self { heard, end })
+    }
+
+    /// Waits for the next of them, but not for longer than that.
+    pub(super) fn wait_at_most(&self, longest: Duration) {
+        // Nobody need ring: the time is up then.
+        let _ = self.heard.recv_timeout(longest);
     }
 
     /// Whoever else may end the wait.

@@ -99,7 +99,9 @@ impl Desk {
         read: Time,
     ) {
         let holds = match asked {
-            Asked::Greet | Asked::Status | Asked::Audit(_) | Asked::Named(_) => Holds::Place,
+            Asked::Greet | Asked::Status | Asked::Audit(_) | Asked::Named(_) | Asked::Admin(_) => {
+                Holds::Place
+            }
             Asked::Produce { at, .. } => Holds::Chunk(at.len()),
             Asked::Fetch { .. } => Holds::Fetch,
             Asked::Talk(talk) => return self.talk(connection, correlation, talk),
@@ -121,7 +123,8 @@ impl Desk {
             | Asked::Audit(_)
             | Asked::Produce { .. }
             | Asked::Named(_)
-            | Asked::Talk(_) => None,
+            | Asked::Talk(_)
+            | Asked::Admin(_) => None,
         };
         let request = OpenRequest {
             connection: connection.name,

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use quorate_engine::config::Limits;
 use quorate_engine::lane::{PipelineLanes, lanes};
 use quorate_engine::shard::{Acceptor, Counters, Listener, Shard, ShardConfig};
-use quorate_replication::lane::{Answer, Ask, Fetched, NamedAnswer, Reply, Request, ShardId};
+use quorate_replication::lane::{
+    Answer, Ask, Fetched, NamedAnswer, Refusal, Reply, Request, ShardId,
+};
 use quorate_wire::audit::AuditReply;
 use quorate_wire::client::{
     ErrorMessage, Fetch, Hello, ProduceReply, ReadFrom, StatusReply, error_text,
@@ -277,6 +279,7 @@ impl Player {
             }
             Ask::Status => Answer::Status(Box::new(StatusReply::new_zeroed())),
             Ask::Audit(_) => Answer::Audited(Box::new(AuditReply::new_zeroed())),
+            Ask::Admin(_) => Answer::Refused(Refusal::new(ErrorCode::TransferFailed)),
             Ask::Named(_) => Answer::Named(Box::new(NamedAnswer::Applied {
                 value: 0,
                 term: Term(3),

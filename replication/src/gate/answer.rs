@@ -18,7 +18,7 @@ use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
 use super::{Filter, No, named, records};
-use crate::lane::{Answer, Refusal};
+use crate::lane::{AdminAnswer, Answer, Refusal};
 use crate::trace::Trace;
 
 const GROUP: GroupId = GroupId(0);
@@ -129,6 +129,10 @@ pub fn write(
             );
         }
         Answer::Named(answer) => named::write(answer, correlation, to),
+        Answer::Admin(AdminAnswer { reply, members }) => {
+            let parts = [reply.as_bytes(), members.as_bytes()];
+            frame(FrameKind::AdminReply, correlation, &parts, &[], to);
+        }
         Answer::Refused(refusal) => write_refusal(refusal, correlation, to),
     }
 }
@@ -270,6 +274,10 @@ const SENTENCES: &[(ErrorCode, &str)] = &[
     (
         ErrorCode::Repairing,
         "the node's log is damaged, and it fetches what is missing from the other nodes",
+    ),
+    (
+        ErrorCode::TransferFailed,
+        "no other node took the lead over: it is not connected, or did not win in time",
     ),
     (
         ErrorCode::OffsetPastEnd,

@@ -11,6 +11,7 @@ use core::ops::Range;
 
 use bytes::Bytes;
 
+use quorate_wire::admin::{Admin, AdminAsk};
 use quorate_wire::audit::Audit;
 use quorate_wire::client::{AckLevel, Credit, Fetch, Hello, Produce};
 use quorate_wire::limits::{ALL_TIMEOUT_MS_MAX, RECORDS_BYTES_MAX};
@@ -112,6 +113,8 @@ pub enum Asked {
     Status,
     /// What did your log amount to?
     Audit(LogIndex),
+    /// Do this.
+    Admin(AdminAsk),
     /// About what has a name.
     Named(NamedAsk),
     /// About a subscription: not for the pipeline.
@@ -141,7 +144,8 @@ impl Opened {
                 | Asked::Status
                 | Asked::Audit(_)
                 | Asked::Named(_)
-                | Asked::Talk(_),
+                | Asked::Talk(_)
+                | Asked::Admin(_),
             )
             | Err(_) => self.at..self.at,
         }
@@ -160,6 +164,7 @@ impl Asked {
             Self::Greet => Ask::Greet,
             Self::Status => Ask::Status,
             Self::Audit(index) => Ask::Audit(*index),
+            Self::Admin(ask) => Ask::Admin(*ask),
             Self::Named(ask) => Ask::Named(Box::new(ask.clone())),
             Self::Produce {
                 id, acks, traced, ..
@@ -268,6 +273,11 @@ impl Gate {
             FrameKind::Unsubscribe => Ok(Ok(Asked::Talk(Talk::Unsubscribe))),
             FrameKind::Status => Ok(Ok(Asked::Status)),
             FrameKind::Audit => Ok(Ok(audit(frame))),
+            FrameKind::Admin => {
+                let admin = Admin::read_from_bytes(frame.message)
+                    .expect("the kind says how long its message is");
+                Ok(Ok(Asked::Admin(admin.ask()?)))
+            }
             FrameKind::Command => named::command(frame).map(|asked| asked.map(Asked::Named)),
             FrameKind::Heartbeat => named::heartbeat(frame).map(|asked| asked.map(Asked::Named)),
             FrameKind::Cursors => {
@@ -299,6 +309,7 @@ impl Gate {
             | FrameKind::Push
             | FrameKind::Unsubscribed
             | FrameKind::AuditReply
+            | FrameKind::AdminReply
             | FrameKind::CommandReply
             | FrameKind::CursorsReply
             | FrameKind::HeartbeatReply
@@ -366,6 +377,7 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::Credit
         | FrameKind::Unsubscribe
         | FrameKind::Audit
+        | FrameKind::Admin
         | FrameKind::Command
         | FrameKind::Cursors
         | FrameKind::Heartbeat
@@ -381,6 +393,7 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::Credit
         | FrameKind::Unsubscribe
         | FrameKind::Audit
+        | FrameKind::Admin
         | FrameKind::Command
         | FrameKind::Cursors
         | FrameKind::Heartbeat
@@ -411,6 +424,7 @@ fn may_come(kind: FrameKind, greeted: bool) -> Result<(), No> {
         | FrameKind::Push
         | FrameKind::Unsubscribed
         | FrameKind::AuditReply
+        | FrameKind::AdminReply
         | FrameKind::CommandReply
         | FrameKind::CursorsReply
         | FrameKind::HeartbeatReply

@@ -180,6 +180,7 @@ impl Subscriptions {
             | Answer::Produced { .. }
             | Answer::Status(_)
             | Answer::Audited(_)
+            | Answer::Admin(_)
             | Answer::Named(_) => {
                 unreachable!("a fetch is answered by records or a refusal")
             }

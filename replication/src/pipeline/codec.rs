@@ -171,6 +171,7 @@ pub(super) fn decode(kind: FrameKind, message: &[u8]) -> Result<Message, FrameEr
         | FrameKind::Unsubscribe
         | FrameKind::Push
         | FrameKind::Unsubscribed
+        | FrameKind::Admin
         | FrameKind::PeerHello
         | FrameKind::Repair
         | FrameKind::RepairReply
@@ -186,6 +187,7 @@ pub(super) fn decode(kind: FrameKind, message: &[u8]) -> Result<Message, FrameEr
         | FrameKind::StatusReply
         | FrameKind::Audit
         | FrameKind::AuditReply
+        | FrameKind::AdminReply
         | FrameKind::Command
         | FrameKind::CommandReply
         | FrameKind::Cursors

@@ -258,7 +258,8 @@ impl Pipeline {
         let late = self
             .batch_since()
             .is_some_and(|since| now.since(since) >= BATCH_WAIT);
-        if free || late {
+        // What finds no room before the lead changes hands is not proposed any more.
+        if (free || late) && !self.transfers() {
             self.close_record(seam);
             self.close_commands(seam);
             self.propose(seam);

@@ -21,11 +21,16 @@ impl Pipeline {
             };
             self.counts.requests += 1;
             let Request { ticket, ask } = request;
+            if self.holds_records() && matches!(ask, Ask::Produce(_) | Ask::Named(_)) {
+                self.held = Some((shard, Request { ticket, ask }));
+                return false;
+            }
             match ask {
                 Ask::Greet => {
                     let leader = self.leader();
                     Self::reply(ticket, Answer::Greeting { leader }, shard, seam);
                 }
+                Ask::Admin(ask) => self.admin((shard, ticket), ask, now, seam),
                 Ask::Status => {
                     let status = Answer::Status(self.status());
                     Self::reply(ticket, status, shard, seam);
@@ -114,6 +119,21 @@ impl Pipeline {
 
     /// Why this node takes no chunks at all now, if so.
     pub(super) fn cannot_serve(&self) -> Option<Refusal> {
+        self.cannot_lead().or_else(|| {
+            let full = self.disk_full
+                && self
+                    .tail
+                    .next_write()
+                    .is_some_and(|bytes| !self.log.fits(bytes));
+            full.then(|| Refusal {
+                retry_after_ms: 1000,
+                ..Refusal::new(ErrorCode::DiskFull)
+            })
+        })
+    }
+
+    /// Why this node does not do what only a leader does, if so.
+    pub(super) fn cannot_lead(&self) -> Option<Refusal> {
         let Some(raft) = &self.raft else {
             return Some(Refusal::new(match self.repair {
                 Some(_) => ErrorCode::Repairing,
@@ -121,15 +141,7 @@ impl Pipeline {
             }));
         };
         if raft.serves() {
-            let full = self.disk_full
-                && self
-                    .tail
-                    .next_write()
-                    .is_some_and(|bytes| !self.log.fits(bytes));
-            return full.then(|| Refusal {
-                retry_after_ms: 1000,
-                ..Refusal::new(ErrorCode::DiskFull)
-            });
+            return None;
         }
         let code = if raft.leads() {
             ErrorCode::LeaderNotReady

@@ -18,6 +18,7 @@ mod core;
 mod counts;
 mod disk;
 mod fetch;
+mod handover;
 mod heard;
 mod intake;
 mod lend;
@@ -51,6 +52,7 @@ use crate::state::{Done, State};
 use accumulator::Accumulator;
 use commands::Commands;
 use fetch::Fetches;
+use handover::{HandOver, Leaving};
 use heard::Heard;
 use link::Link;
 use membership::Membership;
@@ -138,6 +140,8 @@ pub struct Pipeline {
     /// A request that found no room. Nothing else is taken from the lanes until it has.
     held: Option<(ShardId, Request)>,
     disk_full: bool,
+    handing: Option<HandOver>,
+    leaving: Leaving,
     links: Vec<Link>,
     dials: Vec<peers::Dial>,
     notes: Vec<Note>,
@@ -180,6 +184,7 @@ impl Pipeline {
         // After the messages that have arrived: a late turn must not start an election that a waiting heartbeat prevents.
         self.step(Input::Tick { now }, seam);
         self.settle_noops(seam);
+        self.hand_over_due(now, seam);
         self.phase_ended(Phase::Tick, seam);
         let mut more = self.take_requests(now, seam);
         self.answer_rest(now, seam);
@@ -256,6 +261,7 @@ impl Pipeline {
         let network = self.network_deadline();
         let fetch = self.fetches.deadline();
         let rest = self.waiters.deadline();
+        let hand_over = self.hand_over_deadline();
         let repair = self.repair.as_ref().and_then(Repair::deadline);
         let log = self
             .repair
@@ -270,6 +276,7 @@ impl Pipeline {
             (Wait::Peers, network),
             (Wait::Fetch, fetch),
             (Wait::Rest, rest),
+            (Wait::Raft, hand_over),
             (Wait::Repair, repair),
             (Wait::Log, log),
             (Wait::Peers, self.transfer.deadline()),

@@ -7,6 +7,7 @@ use quorate_raft::VOTERS_MAX;
 use quorate_wire::{ErrorCode, LogIndex, Time};
 
 use super::config::PipelineConfig;
+use super::handover::Leaving;
 use super::membership::Membership;
 use super::peers::Dial;
 use super::repair::Repair;
@@ -154,6 +155,8 @@ impl Pipeline {
             fetches: Fetches::default(),
             held: None,
             disk_full: false,
+            handing: None,
+            leaving: Leaving::default(),
             links: Vec::new(),
             dials: dials
                 .map(|&peer| Dial {

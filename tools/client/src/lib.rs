@@ -30,6 +30,7 @@
 //! | `AsyncProducer`, `AsyncConsumer` | the same on tokio, with the feature `tokio`; every future may be dropped at any moment |
 //! | [`Filter`], [`ReadFrom`], [`Consistency`] | which events a consumer wants, from where on, and how fresh |
 //! | [`status`], [`audit`] | one question to one node: how it is, and what its log amounts to |
+//! | [`members`], [`transfer`] | what operators ask |
 //! | [`ClientError`] | what went wrong, with its stable code where there is one |
 //! | [`session`], [`cursor`] | a producer's and a consumer's protocol without sockets, clocks or chance: what the blocking ones and the simulator both run |
 //!
@@ -37,6 +38,7 @@
 //! cluster takes each sequence once. What a producer holds is bounded by its window; at the bound `send` waits.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod audit;
 mod batch;
 pub mod caller;
@@ -63,6 +65,7 @@ mod stats;
 mod status;
 mod transport;
 
+pub use admin::{Group, Member, members, transfer};
 pub use audit::{AuditMark, Audited, audit};
 pub use batch::Batch;
 pub use caller::{CursorPage, GroupMember, GroupStanding, NamedCursor};

@@ -1,6 +1,7 @@
 //! Frames, and the messages and lists in them.
 
 use quorate_wire::audit::{Audit, AuditReply};
+use quorate_wire::admin::{Admin, AdminMember, AdminReply};
 use quorate_wire::client::{
     Credit, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply, Stage, StatusReply, Unsubscribed,
     TracedReply, error_text,
@@ -83,6 +84,10 @@ fn open(frame: &Frame<'_>) {
         FrameKind::FetchReply | FrameKind::Push => FetchReply::ref_from_bytes(message).is_ok(),
         FrameKind::Audit => Audit::ref_from_bytes(message).is_ok(),
         FrameKind::AuditReply => AuditReply::ref_from_bytes(message).is_ok(),
+        FrameKind::Admin => Admin::read_from_bytes(message).map(|admin| admin.ask()).is_ok(),
+        FrameKind::AdminReply => AdminReply::ref_from_bytes(message)
+            .map(|reply| list(tail, reply.member_count, AdminMember::parse_all))
+            .is_ok(),
         FrameKind::StatusReply => StatusReply::ref_from_bytes(message).is_ok(),
         FrameKind::Error => ErrorMessage::ref_from_bytes(message)
             .map(|_| error_text(tail))

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    audit, bench, cluster, consume, cursor, demo, groups, log, node, produce, status, verify,
+    admin, audit, bench, cluster, consume, cursor, demo, groups, log, node, produce, status, verify,
 };
 
 const EXAMPLES: &str = "\
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Audit(audit::Args),
     /// Show how the nodes are; fails if no leader takes events.
     Status(status::Args),
+    /// Look after the group: who belongs to it, and who leads.
+    Admin(admin::Args),
     /// Check or print the log of a node that does not run.
     Log(log::Args),
     /// Measure how many events a second are acknowledged, and what they take and cost.

@@ -2,6 +2,7 @@
 //!
 //! Owns: the strikes and what follows them. Never: draws from another entry's seed. Called by: runs and tests.
 
+use quorate_wire::admin::AdminAsk;
 use quorate_wire::{NodeId, Time};
 
 use crate::damage::{self, Damage};
@@ -134,6 +135,13 @@ impl Faults {
                 world.pause(leader.unwrap_or(one), random.scaled(50 * MS, 3000 * MS));
             }
             Fault::Depose => self.depose(&mut random, world),
+            Fault::HandOver => {
+                let to = Some(other).filter(|_| random.one_in(2));
+                for group in world.groups_mut() {
+                    let leader = group.leader().filter(|_| !random.one_in(4));
+                    group.operate(leader.unwrap_or(one), AdminAsk::Transfer { to });
+                }
+            }
             Fault::Reset => {
                 if one != other {
                     world.say(format_args!("links between {one} and {other} break"));

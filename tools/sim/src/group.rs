@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_replication::lane::{Answer, Ask, Reply, Request, Ticket};
 use quorate_replication::pipeline::{Note, Reopen, StartError, Started, Turn};
 use quorate_replication::seam::StorageError;
+use quorate_wire::admin::AdminAsk;
 use quorate_wire::client::StatusReply;
 use quorate_wire::{ErrorCode, GroupId, LogIndex, NodeId, Offset, Time};
 
@@ -32,6 +33,9 @@ const STATUS: u64 = 0;
 
 /// The same of those that hold the nodes against each other.
 const AUDIT: u64 = u64::MAX;
+
+/// The connection of operators.
+const OPERATOR: u64 = u64::MAX - 1;
 
 /// A group. See the module's description.
 #[derive(Debug)]
@@ -417,6 +421,21 @@ impl Group {
         }
     }
 
+    /// An operator wants something of a node, if that runs.
+    pub fn operate(&mut self, id: NodeId, ask: AdminAsk) {
+        self.say(id, format_args!("is asked for {ask:?}"));
+        let ticket = Ticket {
+            connection: OPERATOR,
+            correlation: self.now.0,
+        };
+        let nodes = self.nodes.iter_mut();
+        for node in nodes.filter(|node| node.id() == id && node.runs()) {
+            let ask = Ask::Admin(ask);
+            let full = node.lanes.ask(Request { ticket, ask });
+            assert!(full.is_ok(), "the lane has room");
+        }
+    }
+
     fn turn(&mut self, at: usize) {
         let Some(node) = self.nodes.get_mut(at) else {
             return;
@@ -480,6 +499,9 @@ impl Group {
     }
 
     fn reply(&mut self, node: NodeId, reply: Reply) {
+        if reply.ticket.connection == OPERATOR {
+            return;
+        }
         if ![STATUS, AUDIT].contains(&reply.ticket.connection) {
             let oracle = &mut self.oracle;
             return self.clients.reply(node, &reply, self.now, oracle);

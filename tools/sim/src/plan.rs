@@ -22,6 +22,8 @@ pub enum Fault {
     Pause,
     /// The leader goes on alone for a while, or stops, and comes back when another one leads.
     Depose,
+    /// An operator wants another node to lead.
+    HandOver,
     /// The links between two nodes break.
     Reset,
     /// Nothing goes from one node to another.
@@ -82,12 +84,13 @@ impl Harm {
 impl Fault {
     /// Those that plans draw, each with the largest weight that it may get. Not among them: misdirected writes, whose old records
     /// recovery takes for a rewrite, and cannot mend.
-    pub const ALL: [(Self, u64); 21] = [
+    pub const ALL: [(Self, u64); 22] = [
         (Self::Crash, 6),
         (Self::CrashOnCompletion, 6),
         (Self::CrashAll, 2),
         (Self::Pause, 6),
         (Self::Depose, 6),
+        (Self::HandOver, 4),
         (Self::Reset, 4),
         (Self::CutOneWay, 4),
         (Self::CutBothWays, 4),
@@ -115,6 +118,7 @@ impl Fault {
             Self::CrashAll => "crash of all",
             Self::Pause => "pause",
             Self::Depose => "deposed leader",
+            Self::HandOver => "hand-over",
             Self::Reset => "links reset",
             Self::CutOneWay => "cut one way",
             Self::CutBothWays => "cut both ways",

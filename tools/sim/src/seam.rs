@@ -210,7 +210,7 @@ impl Lanes for MemorySeam<'_> {
                 );
             }
             // Asked so often that nobody would read on.
-            Ask::Status | Ask::Audit(_) => {}
+            Ask::Status | Ask::Audit(_) | Ask::Admin(_) => {}
             Ask::Named(ask) => {
                 self.tell([24, connection, 0], format_args!("c{connection}: {ask:?}"));
             }
@@ -238,7 +238,7 @@ impl Lanes for MemorySeam<'_> {
                 let numbers = [16, connection, bytes as u64];
                 self.tell(numbers, format_args!("gives c{connection} {bytes} B"));
             }
-            Answer::Status(_) | Answer::Audited(_) => {}
+            Answer::Status(_) | Answer::Audited(_) | Answer::Admin(_) => {}
             Answer::Named(answer) => {
                 self.tell(
                     [25, connection, 0],

@@ -176,9 +176,12 @@ impl Shard {
         let (chunk, filter) = match asked {
             Asked::Produce { id, acks, .. } => (Some((*id, acks.level)), None),
             Asked::Fetch { filter, .. } => (None, filter.clone()),
-            Asked::Greet | Asked::Status | Asked::Audit(_) | Asked::Named(_) | Asked::Talk(_) => {
-                (None, None)
-            }
+            Asked::Greet
+            | Asked::Status
+            | Asked::Audit(_)
+            | Asked::Named(_)
+            | Asked::Talk(_)
+            | Asked::Admin(_) => (None, None),
         };
         let open = OpenRequest {
             wire,

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Once;
 
+use quorate_wire::admin::{Admin, AdminAsk, AdminMember, AdminReply};
 use quorate_wire::audit::{Audit, AuditReply};
 use quorate_wire::client::{
     Credit, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply,
@@ -175,6 +176,17 @@ fn read_message(frame: &Frame) {
         FrameKind::Unsubscribed => assert_eq!(read::<Unsubscribed>(frame).next.get(), 2051),
         FrameKind::Audit => assert_eq!(read::<Audit>(frame).index.get(), 42),
         FrameKind::AuditReply => assert_eq!(read::<AuditReply>(frame).applied.get(), 57),
+        FrameKind::Admin => {
+            let to = Some(quorate_wire::NodeId(2));
+            let asked = read::<Admin>(frame).ask();
+            assert_eq!(asked, Ok(AdminAsk::Transfer { to }));
+        }
+        FrameKind::AdminReply => {
+            let reply = read::<AdminReply>(frame);
+            let members = AdminMember::parse_all(frame.tail, reply.member_count);
+            let members = members.expect("the list is whole").iter();
+            assert!(members.map(|member| member.node.get()).eq(1..=3));
+        }
         FrameKind::Command => {
             let (command, after) = Command::parse(frame.tail).expect("it is a command");
             assert!(after.is_empty());

@@ -81,6 +81,7 @@ fn the_byte_tables_are_the_formats() {
         ("Record", tables::RECORD),
         ("NodeEntry", tables::NODE_ENTRY),
         ("Member", tables::MEMBER),
+        ("AdminMember", tables::ADMIN_MEMBER),
         ("Command", tables::COMMAND),
         ("SetCursor", tables::SET_CURSOR),
         ("DeleteCursor", tables::DELETE_CURSOR),

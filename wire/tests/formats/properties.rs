@@ -5,6 +5,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use quorate_wire::admin::{Admin, AdminMember, AdminReply};
 use quorate_wire::audit::{Audit, AuditReply};
 use quorate_wire::client::{
     Credit, ErrorMessage, Fetch, FetchReply, Hello, HelloReply, NodeEntry, Produce, ProduceReply,
@@ -382,6 +383,9 @@ proptest! {
         whole::<RepairMessage>(&bytes);
         whole::<RepairReplyMessage>(&bytes);
         whole::<ReadIndexReplyMessage>(&bytes);
+        whole::<Admin>(&bytes);
+        whole::<AdminReply>(&bytes);
+        whole::<AdminMember>(&bytes);
         whole::<TimeoutNowMessage>(&bytes);
         whole::<SnapshotOfferMessage>(&bytes);
         whole::<SnapshotFetchMessage>(&bytes);

@@ -335,6 +335,24 @@ const AUDIT_REPLY: Table = &[
     ("reserved", Bytes(3)),
 ];
 
+const ADMIN: Table = &[("op", Count(1)), ("reserved", Bytes(3)), ("node", Count(4))];
+
+const ADMIN_REPLY: Table = &[
+    ("node", Count(4)),
+    ("leader", Count(4)),
+    ("term", Count(8)),
+    ("member_count", Count(1)),
+    ("reserved", Bytes(7)),
+];
+
+pub(crate) const ADMIN_MEMBER: Table = &[
+    ("node", Count(4)),
+    ("voter", Count(1)),
+    ("up", Count(1)),
+    ("reserved", Bits(2)),
+    ("durable", Count(8)),
+];
+
 /// The message of a kind; empty if it has none.
 pub(crate) fn message(kind: FrameKind) -> Table {
     match kind {
@@ -371,6 +389,8 @@ pub(crate) fn message(kind: FrameKind) -> Table {
         FrameKind::TracedReply => TRACED_REPLY,
         FrameKind::FetchReply | FrameKind::Push => FETCH_REPLY,
         FrameKind::StatusReply => STATUS_REPLY,
+        FrameKind::Admin => ADMIN,
+        FrameKind::AdminReply => ADMIN_REPLY,
         FrameKind::Error => ERROR,
     }
 }

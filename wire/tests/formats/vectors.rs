@@ -1,5 +1,6 @@
 //! Every layout once, with real-looking values.
 
+use quorate_wire::admin::{AdminAsk, AdminMember, AdminReply};
 use quorate_wire::audit::{Audit, AuditReply};
 use quorate_wire::checksum::crc32;
 use quorate_wire::client::{
@@ -221,6 +222,12 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
             }),
             samples::events(),
         ),
+        FrameKind::Admin => {
+            let to = Some(NodeId(2));
+            let ask = AdminAsk::Transfer { to };
+            ("node 2 shall lead.", bytes(&ask.message()), none())
+        }
+        FrameKind::AdminReply => ("it does.", bytes(&admin_reply()), admin_members()),
         FrameKind::Status => ("a client asks.", Vec::new(), none()),
         FrameKind::Subscribe => (
             "everything from the tail on; 256 KiB may be pushed.",
@@ -464,6 +471,33 @@ fn members() -> Annotated {
     })
 }
 
+fn admin_reply() -> AdminReply {
+    AdminReply {
+        node: U32::new(1),
+        leader: U32::new(2),
+        term: U64::new(3),
+        member_count: 3,
+        reserved: [0; 7],
+    }
+}
+
+fn admin_members() -> Annotated {
+    (1..=3u32).fold(Annotated::default(), |members, node| {
+        let member = AdminMember {
+            node: U32::new(node),
+            voter: 1,
+            up: 1,
+            reserved: U16::new(0),
+            durable: U64::new(if node == 1 { 42 } else { 0 }),
+        };
+        members.then(Annotated::table(
+            "member",
+            member.as_bytes(),
+            tables::ADMIN_MEMBER,
+        ))
+    })
+}
+
 fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
     let bytes = |message: &dyn AsBytes| message.to_vec();
     let none = Annotated::default;
@@ -601,6 +635,8 @@ fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
         | FrameKind::Unsubscribe
         | FrameKind::Push
         | FrameKind::Unsubscribed
+        | FrameKind::Admin
+        | FrameKind::AdminReply
         | FrameKind::HelloReply
         | FrameKind::ProduceReply
         | FrameKind::TracedReply

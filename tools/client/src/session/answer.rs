@@ -83,6 +83,8 @@ impl Session {
             | FrameKind::Unsubscribe
             | FrameKind::Push
             | FrameKind::Unsubscribed
+            | FrameKind::Admin
+            | FrameKind::AdminReply
             | FrameKind::PeerHello
             | FrameKind::PreVote
             | FrameKind::PreVoteReply

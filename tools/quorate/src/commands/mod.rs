@@ -1,5 +1,6 @@
 //! The subcommands, a file each: its arguments, and what it does.
 
+pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod cluster;
@@ -33,6 +34,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         | Command::Verify(_)
         | Command::Audit(_)
         | Command::Status(_)
+        | Command::Admin(_)
         | Command::Log(_)
         | Command::Bench(_) => "warn",
     };
@@ -48,6 +50,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Status(args) => status::run(args),
+        Command::Admin(args) => admin::run(args),
         Command::Log(args) => log::run(args),
         Command::Bench(args) => bench::run(args, cli.log_level.as_deref()),
     }

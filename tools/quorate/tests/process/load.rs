@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quorate_client::{ClientError, Event, Offset, Producer, ProducerId, ProducerOptions};
 
@@ -21,6 +21,8 @@ pub(crate) struct Sent {
     pub(crate) offsets: Vec<Offset>,
     /// Whether everything that was sent is acknowledged; otherwise further events may be in the log.
     pub(crate) complete: bool,
+    /// The longest time between two acknowledgements.
+    pub(crate) longest_gap: Duration,
 }
 
 /// The payload of an event.
@@ -84,6 +86,7 @@ fn produce(nodes: Vec<String>, acked: &AtomicU64, stop: &AtomicBool) -> Sent {
     let mut producer = Producer::connect(options).expect("the cluster serves");
     let mut offsets = Vec::new();
     let mut next = 0;
+    let (mut heard, mut longest_gap) = (Instant::now(), Duration::ZERO);
     loop {
         let is_over = stop.load(Ordering::Relaxed);
         if is_over && offsets.len() == usize::try_from(next).expect("it is a count") {
@@ -98,7 +101,10 @@ fn produce(nodes: Vec<String>, acked: &AtomicU64, stop: &AtomicBool) -> Sent {
         producer
             .poll(Duration::from_millis(1))
             .expect("the producer goes on");
-        take_acks(&mut producer, &mut offsets);
+        if take_acks(&mut producer, &mut offsets) {
+            longest_gap = longest_gap.max(heard.elapsed());
+            heard = Instant::now();
+        }
         acked.store(
             u64::try_from(offsets.len()).expect("it is a count"),
             Ordering::Relaxed,
@@ -110,6 +116,7 @@ fn produce(nodes: Vec<String>, acked: &AtomicU64, stop: &AtomicBool) -> Sent {
         producer: producer_id,
         offsets,
         complete: true,
+        longest_gap,
     }
 }
 
@@ -125,7 +132,9 @@ fn send(producer: &mut Producer, sequence: u64) -> Result<(), ClientError> {
     producer.send(&event).map(drop)
 }
 
-fn take_acks(producer: &mut Producer, offsets: &mut Vec<Offset>) {
+/// Says whether there were any.
+fn take_acks(producer: &mut Producer, offsets: &mut Vec<Offset>) -> bool {
+    let before = offsets.len();
     for ack in producer.take_acks() {
         assert_eq!(
             usize::try_from(ack.first.0).ok(),
@@ -135,6 +144,7 @@ fn take_acks(producer: &mut Producer, offsets: &mut Vec<Offset>) {
         let places = ack.offset.0..ack.offset.0 + u64::from(ack.events);
         offsets.extend(places.map(Offset));
     }
+    offsets.len() > before
 }
 
 /// Sends as fast as it goes, until nothing has been acknowledged for so long. Returns what was, and why it ended.
@@ -151,6 +161,7 @@ pub(crate) fn flood(nodes: Vec<String>, give_up: Duration) -> (Sent, ClientError
                 producer: producer.id(),
                 offsets,
                 complete: false,
+                longest_gap: Duration::ZERO,
             };
             return (sent, error);
         }

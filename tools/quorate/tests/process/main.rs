@@ -10,6 +10,7 @@ mod diagnostics;
 mod failover;
 mod full_disk;
 mod groups;
+mod handover;
 mod load;
 mod logs;
 mod nonsense;

@@ -1,0 +1,169 @@
+//! What operators ask: who belongs to the group, and that another node leads.
+
+use std::time::{Duration, Instant};
+
+use quorate_wire::admin::{AdminAsk, AdminMember, AdminReply};
+use quorate_wire::{ErrorCode, Frame, FrameError, FrameKind, LogIndex, NodeId, Term};
+use zerocopy::FromBytes;
+
+use crate::conversation::{Answer, Conversation, OpenError};
+use crate::greeting::node_id;
+use crate::{ClientError, LinkCause};
+
+/// How long one node may take to answer before another one is asked.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// How long to wait before the nodes are asked again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A group, as one node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Who answered.
+    pub node: NodeId,
+    /// The leader that it knows.
+    pub leader: Option<NodeId>,
+    /// Its term.
+    pub term: Term,
+    /// The members.
+    pub members: Vec<Member>,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The node.
+    pub node: NodeId,
+    /// Its disk counts, and it votes.
+    pub voter: bool,
+    /// The node that answered is connected with it, or is it.
+    pub up: bool,
+    /// Its log has shown to be durable up to here, as far as the node that answered knows.
+    pub durable: LogIndex,
+    /// Where clients find it, if the node that answered knows.
+    pub address: Option<String>,
+}
+
+/// Asks who belongs to the group: the leader, since it knows how far the others are, or the first that answers while none is known.
+///
+/// # Errors
+/// No node answers within `timeout`.
+pub fn members(nodes: &[String], timeout: Duration) -> Result<Group, ClientError> {
+    let group = ask(nodes, AdminAsk::Members, timeout)?;
+    let leader = group.leader.filter(|&leader| leader != group.node);
+    let leader = leader.and_then(|leader| group.members.iter().find(|it| it.node == leader));
+    let Some(address) = leader.and_then(|leader| leader.address.clone()) else {
+        return Ok(group);
+    };
+    Ok(ask(&[address], AdminAsk::Members, timeout).unwrap_or(group))
+}
+
+/// Has the leader hand its lead over, to `to` or to whom it chooses. Returns when another node leads.
+///
+/// # Errors
+/// No leader answers within `timeout`, or it could not hand over.
+pub fn transfer(
+    nodes: &[String],
+    to: Option<NodeId>,
+    timeout: Duration,
+) -> Result<Group, ClientError> {
+    ask(nodes, AdminAsk::Transfer { to }, timeout)
+}
+
+/// Asks one node after the other, and whom they name, until one does what is asked or the time is up.
+fn ask(nodes: &[String], ask: AdminAsk, timeout: Duration) -> Result<Group, ClientError> {
+    let deadline = Instant::now() + timeout;
+    let mut turn = nodes.iter().cycle();
+    let mut hint = None;
+    loop {
+        let address = hint.take().or_else(|| turn.next().cloned());
+        let address = address.unwrap_or_default();
+        let last = match ask_one(&address, ask, deadline) {
+            Ok(group) => return Ok(group),
+            Err(Failed::For(error)) => return Err(error),
+            Err(Failed::Here(cause, leader)) => {
+                hint = leader;
+                cause
+            }
+        };
+        if Instant::now() + PAUSE >= deadline {
+            return Err(ClientError::Unreachable {
+                nodes: nodes.to_vec(),
+                last,
+            });
+        }
+        if hint.is_none() {
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// Why one node did not do it.
+enum Failed {
+    /// Another one may, or the same later; perhaps the one at this address.
+    Here(LinkCause, Option<String>),
+    /// Nobody will.
+    For(ClientError),
+}
+
+impl From<LinkCause> for Failed {
+    fn from(cause: LinkCause) -> Self {
+        Self::Here(cause, None)
+    }
+}
+
+fn ask_one(address: &str, ask: AdminAsk, deadline: Instant) -> Result<Group, Failed> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let until = Instant::now() + left.min(ANSWER_TIME);
+    let opened = Conversation::open(address, None, left.min(ANSWER_TIME));
+    let (mut conversation, welcome) = opened.map_err(|error| match error {
+        OpenError::Link(cause) => Failed::Here(cause, None),
+        OpenError::Refused(refusal) => Failed::For(refusal.into()),
+        OpenError::Mismatch(text) => unreachable!("no cluster was meant: {text}"),
+    })?;
+    conversation.ask(FrameKind::Admin, &ask.message(), until)?;
+    match conversation.answer(FrameKind::AdminReply, until)? {
+        Answer::Frame(frame) => {
+            parse(&frame, &welcome.nodes).map_err(|error| Failed::For(ClientError::Protocol(error)))
+        }
+        Answer::Refused(refusal) => {
+            let elsewhere = [ErrorCode::NotLeader, ErrorCode::LeaderNotReady];
+            if !elsewhere.contains(&refusal.code) && refusal.code != ErrorCode::ShuttingDown {
+                return Err(Failed::For(refusal.into()));
+            }
+            let named = welcome.nodes.iter();
+            let leader = refusal
+                .leader
+                .and_then(|leader| named.clone().find(|(node, _)| *node == leader))
+                .map(|(_, address)| address.clone());
+            Err(Failed::Here(refusal.into_cause(), leader))
+        }
+    }
+}
+
+fn parse(frame: &Frame<'_>, nodes: &[(NodeId, String)]) -> Result<Group, FrameError> {
+    let invalid = |what| FrameError::Invalid { what };
+    let reply =
+        AdminReply::ref_from_bytes(frame.message).map_err(|_| invalid("the answer is cut"))?;
+    let address = |node| {
+        let known = nodes.iter().find(|(known, _)| *known == node);
+        known.map(|(_, address)| address.clone())
+    };
+    let members = AdminMember::parse_all(frame.tail, reply.member_count)?.iter();
+    let members = members.map(|member| {
+        let node = node_id(member.node.get()).ok_or(invalid("a member has no id"))?;
+        Ok(Member {
+            node,
+            voter: member.voter != 0,
+            up: member.up != 0,
+            durable: LogIndex(member.durable.get()),
+            address: address(node),
+        })
+    });
+    Ok(Group {
+        node: node_id(reply.node.get()).ok_or(invalid("the node has no id"))?,
+        leader: node_id(reply.leader.get()),
+        term: Term(reply.term.get()),
+        members: members.collect::<Result<_, _>>()?,
+    })
+}

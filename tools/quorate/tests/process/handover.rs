@@ -1,0 +1,80 @@
+//! The lead changes hands because somebody wants it to: no client has an error, and nobody waits for silence.
+
+use crate::load::Load;
+use crate::logs;
+use crate::world::{QUORATE, SOON, World};
+
+/// Enough events for records in flight everywhere.
+const SOME: u64 = 1_000;
+
+#[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "the figure is for whoever asks for it, and depends on the host"
+)]
+fn all_nodes_are_restarted_one_by_one_under_load() {
+    let mut world = World::start();
+    let load = Load::start(world.local.addresses());
+    load.wait_acked(SOME);
+    // Whoever leads goes first, so that each restart but the last is one of a leader.
+    for _ in 0..world.local.nodes().len() {
+        let leader = world.leader();
+        let ending = world.local.stop(leader, SOON).expect("it stops");
+        let log = world.local.log_tail(leader);
+        assert_eq!(ending.code(), Some(0), "{log}");
+        assert!(log.contains("hands its lead over"), "{log}");
+        let next = world.leader();
+        assert_ne!(next, leader, "who has stopped does not lead");
+        load.wait_acked(SOME);
+        world.local.start(leader).expect("its ports are free again");
+        world.wait_complete();
+        load.wait_acked(SOME);
+    }
+    let sent = load.finish();
+    println!(
+        "longest time without an acknowledgement: {:?}",
+        sent.longest_gap
+    );
+    logs::check(&mut world, &[sent]);
+}
+
+#[test]
+fn the_lead_goes_where_an_operator_wants_it() {
+    let mut world = World::start();
+    let load = Load::start(world.local.addresses());
+    load.wait_acked(SOME);
+    let addresses = world.local.addresses();
+    for node in world.local.nodes() {
+        let group = quorate_client::transfer(&addresses, Some(node), SOON);
+        let group = group.expect("all nodes are up");
+        assert_eq!(group.leader, Some(node));
+        load.wait_acked(SOME);
+    }
+    let before = world.leader();
+    let group = quorate_client::transfer(&addresses, None, SOON).expect("all nodes are up");
+    assert!(group.leader.is_some_and(|leader| leader != before));
+    let sent = load.finish();
+
+    let group = quorate_client::members(&addresses, SOON).expect("all nodes are up");
+    let members: Vec<_> = group.members.iter().map(|member| member.node).collect();
+    assert_eq!(members, world.local.nodes());
+    assert!(group.members.iter().all(|member| member.voter && member.up));
+
+    // A node that is down cannot lead.
+    let follower = world.follower();
+    world.local.kill(follower);
+    let output = std::process::Command::new(QUORATE)
+        .args(["admin", "transfer", &follower.to_string()])
+        .args(["--nodes", &addresses.join(",")])
+        .output()
+        .expect("the program runs");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("311"), "{said}");
+    world
+        .local
+        .start(follower)
+        .expect("its ports are free again");
+    world.wait_complete();
+    logs::check(&mut world, &[sent]);
+}
