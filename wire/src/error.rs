@@ -116,7 +116,7 @@ codes! {
     /// This node did not know the asked offset to be committed in time.
     OffsetNotReached = 406, retry true;
     /// This node cannot promise that a read is as fresh as asked.
-    ConsistencyUnavailable = 407, retry false;
+    ConsistencyUnavailable = 407, retry true;
     /// A subscription with this correlation is open.
     SubscriptionExists = 408, retry false;
     /// The name of a cursor or a consumer group is empty, too long, or has a character that is not allowed.

@@ -136,5 +136,9 @@ pub(super) const STRANGERS_MAX: usize = 16;
 /// Reads from the disk that are open at a time for consumers.
 pub(super) const READS_MAX: usize = 8;
 
+/// How long a linearizable read may wait for its index, and for the record that it names, in nanoseconds: longer than it takes a
+/// leader to notice that it leads no more.
+pub(super) const FRESH_TIME: u64 = 2_000_000_000;
+
 /// Fetches that wait for a record or for a read.
 pub(super) const FETCHES_WAITING_MAX: usize = 8192;

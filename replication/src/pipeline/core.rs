@@ -71,6 +71,7 @@ impl Pipeline {
             self.post(&envelope, beside);
         }
         self.wants.append(&mut output.want);
+        self.fresh.ready.append(&mut output.reads);
     }
 
     /// A leader became a follower: what it had not yet proposed is gone, what it had may or may not be committed by others.

@@ -13,6 +13,7 @@ use quorate_wire::{ErrorCode, LogIndex, NodeId, Offset, RecordHeader, Term, Time
 
 use super::Pipeline;
 use super::config::{FETCHES_WAITING_MAX, READS_MAX};
+use super::fresh::Reader;
 use super::lend::Lend;
 use crate::lane::{Answer, FetchAsk, Fetched, Refusal, ShardId, Ticket};
 use crate::log::{From, Read, ReadRecords};
@@ -93,8 +94,8 @@ impl Fetches {
         self.waiting.iter().map(|fetch| fetch.until).min()
     }
 
-    fn is_full(&self) -> bool {
-        self.waiting.len() + self.queued.len() >= FETCHES_WAITING_MAX
+    fn len(&self) -> usize {
+        self.waiting.len() + self.queued.len()
     }
 }
 
@@ -108,33 +109,40 @@ impl Pipeline {
         now: Time,
         seam: &mut impl Seam,
     ) {
-        let at_least = match ask.consistency {
-            Consistency::Any => Ok(Offset(0)),
-            Consistency::AtLeast(offset) => Ok(offset),
-            Consistency::Linearizable => Err(ErrorCode::ConsistencyUnavailable),
+        let fetch = Fetch {
+            shard,
+            ticket,
+            from: ask.from,
+            at_least: match ask.consistency {
+                Consistency::Any | Consistency::Linearizable => Offset(0),
+                Consistency::AtLeast(offset) => offset,
+            },
+            bytes_max: ask.bytes_max.min(RECORDS_BYTES_MAX),
+            until: now.after(ask.wait),
         };
-        let fetch = match at_least {
-            _ if self.repair.is_some() => Err(ErrorCode::Repairing),
-            _ if self.raft.is_none() => Err(ErrorCode::Forming),
-            _ if self.fetches.is_full() => Err(ErrorCode::Overloaded),
-            Err(code) => Err(code),
-            Ok(at_least) => Ok(Fetch {
-                shard,
-                ticket,
-                from: ask.from,
-                at_least,
-                bytes_max: ask.bytes_max.min(RECORDS_BYTES_MAX),
-                until: now.after(ask.wait),
-            }),
-        };
-        match fetch {
-            Ok(fetch) => self.place(fetch, seam),
-            Err(code) => Self::refuse(ticket, Refusal::new(code), shard, seam),
+        if self.repair.is_some() {
+            Self::refuse_fetch(fetch, ErrorCode::Repairing, seam);
+        } else if self.raft.is_none() {
+            Self::refuse_fetch(fetch, ErrorCode::Forming, seam);
+        } else if self.fetches.len() + self.fresh.len() >= FETCHES_WAITING_MAX {
+            Self::refuse_fetch(fetch, ErrorCode::Overloaded, seam);
+        } else if ask.consistency == Consistency::Linearizable {
+            self.fresh.push(Reader::Here(fetch));
+        } else {
+            self.place(fetch, seam);
         }
     }
 
+    pub(super) fn refuse_fetch(fetch: Fetch, code: ErrorCode, seam: &mut impl Seam) {
+        Self::refuse_fetch_with(fetch, Refusal::new(code), seam);
+    }
+
+    pub(super) fn refuse_fetch_with(fetch: Fetch, refusal: Refusal, seam: &mut impl Seam) {
+        Self::refuse(fetch.ticket, refusal, fetch.shard, seam);
+    }
+
     /// Has a fetch wait for what it lacks: a commit, or its turn. It is refused if it asks for what is not there.
-    fn place(&mut self, fetch: Fetch, seam: &mut impl Seam) {
+    pub(super) fn place(&mut self, fetch: Fetch, seam: &mut impl Seam) {
         let range = self.readable();
         let from = match fetch.from {
             _ if fetch.at_least > range.end => return self.fetches.waiting.push(fetch),
@@ -172,8 +180,7 @@ impl Pipeline {
         });
         let waiting = self.fetches.waiting.drain(..);
         for fetch in reading.chain(waiting).chain(self.fetches.queued.drain(..)) {
-            let refusal = Refusal::new(ErrorCode::Repairing);
-            Self::refuse(fetch.ticket, refusal, fetch.shard, seam);
+            Self::refuse_fetch(fetch, ErrorCode::Repairing, seam);
         }
     }
 

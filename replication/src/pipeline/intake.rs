@@ -214,6 +214,7 @@ impl Pipeline {
     pub(super) fn refuse_all(&mut self, seam: &mut impl Seam) {
         self.fail_waiters(seam);
         self.refuse_fetches(seam);
+        self.refuse_fresh(seam);
         if let Some((shard, request)) = self.held.take() {
             let refusal = Refusal::new(ErrorCode::Repairing);
             Self::refuse(request.ticket, refusal, shard, seam);

@@ -11,6 +11,7 @@
 //! while the disk writes becomes the next write: the group commit adapts to the disk. Owns: the group. Never: blocks.
 
 mod accumulator;
+mod arrived;
 mod codec;
 mod commands;
 mod config;
@@ -18,6 +19,7 @@ mod core;
 mod counts;
 mod disk;
 mod fetch;
+mod fresh;
 mod handover;
 mod heard;
 mod intake;
@@ -52,6 +54,7 @@ use crate::state::{Done, State};
 use accumulator::Accumulator;
 use commands::Commands;
 use fetch::Fetches;
+use fresh::Fresh;
 use handover::{HandOver, Leaving};
 use heard::Heard;
 use link::Link;
@@ -137,6 +140,7 @@ pub struct Pipeline {
     wants: Vec<Want>,
     waiters: Waiters,
     fetches: Fetches,
+    fresh: Fresh,
     /// A request that found no room. Nothing else is taken from the lanes until it has.
     held: Option<(ShardId, Request)>,
     disk_full: bool,
@@ -195,7 +199,9 @@ impl Pipeline {
         self.phase_ended(Phase::Seal, seam);
         self.write_due(seam);
         self.phase_ended(Phase::Write, seam);
+        self.ask_fresh(now, seam);
         self.gather(seam);
+        self.settle_fresh(now, seam);
         self.phase_ended(Phase::Gather, seam);
         self.fetch_due(now, seam);
         self.phase_ended(Phase::Fetch, seam);
@@ -260,6 +266,7 @@ impl Pipeline {
             .map(|since| since.after(config::BATCH_WAIT));
         let network = self.network_deadline();
         let fetch = self.fetches.deadline();
+        let fresh = self.fresh.deadline();
         let rest = self.waiters.deadline();
         let hand_over = self.hand_over_deadline();
         let repair = self.repair.as_ref().and_then(Repair::deadline);
@@ -275,6 +282,7 @@ impl Pipeline {
             (Wait::Members, members),
             (Wait::Peers, network),
             (Wait::Fetch, fetch),
+            (Wait::Fetch, fresh),
             (Wait::Rest, rest),
             (Wait::Raft, hand_over),
             (Wait::Repair, repair),

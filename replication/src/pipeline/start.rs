@@ -15,7 +15,7 @@ use super::scrub::Scrub;
 use super::tail::Tail;
 use super::waiters::Waiters;
 use super::{
-    Accumulator, Commands, Counts, Fetches, Heard, Pipeline, Scratch, Snapshots, Transfer,
+    Accumulator, Commands, Counts, Fetches, Fresh, Heard, Pipeline, Scratch, Snapshots, Transfer,
 };
 use crate::log::{self, Cut, Damaged, Identity, RecoveryError, Restart, Superblock};
 use crate::seam::{Files, FilesError, SnapshotId};
@@ -153,6 +153,7 @@ impl Pipeline {
             wants: Vec::new(),
             waiters: Waiters::default(),
             fetches: Fetches::default(),
+            fresh: Fresh::default(),
             held: None,
             disk_full: false,
             handing: None,

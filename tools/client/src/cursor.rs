@@ -13,7 +13,7 @@ mod push;
 
 use std::sync::Arc;
 
-use quorate_wire::client::{Fetch, ReadFrom};
+use quorate_wire::client::{Consistency, Fetch, ReadFrom};
 use quorate_wire::{ClusterName, FrameKind, NodeId, Offset, Time};
 
 use crate::batch::Seen;
@@ -265,8 +265,10 @@ impl Cursor {
         let call = self.call.take().expect("a call is open");
         self.seen = call.seen;
         self.offset = call.batch.next_offset();
-        // While the caller looks at a batch, the next one is already on its way.
-        if call.until.is_some() && !self.config.push && self.offset < call.batch.committed() {
+        // While the caller looks at a batch, the next one is already on its way; but what was asked before the caller wants it is not
+        // all that there is when the caller does.
+        let ahead = self.config.consistency != Consistency::Linearizable && !self.config.push;
+        if ahead && call.until.is_some() && self.offset < call.batch.committed() {
             self.ask(now);
         }
         self.done = Some(Ok(call.batch));

@@ -183,7 +183,13 @@ impl Consumer {
         }
         oracle.read(Read {
             reader: self.reader(),
-            freshness: Freshness::Stale,
+            freshness: match self.wish.consistency {
+                // What is pushed was read before it is taken.
+                Consistency::Linearizable if !self.wish.push => Freshness::Latest,
+                Consistency::Linearizable | Consistency::Any | Consistency::AtLeast(_) => {
+                    Freshness::Stale
+                }
+            },
             invoked: asked,
             answered: now,
             from: batch.offset(),
@@ -277,10 +283,10 @@ impl Consumer {
             from,
             filter: filter(&mut self.random),
             push: self.random.one_in(2),
-            consistency: if self.random.one_in(3) {
-                Consistency::AtLeast(self.committed)
-            } else {
-                Consistency::Any
+            consistency: match self.random.below(3) {
+                0 => Consistency::AtLeast(self.committed),
+                1 => Consistency::Linearizable,
+                _ => Consistency::Any,
             },
         };
         self.cursor = cursor(&mut self.random, &self.addresses, &self.wish);

@@ -199,7 +199,9 @@ impl Cursor {
     fn fetch_refused(&mut self, refusal: Refusal, offset: Offset, now: Time) {
         // Another node has already shown that the offset exists: this one is behind.
         let behind = refusal.code == ErrorCode::OffsetPastEnd && offset <= self.committed;
-        if behind || refusal.ends_connection_only() {
+        // No leader here, or not for long: that passes.
+        let unsettled = refusal.code == ErrorCode::ConsistencyUnavailable;
+        if behind || unsettled || refusal.ends_connection_only() {
             let when = self.route.elsewhere(now);
             self.go_on(refusal.into_cause(), when, now);
         } else {
