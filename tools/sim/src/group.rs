@@ -51,6 +51,8 @@ pub struct Group {
     /// How each node was when it was last asked, and when it was asked.
     statuses: BTreeMap<NodeId, (Time, StatusReply)>,
     status_due: Time,
+    /// How often an operator wanted something.
+    operations: u64,
     trace: Trace,
     notes: Vec<Note>,
     refused: Vec<(NodeId, ErrorCode)>,
@@ -84,6 +86,7 @@ impl Group {
             oracle: Oracle::new(names.len()),
             statuses: BTreeMap::new(),
             status_due: Time(0),
+            operations: 0,
             trace,
             notes: Vec::new(),
             refused: Vec::new(),

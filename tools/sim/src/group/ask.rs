@@ -27,9 +27,10 @@ impl Group {
     /// An operator wants something of a node, if that runs.
     pub fn operate(&mut self, id: NodeId, ask: AdminAsk) {
         self.say(id, format_args!("is asked for {ask:?}"));
+        self.operations += 1;
         let ticket = Ticket {
             connection: OPERATOR,
-            correlation: self.now.0,
+            correlation: self.operations,
         };
         let nodes = self.nodes.iter_mut();
         for node in nodes.filter(|node| node.id() == id && node.runs()) {
