@@ -323,7 +323,9 @@ impl<'a, R: Replay> Replaying<'a, R> {
 
 impl<R: Replay> Visitor for Replaying<'_, R> {
     fn segment(&mut self, header: &SegmentHeader) {
-        if header.commit > self.commit && header.commit <= self.told {
+        // Behind damage, what was told may be void by records that are missing.
+        let known = self.commit.next()..=self.told;
+        if self.damaged.is_none() && known.contains(&header.commit) {
             self.commit = header.commit;
             self.replay.commit(header.commit);
         }
