@@ -3,7 +3,8 @@
 use std::alloc::System;
 
 use quorate_replication::log::Replay;
-use quorate_replication::state::{PRODUCERS_MAX, State};
+use quorate_replication::state::State;
+use quorate_wire::limits::{PRODUCERS_MAX, RUNS_MAX, WINDOW_REQUESTS_MAX};
 use quorate_wire::{
     ChunkId, Epoch, LogIndex, Offset, Position, ProducerId, RecordHeader, RecordKind, Sequence,
     Stamp, Term,
@@ -15,9 +16,6 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// What it may take.
 const BYTES_MAX: usize = 64 << 20;
-
-/// Chunks of each producer, none behind its own last one: as many runs are kept.
-const ROUNDS: u64 = 4;
 
 /// Chunks in one record.
 const TOGETHER: usize = 1_000;
@@ -45,13 +43,11 @@ fn commit(state: &mut State, chunks: &[ChunkId]) {
     state.commit(LogIndex(index.0));
 }
 
-#[test]
-fn a_hundred_thousand_producers_fit_into_64_mib() {
-    let region = Region::new(ALLOCATOR);
-    let mut state = State::default();
+/// The state after each producer of these has sent so many chunks, none of them behind its own last one: each is a run.
+fn send(state: &mut State, producers: std::ops::Range<u64>, rounds: std::ops::Range<u64>) {
     let mut made = Vec::with_capacity(TOGETHER);
-    for round in 0..ROUNDS {
-        for producer in (0..).take(PRODUCERS_MAX) {
+    for round in rounds {
+        for producer in producers.clone() {
             made.push(ChunkId {
                 producer: ProducerId(producer),
                 epoch: Epoch(0),
@@ -59,16 +55,40 @@ fn a_hundred_thousand_producers_fit_into_64_mib() {
                 events: 1,
             });
             if made.len() == TOGETHER {
-                commit(&mut state, &made);
+                commit(state, &made);
                 made.clear();
             }
         }
+        if !made.is_empty() {
+            commit(state, &made);
+            made.clear();
+        }
     }
-    let taken = region.change();
-    let bytes = taken.bytes_allocated - taken.bytes_deallocated;
+}
+
+#[test]
+fn a_hundred_thousand_producers_fit_into_64_mib_whatever_they_send() {
+    let all = u64::try_from(PRODUCERS_MAX).expect("few");
+    let window = u64::try_from(WINDOW_REQUESTS_MAX).expect("few");
+    let region = Region::new(ALLOCATOR);
+    let mut state = State::default();
+    let check = |state: &State, what: &str| {
+        let taken = region.change();
+        let bytes = taken.bytes_allocated - taken.bytes_deallocated;
+        let (producers, runs) = (state.producers(), state.runs());
+        println!(
+            "{what}: {bytes} bytes for {producers} producers, {runs} runs: {} a producer",
+            bytes / producers
+        );
+        assert!((1 << 20..BYTES_MAX).contains(&bytes), "{bytes} bytes");
+    };
+    // A few have all that there is; then everybody sends something; then everybody goes on.
+    send(&mut state, 0..1100, 0..window);
+    check(&state, "a thousand with full windows");
+    send(&mut state, 1100..all, 0..4);
+    check(&state, "four chunks of each other");
+    send(&mut state, 1100..all, 4..10);
+    check(&state, "ten chunks of each other");
     assert_eq!(state.producers(), PRODUCERS_MAX);
-    assert!(
-        (1 << 20..BYTES_MAX).contains(&bytes),
-        "{bytes} bytes for {PRODUCERS_MAX} producers"
-    );
+    assert!(state.runs() > RUNS_MAX / 4 * 3, "the bound is in use");
 }

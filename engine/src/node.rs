@@ -260,6 +260,7 @@ fn pipeline_config(config: &Config) -> Result<PipelineConfig, NodeError> {
         scrub_bytes: config.log.scrub_mib_per_second * MIB,
         scrub_rest: SCRUB_REST,
         snapshots: snapshots(config),
+        runs_max: quorate_wire::limits::RUNS_MAX,
         buffers: config.log.memory_mib,
     })
 }

@@ -32,6 +32,13 @@ pub const ALL_TIMEOUT_MS_MAX: u32 = 60_000;
 /// would tell a retry from a new chunk differently.
 pub const PRODUCER_LIFE_SECONDS: u64 = 24 * 60 * 60;
 
+/// Most producers that a group knows.
+pub const PRODUCERS_MAX: usize = 100_000;
+
+/// Most runs that a group keeps of all its producers together: committed events of a producer, of which neither sequences nor offsets
+/// have a gap. A constant of the version, as above.
+pub const RUNS_MAX: usize = 1 << 20;
+
 /// Longest topic of an event, in bytes.
 pub const TOPIC_BYTES_MAX: usize = 255;
 

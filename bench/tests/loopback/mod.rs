@@ -145,6 +145,7 @@ impl Group {
                 scrub_bytes: 0,
                 scrub_rest: u64::MAX,
                 snapshots: SnapshotConfig::NEVER,
+                runs_max: quorate_wire::limits::RUNS_MAX,
                 buffers: 32,
             };
             let started = Pipeline::start(&mut disk, config, Time(0));

@@ -39,6 +39,9 @@ pub struct PipelineConfig {
     pub scrub_rest: u64,
     /// When snapshots are taken, and what of the log goes then.
     pub snapshots: SnapshotConfig,
+    /// Most runs of producers that the state keeps: [`quorate_wire::limits::RUNS_MAX`], the same on all nodes for ever, but in
+    /// simulated worlds.
+    pub runs_max: usize,
     /// Memory for the end of the log, in buffers of 1 MiB: 4 and up.
     pub buffers: usize,
 }

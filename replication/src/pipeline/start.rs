@@ -105,7 +105,7 @@ impl Pipeline {
             "one buffer fills, one is written, one is sent, one is spare"
         );
         let formatted = Self::claim(files, &config)?;
-        let mut state = State::default();
+        let mut state = State::new(config.runs_max);
         let mut recovery = log::recover(files, config.log, &mut state)?;
         let holes = core::mem::take(&mut recovery.holes);
         if let Some(damaged) = recovery.damaged {

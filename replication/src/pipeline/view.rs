@@ -26,6 +26,8 @@ pub struct View {
     pub committed: Offset,
     /// Digest of the state at `applied`.
     pub digest: u64,
+    /// Runs that are kept of all producers.
+    pub runs: usize,
 }
 
 impl Pipeline {
@@ -42,6 +44,7 @@ impl Pipeline {
             applied: self.state.applied(),
             committed: self.state.committed(),
             digest: self.state.digest(),
+            runs: self.state.runs(),
         }
     }
 

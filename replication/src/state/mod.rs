@@ -13,15 +13,14 @@ mod kept;
 mod marks;
 mod named;
 mod producer;
+mod producers;
 mod snapshot;
 mod table;
 
 use alloc::collections::VecDeque;
 
-use quorate_wire::limits::PRODUCER_LIFE_SECONDS;
-use quorate_wire::{
-    ChunkId, Command, LogIndex, Name, Offset, Position, ProducerId, Record, RecordHeader,
-};
+use quorate_wire::limits::RUNS_MAX;
+use quorate_wire::{ChunkId, Command, LogIndex, Name, Offset, Position, Record, RecordHeader};
 
 use crate::log::{Identity, Replay};
 use crate::snapshot::SnapshotError;
@@ -31,15 +30,8 @@ pub use marks::Mark;
 use marks::Marks;
 pub use named::{Declined, Outcome};
 use named::{Moment, Named};
-use producer::Producer;
 pub use producer::Verdict;
-use table::Table;
-
-/// Most producers that a group knows.
-pub const PRODUCERS_MAX: usize = 100_000;
-
-/// How often a state looks for producers that have not been heard of for [`PRODUCER_LIFE_SECONDS`], in nanoseconds of log time.
-const SWEEP_EVERY: u64 = 60_000_000_000;
+use producers::Producers;
 
 /// A record that is in the log and not known to be committed.
 #[derive(Clone, Copy, Debug)]
@@ -67,11 +59,9 @@ pub struct Done {
 }
 
 /// The replicated state, and what is pending of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct State {
-    producers: Table<ProducerId, Producer>,
-    /// No producer was last heard of before this log time. No part of the replicated state: it saves looking at all of them.
-    oldest: u64,
+    producers: Producers,
     pending: VecDeque<Pending>,
     /// The chunks of all pending records, in order, each with the offset of its first event.
     chunks: VecDeque<(ChunkId, Offset)>,
@@ -97,7 +87,28 @@ pub struct Applied {
     pub digest: u64,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self::new(RUNS_MAX)
+    }
+}
+
 impl State {
+    /// The state before the log, which keeps so many runs of producers at most: [`RUNS_MAX`] on every node. Another number is
+    /// for tests, which would take long to reach that.
+    #[must_use]
+    pub fn new(runs_max: usize) -> Self {
+        Self {
+            producers: Producers::new(runs_max),
+            pending: VecDeque::new(),
+            chunks: VecDeque::new(),
+            named: Named::default(),
+            commands: VecDeque::new(),
+            applied: Applied::default(),
+            marks: Marks::default(),
+        }
+    }
+
     /// The last applied record.
     #[must_use]
     pub fn applied(&self) -> LogIndex {
@@ -164,16 +175,17 @@ impl State {
         self.producers.len()
     }
 
+    /// How many runs are known of all producers: of a run, each chunk's offset follows from its sequence.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        self.producers.runs()
+    }
+
     /// One number for what is known of all producers at [`State::applied`]: equal where the log's is. It takes as long as there
     /// are producers.
     #[must_use]
     pub fn producers_digest(&self) -> u64 {
-        let known = self.producers.iter();
-        let prints = known.filter_map(|(id, producer)| {
-            producer.fingerprint().map(|print| mix(mix(id.0) ^ print))
-        });
-        // A sum does not depend on the table's order.
-        prints.fold(0, u64::wrapping_add)
+        self.producers.fingerprint()
     }
 
     /// One number for all that commands keep at [`State::applied`]: equal where the log's is.
@@ -221,19 +233,12 @@ impl State {
     /// Whether a leader shall append this chunk, given everything that is applied or that it has appended itself.
     #[must_use]
     pub fn judge(&self, id: &ChunkId) -> Verdict {
-        let Some(producer) = self.producers.get(&id.producer) else {
-            return match id.first.0 {
-                0 if self.producers.len() >= PRODUCERS_MAX => Verdict::Full,
-                0 => Verdict::New,
-                _ => Verdict::Unknown,
-            };
-        };
-        producer.judge(id)
+        self.producers.judge(id)
     }
 
     /// A leader has taken this new chunk: the next one of its producer must follow it.
     pub fn take(&mut self, id: &ChunkId) {
-        self.producers.entry(id.producer).take(id);
+        self.producers.take(id);
     }
 
     /// Offset of a chunk that is pending.
@@ -300,16 +305,15 @@ impl State {
 
     /// Forgets what a leader has taken and not seen committed: it leads no more. The records stay pending, as any follower's.
     pub fn forget_taken(&mut self) {
-        self.producers
-            .retain_unseen(|producer| producer.forget_taken());
+        self.producers.forget_taken();
     }
 
     fn apply_one(&mut self, record: Pending, done: &mut impl FnMut(Done)) {
         for (id, offset) in self.chunks.drain(..record.chunks) {
-            let producer = self.producers.entry(id.producer);
-            producer.commit(&id, offset, record.log_time);
+            self.producers.commit(&id, offset, record.log_time);
         }
-        self.expire(record.log_time);
+        self.producers
+            .expire(self.applied.log_time, record.log_time);
         let fingerprint = u64::from(record.header_crc) << 32 | u64::from(record.body_crc);
         let mut digest = mix(self.applied.digest ^ mix(fingerprint));
         let moment = Moment {
@@ -337,26 +341,9 @@ impl State {
     }
 }
 
-impl State {
-    /// Forgets the producers that were last heard of too long ago, in the first record of each minute of log time: what goes follows
-    /// from the log alone, on every node and after every snapshot.
-    fn expire(&mut self, log_time: u64) {
-        let minute = log_time / SWEEP_EVERY;
-        let life = PRODUCER_LIFE_SECONDS * 1_000_000_000;
-        let horizon = (minute * SWEEP_EVERY).saturating_sub(life);
-        if minute == self.applied.log_time / SWEEP_EVERY || self.oldest >= horizon {
-            return;
-        }
-        let old = |producer: &Producer| producer.seen().is_some_and(|seen| seen < horizon);
-        self.producers.retire(old, Producer::expire);
-        let left = self.producers.iter().filter_map(|(_, one)| one.seen());
-        self.oldest = left.min().unwrap_or(log_time);
-    }
-}
-
 impl Replay for State {
     fn begin(&mut self, snapshot: &[u8], of: &Identity) -> Result<Applied, SnapshotError> {
-        *self = Self::load(snapshot, of.cluster, of.group)?;
+        *self = Self::new(self.producers.runs_max()).loaded(snapshot, of.cluster, of.group)?;
         Ok(self.applied)
     }
 

@@ -41,6 +41,9 @@ pub enum Verdict {
 /// Runs that are kept: at least as many chunks as a client may have in flight, since it may retry them all.
 const RUNS_MAX: usize = quorate_wire::limits::WINDOW_REQUESTS_MAX;
 
+/// So many entries and a quarter of those that are there is the list of runs made longer by: most producers have few runs.
+const RUNS_MORE: usize = 2;
+
 /// A producer in a snapshot; its runs follow.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -176,6 +179,10 @@ impl Producer {
             Some(_) | None => {
                 if self.runs.len() == RUNS_MAX {
                     self.runs.pop_front();
+                } else if self.runs.len() == self.runs.capacity() {
+                    let more = RUNS_MORE + self.runs.len() / 4;
+                    self.runs
+                        .reserve_exact(more.min(RUNS_MAX - self.runs.len()));
                 }
                 self.runs.push_back(Run {
                     first: id.first,
@@ -190,6 +197,17 @@ impl Producer {
                 self.taken = None;
             }
         }
+    }
+
+    /// How many runs of it are known.
+    pub(super) fn runs(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Forgets all but so many runs, the oldest ones first.
+    pub(super) fn keep_latest(&mut self, runs: usize) {
+        self.runs.drain(..self.runs.len().saturating_sub(runs));
+        self.runs.shrink_to_fit();
     }
 
     /// Adds what is committed of it to a snapshot.
@@ -224,6 +242,7 @@ impl Producer {
         let mut producer = Self {
             epoch: Epoch(raw.epoch.get()),
             seen: raw.seen.get(),
+            runs: VecDeque::with_capacity(count),
             ..Self::default()
         };
         for run in runs {

@@ -2,11 +2,9 @@
 //!
 //! Called by: the pipeline, which copies a frozen state turn by turn, and recovery.
 
-use quorate_wire::{ClusterName, GroupId, LogIndex, ProducerId};
+use quorate_wire::{ClusterName, GroupId, LogIndex};
 
-use super::producer::Producer;
-use super::table::Table;
-use super::{Applied, PRODUCERS_MAX, State};
+use super::{Applied, State};
 use crate::snapshot::{Header, Piece, Pieces, Section, SnapshotError, Writer};
 
 impl State {
@@ -31,12 +29,7 @@ impl State {
 
     /// Copies up to `most` further entries of the frozen state. Says whether more are left.
     pub fn copy(&mut self, most: usize, writer: &mut Writer) -> bool {
-        let more = self.producers.copy(most, &mut |id, producer| {
-            // What only a leader has taken is no part of the replicated state.
-            if producer.fingerprint().is_some() {
-                writer.entry(Section::Producers, |bytes| producer.encode(*id, bytes));
-            }
-        });
+        let more = self.producers.copy(most, writer);
         more || self.named.copy(most, writer)
     }
 
@@ -45,49 +38,36 @@ impl State {
     /// # Errors
     /// The bytes are no snapshot of this group.
     pub fn load(bytes: &[u8], cluster: ClusterName, group: GroupId) -> Result<Self, SnapshotError> {
+        Self::default().loaded(bytes, cluster, group)
+    }
+
+    /// This state, which is empty, with what a snapshot holds.
+    pub(super) fn loaded(
+        mut self,
+        bytes: &[u8],
+        cluster: ClusterName,
+        group: GroupId,
+    ) -> Result<Self, SnapshotError> {
         let (header, mut pieces) = Pieces::of(bytes)?;
         if header.cluster != cluster || header.group != group {
             let group = header.group;
             return Err(SnapshotError::Foreign { group });
         }
-        let mut state = Self {
-            applied: header.applied,
-            ..Self::default()
-        };
+        self.applied = header.applied;
         while let Some(piece) = pieces.next_piece()? {
             match piece.section {
-                Section::Producers => load_producers(&mut state.producers, &piece)?,
+                Section::Producers => self.producers.load(&piece)?,
                 Section::Cursors => {
-                    load_each(&piece, "a cursor", |bytes| state.named.cursors.load(bytes))?;
+                    load_each(&piece, "a cursor", |bytes| self.named.cursors.load(bytes))?;
                 }
                 Section::ConsumerGroups => {
-                    let groups = &mut state.named.groups;
+                    let groups = &mut self.named.groups;
                     load_each(&piece, "a consumer group", |bytes| groups.load(bytes))?;
                 }
                 Section::End => return Err(piece.wrong("section")),
             }
         }
-        Ok(state)
-    }
-}
-
-fn load_producers(
-    producers: &mut Table<ProducerId, Producer>,
-    piece: &Piece<'_>,
-) -> Result<(), SnapshotError> {
-    let mut rest = piece.payload;
-    for _ in 0..piece.entries {
-        let (id, producer) =
-            Producer::decode(&mut rest).ok_or_else(|| piece.wrong("a producer"))?;
-        if producers.len() == PRODUCERS_MAX || producers.get(&id).is_some() {
-            return Err(piece.wrong("the number of producers"));
-        }
-        *producers.entry(id) = producer;
-    }
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(piece.wrong("entries"))
+        Ok(self)
     }
 }
 

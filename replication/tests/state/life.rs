@@ -5,8 +5,8 @@ use quorate_replication::log::Replay;
 use quorate_replication::snapshot::{Header, Writer};
 use quorate_replication::state::State;
 use quorate_wire::{
-    ChunkId, ClusterName, Epoch, GroupId, LogIndex, Position, ProducerId, RecordHeader, RecordKind,
-    Sequence, Stamp, Term,
+    ChunkId, ClusterName, Epoch, GroupId, LogIndex, Offset, Position, ProducerId, RecordHeader,
+    RecordKind, Sequence, Stamp, Term,
 };
 
 pub(crate) const GROUP: GroupId = GroupId(3);
@@ -59,6 +59,8 @@ pub(crate) struct Life {
     pub(crate) state: State,
     /// For each producer that is known: epoch and next sequence, committed or not.
     pub(crate) known: std::collections::BTreeMap<u64, (u32, u64)>,
+    /// Each chunk, the index of its record, and its offset.
+    pub(crate) chunks: Vec<(LogIndex, ChunkId, Offset)>,
     made: Vec<(LogIndex, u64, (u32, u64))>,
     term: u64,
     /// By how much log time is ahead of the records.
@@ -66,12 +68,21 @@ pub(crate) struct Life {
 }
 
 impl Life {
+    /// The life of a state that keeps so many runs.
+    pub(crate) fn within(runs_max: usize) -> Self {
+        Self {
+            state: State::new(runs_max),
+            ..Self::default()
+        }
+    }
+
     /// The same life, of another node's state.
     pub(crate) fn of(&self, state: State) -> Self {
         Self {
             state,
             known: self.known.clone(),
             made: self.made.clone(),
+            chunks: self.chunks.clone(),
             ..*self
         }
     }
@@ -97,6 +108,8 @@ impl Life {
                 };
                 self.append(Some(id));
                 let index = self.state.last();
+                let offset = Offset(self.state.next_offset().0 - u64::from(events));
+                self.chunks.push((index, id, offset));
                 self.made.push((index, producer, (old, next)));
                 self.known.insert(producer, (id.epoch.0, id.next().0));
             }
@@ -113,6 +126,7 @@ impl Life {
                 self.state.truncate(last);
                 if let Some((_, producer, before)) = self.made.pop_if(|made| made.0 == last) {
                     self.known.insert(producer, before);
+                    self.chunks.pop();
                 }
             }
         }

@@ -2,4 +2,5 @@
 
 mod expiry;
 mod life;
+mod runs;
 mod snapshot;

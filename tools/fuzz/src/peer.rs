@@ -134,6 +134,7 @@ fn config() -> PipelineConfig {
         scrub_bytes: 0,
         scrub_rest: 0,
         snapshots: SnapshotConfig::NEVER,
+        runs_max: quorate_wire::limits::RUNS_MAX,
         buffers: 4,
     }
 }

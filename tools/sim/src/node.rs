@@ -115,6 +115,7 @@ impl Node {
             scrub_bytes: options.scrub,
             scrub_rest: 1_000_000_000,
             snapshots: options.snapshots,
+            runs_max: options.runs_max,
             buffers: options.buffers,
         };
         let (pipeline, started) =

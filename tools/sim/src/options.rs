@@ -2,6 +2,7 @@
 
 use quorate_replication::log::LogConfig;
 use quorate_replication::pipeline::SnapshotConfig;
+use quorate_wire::limits::RUNS_MAX;
 
 use crate::chunks::ChunkWeather;
 use crate::network::NetworkWeather;
@@ -58,6 +59,8 @@ pub struct Options {
     pub scrub: u64,
     /// When snapshots are taken, and what of the log goes then.
     pub snapshots: SnapshotConfig,
+    /// Most runs of producers that a state keeps.
+    pub runs_max: usize,
     /// Buffers of each pipeline.
     pub buffers: usize,
     /// Nanoseconds that a turn takes at most.
@@ -119,6 +122,7 @@ impl Options {
             },
             scrub: 0,
             snapshots: SnapshotConfig::NEVER,
+            runs_max: RUNS_MAX,
             buffers: 8,
             turn: 20 * US,
             stall_one_in: u64::MAX,
@@ -183,13 +187,16 @@ impl Options {
         let groups = random.of(&[1, 1, 1, 1, 2, 3]);
         let log_bytes: u64 = random.of(&[1 << 17, 1 << 18, 1 << 19, 1 << 20, 2 << 20]);
         let chunks = (log_bytes / bytes / producers).clamp(20, 2000) / u64::from(groups);
+        let window = random.of(&[1, 4, 16, 64]);
+        // Retries of all that is on the way must be known, and little more.
+        let runs = (usize::try_from(producers).expect("few") * (window + 2)) * 8 / 7 + 8;
         Self {
             groups,
             drift: random.of(&[0, 0, 1000, 30_000]),
             lease_reads: Random::new(seed, "leases").one_in(3),
             producers,
             chunks,
-            window: random.of(&[1, 4, 16, 64]),
+            window,
             pause: random.of(&[0, 1, 2]) * (5000 * MS / chunks),
             burst: random.of(&[1, 1, 8]),
             restart_one_in: random.of(&[10, u64::MAX, u64::MAX]),
@@ -227,6 +234,7 @@ impl Options {
                 },
                 ..SnapshotConfig::NEVER
             },
+            runs_max: Random::new(seed, "runs").of(&[RUNS_MAX, runs, 4 * runs]),
             buffers: random.of(&[4, 5, 8]),
             turn: random.scaled(US, 200 * US),
             stall_one_in: random.of(&[1000, u64::MAX, u64::MAX]),

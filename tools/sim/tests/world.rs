@@ -54,6 +54,33 @@ fn a_calm_world_acknowledges_everything_and_converges() {
 }
 
 #[test]
+fn what_is_known_of_producers_is_bounded_and_enough_for_every_retry() {
+    each_seed("runs", 0..3, |seed, trace| {
+        let options = Options {
+            runs_max: 70,
+            ..Options::calm(seed, 3)
+        };
+        let mut world = World::new(options, trace.clone());
+        let mut leader = elect(&mut world);
+        // Retries come when leaders go.
+        for _ in 0..4 {
+            world.run_for(100 * MS);
+            world.crash(leader, false);
+            world.run_for(SECOND);
+            world.start(leader);
+            assert!(world.run_until(5 * SECOND, |world| world.leader().is_some()));
+            leader = world.leader().expect("it was just seen");
+        }
+        world.run_for(SECOND);
+        for node in world.names() {
+            let view = world.node(node).pipeline().expect("it runs").view();
+            assert!((50..=70).contains(&view.runs), "{} runs", view.runs);
+        }
+        must_converge(&mut world, 60 * SECOND);
+    });
+}
+
+#[test]
 fn a_consumer_group_reads_everything_whatever_its_members_do() {
     let fences = Cell::new(0);
     each_seed("members", 0..3, |seed, trace| {
