@@ -49,12 +49,12 @@ fn check(life: &Life) -> Result<(), TestCaseError> {
         match life.state.judge(id) {
             Verdict::Committed(at) => prop_assert_eq!(at, *offset),
             Verdict::TooOld => prop_assert!(*count >= LEVEL, "{id:?} with {count} later ones"),
-            verdict => {
-                prop_assert!(
-                    matches!(verdict, Verdict::Fenced { .. }) && id.epoch < *epoch,
-                    "{id:?}: {verdict:?}"
-                );
-            }
+            Verdict::Fenced { .. } => prop_assert!(id.epoch < *epoch, "{id:?} is fenced"),
+            verdict @ (Verdict::New
+            | Verdict::Taken
+            | Verdict::Gap { .. }
+            | Verdict::Unknown
+            | Verdict::Full) => prop_assert!(false, "{id:?}: {verdict:?}"),
         }
         *count += 1;
     }

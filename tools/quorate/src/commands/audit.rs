@@ -26,7 +26,7 @@ Examples:
   quorate audit --nodes 10.0.0.1:9001 --json    one node names the others
 
 The cluster goes on meanwhile. A record carries the checksum of the one before it, so equal checksums at one record mean equal
-records up to there, as they were applied; the digest is of the state that they made. --full reads what the nodes have now.
+records up to there, as they were applied; the digest is of the state that they made. --full reads what all nodes have now.
 
 Exit status 1 if nodes differ, or if one does not answer.";
 
@@ -62,6 +62,8 @@ struct Summary {
     nodes: Vec<Row>,
     /// Records that were compared byte by byte on all nodes; none without `--full`.
     records: Option<u64>,
+    /// The first offset that all nodes had, from which records were compared; none without `--full`.
+    from: Option<u64>,
     equal: bool,
     /// What differs, in words.
     differences: Vec<String>,
@@ -106,16 +108,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             differs,
         });
     }
-    let mut records = None;
+    let (mut records, mut from) = (None, None);
     if args.full {
         let compared = full::compare(&replicas, patience, &interrupt)?;
-        records = Some(compared.records);
+        (records, from) = (Some(compared.records), Some(compared.begin.0));
         differences.extend(compared.differences);
     }
     let summary = Summary {
         index: index.0,
         nodes,
         records,
+        from,
         equal: differences.is_empty(),
         differences,
     };
@@ -277,10 +280,13 @@ impl Summary {
         terminal::print(&format!(
             "{table}\ncompared at record {}{}",
             thousands(self.index),
-            self.records.map_or_else(String::new, |records| format!(
-                ", and {} records byte by byte",
-                thousands(records)
-            ))
+            self.records
+                .zip(self.from)
+                .map_or_else(String::new, |(records, from)| format!(
+                    ", and {} records from offset {} on byte by byte",
+                    thousands(records),
+                    thousands(from)
+                ))
         ));
     }
 

@@ -20,7 +20,8 @@ fn audit(nodes: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
     )
 }
 
-fn equal(nodes: &str, arguments: &[&str]) -> Value {
+/// Audits, and fails unless all is equal.
+pub(crate) fn equal(nodes: &str, arguments: &[&str]) -> Value {
     let (status, result, said) = audit(nodes, arguments);
     assert_eq!(status, Some(0), "{result} {said}");
     let result: Value = serde_json::from_str(&result).expect("it is JSON");

@@ -1,10 +1,12 @@
 //! Logs that end: old segments go, and a node that lacks what is gone gets a snapshot.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use quorate_client::NodeId;
+use quorate_client::{Consumer, ConsumerOptions, NodeId, ReadFrom};
 use quorate_engine::config::Config;
 
+use crate::audit::equal;
 use crate::load::Load;
 use crate::world::{SOON, World, small_segments, wait_for};
 
@@ -50,6 +52,26 @@ fn check_equal(world: &mut World) {
     }
 }
 
+/// Where a node's log begins.
+fn start(address: &str) -> u64 {
+    let mut options = ConsumerOptions::new([address]);
+    options.stick = true;
+    options.from = ReadFrom::Start;
+    let mut consumer = Consumer::connect(options).expect("it serves");
+    let batch = consumer.fetch(Duration::ZERO).expect("it has a log");
+    batch.offset().0
+}
+
+/// Fails unless an audit reads all that all nodes have, and finds it equal, although their logs do not begin at the same offset.
+fn check_audit(world: &World) {
+    let addresses = world.local.addresses();
+    let starts: Vec<u64> = addresses.iter().map(|address| start(address)).collect();
+    assert!(starts.iter().any(|start| *start != starts[0]), "{starts:?}");
+    let full = equal(&addresses.join(","), &["--full"]);
+    assert_eq!(full["from"].as_u64(), starts.into_iter().max(), "{full}");
+    assert!(full["records"].as_u64() > Some(0), "{full}");
+}
+
 #[test]
 fn a_node_that_lacks_what_the_others_released_gets_a_snapshot() {
     let mut world = World::start_with(forgetful);
@@ -79,6 +101,7 @@ fn a_node_that_lacks_what_the_others_released_gets_a_snapshot() {
         installed.contains("fetches its snapshot"),
         "it has been given a snapshot:\n{said}"
     );
+    check_audit(&world);
     let kept = numbers(&group(&world, away), "snapshot-");
     assert!((1..=2).contains(&kept.len()), "{kept:?}");
     // All begin with their snapshots when they are started again.

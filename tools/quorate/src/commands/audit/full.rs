@@ -1,12 +1,16 @@
 //! Each record of each node, byte by byte.
 //!
-//! Nodes are read side by side, a batch each, so that what is held is bounded. Records without events are passed over: whether a node
+//! Nodes are read side by side, a batch each, so that what is held is bounded. They begin where all of them have the log: each lets
+//! the beginning of its own go when it likes, also while it is read. Records without events are passed over: whether a node
 //! shows them depends on where an answer begins, and the chain of those with events covers them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use quorate_client::{ClientError, Consumer, ConsumerOptions, ErrorCode, NodeId, Offset, Record};
+use quorate_client::{
+    ClientError, Consumer, ConsumerOptions, ErrorCode, NodeId, Offset, ReadFrom, Record,
+};
+use quorate_wire::RecordHeader;
 
 use super::Replica;
 use crate::Failure;
@@ -19,6 +23,8 @@ use crate::table::thousands;
 pub(super) struct Compared {
     /// Records that all nodes have alike.
     pub(super) records: u64,
+    /// The first offset that all nodes had to the last.
+    pub(super) begin: Offset,
     pub(super) differences: Vec<String>,
 }
 
@@ -32,7 +38,19 @@ struct Side {
 /// One node, read to its end.
 struct Reader {
     side: Side,
+    address: String,
+    patience: Duration,
     consumer: Consumer,
+}
+
+/// How it stands with a node when it was to be read on.
+enum Filled {
+    /// There are records to compare, or it was read to the end.
+    Ready,
+    /// Its log begins here now, behind what is to be read.
+    Begins(Offset),
+    /// There is something wrong with its records.
+    Unsound(String),
 }
 
 /// Compares all that all nodes know to be committed.
@@ -58,11 +76,22 @@ pub(super) fn compare(
         let mut sound = Vec::new();
         for mut reader in readers {
             match reader.fill(end)? {
-                None => sound.push(reader),
-                Some(trouble) => compared.tell(reader.side.node, &trouble),
+                Filled::Ready => sound.push(reader),
+                Filled::Begins(offset) => {
+                    compared.begin = compared.begin.max(offset);
+                    sound.push(reader);
+                }
+                Filled::Unsound(trouble) => compared.tell(reader.side.node, &trouble),
             }
         }
         readers = sound;
+        let mut moved = false;
+        for reader in &mut readers {
+            moved |= reader.begin_at(compared.begin.min(end))?;
+        }
+        if moved {
+            continue;
+        }
         if readers.iter().all(|reader| reader.side.records.is_empty()) {
             return Ok(compared);
         }
@@ -108,10 +137,6 @@ fn usual(sides: &[&mut Side]) -> Option<Vec<u8>> {
 
 /// Says where a record is another one.
 fn difference(record: &[u8], usual: &[u8]) -> String {
-    let header = |bytes| {
-        let (record, _) = Record::parse(bytes).expect("the consumer has checked it");
-        *record.header()
-    };
     let (own, usual) = (header(record), header(usual));
     format!(
         "from record {} (offset {}) on it has another log: {:08x}, not {:08x}",
@@ -124,28 +149,32 @@ fn difference(record: &[u8], usual: &[u8]) -> String {
 
 impl Reader {
     fn open(replica: &Replica, patience: Duration) -> Result<Self, Failure> {
-        let mut options = ConsumerOptions::new([&replica.address]);
-        options.stick = true;
-        options.patience = patience;
         Ok(Self {
             side: Side {
                 node: replica.node,
                 records: VecDeque::new(),
             },
-            consumer: Consumer::connect(options)?,
+            consumer: read(&replica.address, Offset(0), patience)?,
+            address: replica.address.clone(),
+            patience,
         })
     }
 
-    /// Reads on, if all that was read is compared. Says what is wrong with the node's records, if anything is.
-    fn fill(&mut self, end: Offset) -> Result<Option<String>, Failure> {
+    /// Reads on, if all that was read is compared.
+    fn fill(&mut self, end: Offset) -> Result<Filled, Failure> {
         if !self.side.records.is_empty() || self.consumer.offset() >= end {
-            return Ok(None);
+            return Ok(Filled::Ready);
         }
         let batch = match self.consumer.fetch(Duration::ZERO) {
             Ok(batch) => batch,
+            Err(ClientError::Refused {
+                code: ErrorCode::OffsetBeforeStart,
+                expected,
+                ..
+            }) => return Ok(Filled::Begins(Offset(expected))),
             Err(error) if is_of_records(&error) => {
                 let offset = thousands(self.consumer.offset().0);
-                return Ok(Some(format!("at offset {offset}: {error}")));
+                return Ok(Filled::Unsound(format!("at offset {offset}: {error}")));
             }
             Err(error) => return Err(error.into()),
         };
@@ -156,8 +185,38 @@ impl Reader {
         self.side
             .records
             .extend(records.map(|record| record.bytes().to_vec()));
-        Ok(None)
+        Ok(Filled::Ready)
     }
+
+    /// Leaves out what lies before this offset. Says whether that changes anything.
+    fn begin_at(&mut self, begin: Offset) -> Result<bool, Failure> {
+        let before = self.side.records.len();
+        self.side.records.retain(|record| base(record) >= begin);
+        let is_behind = self.consumer.offset() < begin;
+        if is_behind {
+            self.consumer = read(&self.address, begin, self.patience)?;
+        }
+        Ok(is_behind || self.side.records.len() < before)
+    }
+}
+
+/// Reads one node from an offset on.
+fn read(address: &str, from: Offset, patience: Duration) -> Result<Consumer, Failure> {
+    let mut options = ConsumerOptions::new([address]);
+    options.stick = true;
+    options.patience = patience;
+    options.from = ReadFrom::Offset(from);
+    Ok(Consumer::connect(options)?)
+}
+
+/// The offset at which a record begins.
+fn base(record: &[u8]) -> Offset {
+    header(record).base_offset
+}
+
+fn header(record: &[u8]) -> RecordHeader {
+    let (record, _) = Record::parse(record).expect("the consumer has checked it");
+    *record.header()
 }
 
 /// Whether it is the node's records that are wrong, not the way to it.
@@ -168,7 +227,7 @@ fn is_of_records(error: &ClientError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use quorate_wire::{GroupId, LogIndex, Position, RecordHeader, RecordKind, Stamp, Term};
+    use quorate_wire::{GroupId, LogIndex, Position, RecordKind, Stamp, Term};
 
     use super::*;
 
