@@ -285,15 +285,14 @@ impl Disk {
             let from = range.start.saturating_sub(MARRED_AROUND);
             (from..range.end.saturating_add(MARRED_AROUND)).contains(&at)
         };
-        // Where what was lost led to the end of its segment, the next one may begin with what is void now, its header included.
-        let next = |marred: FileId| match (marred, file) {
-            (FileId::Segment(one), FileId::Segment(other)) => one.0 + 1 == other.0,
+        // A record that takes the place of lost ones may lie segments behind them: all between is void then, and is filled with
+        // them. That no live record goes with it is seen by who knows the records: "durable before acknowledged".
+        let before = |marred: FileId| match (marred, file) {
+            (FileId::Segment(one), FileId::Segment(other)) => one < other,
             (FileId::Segment(_) | FileId::Snapshot(_) | FileId::Superblock, _) => false,
         };
         let mut marred = self.marred.iter();
-        marred.any(|(marred, range)| {
-            (*marred == file && near(range)) || (next(*marred) && at < MARRED_AROUND)
-        })
+        marred.any(|(marred, range)| (*marred == file && near(range)) || before(*marred))
     }
 
     fn outcome(&mut self, op: StorageOp) -> Result<StorageOutcome, StorageError> {
