@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use quorate_raft::{Config, Envelope, Input, Output, Raft, Recovered};
-use quorate_wire::{DiskId, NodeId, Time};
+use quorate_raft::{Config, Envelope, Input, Members, Output, Raft, Recovered};
+use quorate_wire::{DiskId, LogIndex, NodeId, Time};
 
 const MS: u64 = 1_000_000;
 
@@ -35,7 +35,7 @@ impl Cores {
             let patience = if at == 0 { 1 } else { 1_000 };
             let config = Config {
                 id: id(at),
-                voters: (0..3).map(|at| (id(at), disk(id(at)))).collect(),
+                disk: disk(id(at)),
                 heartbeat: 50 * MS,
                 election_min: 150 * MS * patience,
                 election_max: 300 * MS * patience,
@@ -45,7 +45,12 @@ impl Cores {
                 window_appends: 64,
                 seed: 1,
             };
-            Raft::new(config, Recovered::default(), Time(0))
+            let voters = (0..3).map(|at| (id(at), disk(id(at)))).collect();
+            let recovered = Recovered {
+                members: vec![(LogIndex(0), Members::of(voters))],
+                ..Recovered::default()
+            };
+            Raft::new(config, recovered, Time(0))
         };
         let mut all = Self {
             cores: [core(0), core(1), core(2)],

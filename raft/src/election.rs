@@ -6,10 +6,11 @@
 //!   any --a later term, or an append of this term--> Follower
 //! ```
 
+use alloc::vec::Vec;
+
 use quorate_wire::canary::{self, Canary};
 use quorate_wire::{NodeId, Position, Term};
 
-use crate::quorum::Tally;
 use crate::role::Role;
 use crate::{Envelope, Message, Note, Output, Raft};
 
@@ -21,13 +22,13 @@ impl Raft {
         assert!(!self.ballot.unsure(), "who is unsure does not stand");
         self.timer.on_ask(self.now);
         self.role = Role::PreCandidate {
-            granted: Tally::default(),
+            granted: Vec::new(),
         };
         output.notes.push(Note::AsksPreVote {
             term: self.term().next(),
         });
-        for peer in self.peers.iter().filter(|peer| peer.up) {
-            self.send_pre_vote(peer.id, output);
+        for peer in self.electors_up() {
+            self.send_pre_vote(peer, output);
         }
         self.campaign_if_granted(output);
     }
@@ -79,7 +80,7 @@ impl Raft {
 
     pub(crate) fn on_pre_vote_reply(
         &mut self,
-        place: usize,
+        from: NodeId,
         term: Term,
         granted: bool,
         output: &mut Output,
@@ -90,8 +91,8 @@ impl Raft {
         }
         let answers_now = term == self.term().next();
         match &mut self.role {
-            Role::PreCandidate { granted: tally } if granted && answers_now => {
-                tally.grant(place);
+            Role::PreCandidate { granted: all } if granted && answers_now => {
+                grant(all, from);
                 self.campaign_if_granted(output);
             }
             Role::PreCandidate { .. }
@@ -100,10 +101,7 @@ impl Raft {
             | Role::Leader(_) => {
                 // A refusal, or an answer to a question that is no longer asked: after a win it must not win again.
                 if granted && !answers_now {
-                    output.notes.push(Note::IgnoredTerm {
-                        from: self.peers[place].id,
-                        term,
-                    });
+                    output.notes.push(Note::IgnoredTerm { from, term });
                 }
             }
         }
@@ -147,12 +145,11 @@ impl Raft {
 
     pub(crate) fn on_vote_reply(
         &mut self,
-        place: usize,
+        from: NodeId,
         term: Term,
         granted: bool,
         output: &mut Output,
     ) {
-        let from = self.peers[place].id;
         if term > self.term() {
             self.enter_term(term, output);
             return output.notes.push(Note::Follows { term, leader: None });
@@ -161,9 +158,9 @@ impl Raft {
             return output.notes.push(Note::IgnoredTerm { from, term });
         }
         match &mut self.role {
-            Role::Candidate { granted: tally, .. } => {
+            Role::Candidate { granted: all, .. } => {
                 if granted {
-                    tally.grant(place);
+                    grant(all, from);
                     self.lead_if_elected(output);
                 }
             }
@@ -196,8 +193,8 @@ impl Raft {
             | Role::PreCandidate { .. }
             | Role::Leader(_) => return,
         };
-        for peer in self.peers.iter().filter(|peer| peer.up) {
-            self.send_vote(peer.id, handed, output);
+        for peer in self.electors_up() {
+            self.send_vote(peer, handed, output);
         }
         self.lead_if_elected(output);
     }
@@ -219,7 +216,7 @@ impl Raft {
             Role::Follower {
                 leader: Some(leader),
             } => self.now.since(leader.heard),
-            Role::Leader(leader) => self.now.since(leader.quorum_heard(self.now)),
+            Role::Leader(leader) => self.now.since(self.quorum_heard(leader)),
             Role::Follower { leader: None }
             | Role::PreCandidate { .. }
             | Role::Candidate { .. } => return false,
@@ -241,12 +238,14 @@ impl Raft {
     }
 
     fn campaign_if_granted(&mut self, output: &mut Output) {
-        let granted = match &self.role {
-            Role::PreCandidate { granted } => *granted,
-            Role::Follower { .. } | Role::Candidate { .. } | Role::Leader(_) => return,
-        };
-        if self.majority_granted(granted) {
-            self.campaign(false, output);
+        match &self.role {
+            Role::PreCandidate { granted } if self.quorum_granted(granted) => {
+                self.campaign(false, output);
+            }
+            Role::PreCandidate { .. }
+            | Role::Follower { .. }
+            | Role::Candidate { .. }
+            | Role::Leader(_) => {}
         }
     }
 
@@ -255,7 +254,7 @@ impl Raft {
         self.enter_term(self.term().next(), output);
         self.ballot.cast(self.config.id, output);
         self.role = Role::Candidate {
-            granted: Tally::default(),
+            granted: Vec::new(),
             asked: false,
             handed,
         };
@@ -269,7 +268,7 @@ impl Raft {
                 granted,
                 asked: true,
                 ..
-            } if self.majority_granted(*granted) => self.lead(output),
+            } if self.quorum_granted(granted) => self.lead(output),
             Role::Candidate { .. }
             | Role::Follower { .. }
             | Role::PreCandidate { .. }
@@ -283,5 +282,12 @@ impl Raft {
             granted: false,
         };
         output.send.push(Envelope { to, message });
+    }
+}
+
+/// The same node counts once, however often it answers.
+fn grant(granted: &mut Vec<NodeId>, by: NodeId) {
+    if !granted.contains(&by) {
+        granted.push(by);
     }
 }

@@ -157,6 +157,11 @@ impl Raft {
         self.truncations += 1;
         self.durable = self.durable.min(first.previous());
         output.notes.push(Note::Truncated { first });
+        if self.configurations.truncate(first) {
+            let at = self.members_at();
+            output.notes.push(Note::MembersBack { at });
+            self.adopt(output);
+        }
     }
 
     /// The logs agree up to `end`.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use quorate_wire::{DiskId, LogIndex, NodeId, Position, SessionId, Term, Time};
 
-use crate::Message;
+use crate::{Members, Message};
 
 /// Something that happened. The driver tells it to [`Raft::step`](crate::Raft::step).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,14 @@ pub enum Input {
     /// The driver appended one record at [`Raft::last`](crate::Raft::last)` + 1`, of the current term. Only while
     /// [`Raft::leads`](crate::Raft::leads) (TRAPS 18).
     Propose,
+    /// A record that the step before has appended, or that its output has told to keep, brings other members. On a leader only when
+    /// [`Raft::may_change`](crate::Raft::may_change) said so before it was proposed.
+    Configured {
+        /// The record.
+        at: LogIndex,
+        /// The members that count from now on, also before it is committed.
+        members: Members,
+    },
     /// A message arrived. Its records, if any, are beside it with the driver: [`Output::append`](crate::Output::append) says
     /// which of them to keep.
     Message {
@@ -96,8 +104,8 @@ pub struct Mark {
 pub struct Config {
     /// This node.
     pub id: NodeId,
-    /// All voters with their disks, this node's among them: 1 to [`VOTERS_MAX`], each node once.
-    pub voters: Vec<(NodeId, DiskId)>,
+    /// The disk that it runs on.
+    pub disk: DiskId,
     /// How often a leader speaks to a silent peer, in nanoseconds.
     pub heartbeat: u64,
     /// Shortest election timeout, in nanoseconds; also how long a leader is believed to live after its last word.
@@ -134,6 +142,9 @@ pub struct Recovered {
     pub terms: Vec<(Term, LogIndex)>,
     /// The last record; that of `start` if there is none.
     pub last: LogIndex,
+    /// The members with the record that names them: of the group's beginning, with index zero, or of the snapshot that the log
+    /// joins; then those of the log, rising. Empty if this node has not heard of its group yet.
+    pub members: Vec<(LogIndex, Members)>,
     /// An index that is known to be committed; may be far behind. Never one that was above [`Raft::durable`](crate::Raft::durable)
     /// when it was noted: then void records may stand in its place on this disk.
     pub commit: LogIndex,

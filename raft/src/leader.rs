@@ -1,11 +1,9 @@
 //! What a leader does: append, send, count copies, and notice that it no longer has a majority.
 
 use quorate_wire::canary::{self, Canary};
-use quorate_wire::{LogIndex, NodeId, Position, SessionId};
+use quorate_wire::{LogIndex, NodeId, Position, SessionId, Time};
 
 use crate::progress::{Progress, Ready, View};
-use crate::quorum::reached_by_majority;
-use crate::raft::Peer;
 use crate::role::{Leader, Role};
 use crate::{AppendReply, Note, Outcome, Output, Raft};
 
@@ -34,28 +32,25 @@ impl Raft {
             index: noop.index,
         });
         output.notes.push(Note::BecameLeader { term });
-        let progress = self.peers.iter().map(|_| Progress::new(self.now)).collect();
         self.role = Role::Leader(Leader {
             noop: noop.index,
-            progress,
+            progress: alloc::vec::Vec::new(),
             takes_leases: self.config.lease_reads,
             transfer: None,
         });
-        for place in 0..self.peers.len() {
-            if self.peers[place].up {
-                self.open_talk(place, noop.index);
-            }
-        }
+        self.talk_to_new_members();
     }
 
-    /// Opens a conversation with the peer at `place` by asking whether it has everything before `next`, under a name that this core has never used: also a want of an earlier
-    /// leadership of this node cannot be answered into this one.
-    pub(crate) fn open_talk(&mut self, place: usize, next: LogIndex) {
+    /// Opens a conversation with a member by asking whether it has everything before `next`, under a name that this core has never
+    /// used: also a want of an earlier leadership of this node cannot be answered into this one.
+    pub(crate) fn open_talk(&mut self, peer: NodeId, next: LogIndex) {
         let Role::Leader(leader) = &mut self.role else {
             unreachable!("only a leader opens conversations");
         };
         self.session = SessionId(self.session.0 + 1);
-        leader.progress[place].open(self.session, next);
+        let progress = leader.progress_of_mut(peer);
+        let progress = progress.expect("a leader keeps account of every member");
+        progress.open(self.session, next);
     }
 
     pub(crate) fn on_propose(&mut self) {
@@ -72,11 +67,10 @@ impl Raft {
 
     pub(crate) fn on_append_reply(
         &mut self,
-        place: usize,
+        from: NodeId,
         reply: &AppendReply,
         output: &mut Output,
     ) {
-        let from = self.peers[place].id;
         if reply.term > self.term() {
             self.enter_term(reply.term, output);
             return output.notes.push(Note::Follows {
@@ -91,7 +85,7 @@ impl Raft {
             });
         }
         let ours = match &mut self.role {
-            Role::Leader(leader) => Some(&mut leader.progress[place]),
+            Role::Leader(leader) => leader.progress_of_mut(from),
             Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => None,
         };
         let Some(peer) = ours.filter(|peer| peer.converses(reply.session, reply.round)) else {
@@ -120,12 +114,7 @@ impl Raft {
         let Role::Leader(leader) = &self.role else {
             return;
         };
-        let copies = leader
-            .progress
-            .iter()
-            .map(Progress::matched)
-            .chain([self.durable]);
-        let reached = reached_by_majority(copies);
+        let reached = self.reached(leader, self.durable, Progress::matched);
         // Copies of an earlier term's record prove nothing: a later leader may still overwrite them (Raft figure 8).
         if canary::on(Canary::PriorTermCounted) {
             self.raise_commit(reached, output);
@@ -140,18 +129,17 @@ impl Raft {
     }
 
     pub(crate) fn on_ready(&mut self, peer: NodeId, ready: &Ready, output: &mut Output) {
-        let Some(place) = self.place_of(peer) else {
-            return;
-        };
-        if let Some((leader, _, view)) = self.leading() {
-            leader.progress[place].send_ready(peer, &view, ready, output);
+        if let Some((leader, view)) = self.leading()
+            && let Some(progress) = leader.progress_of_mut(peer)
+        {
+            progress.send_ready(peer, &view, ready, output);
         }
     }
 
     pub(crate) fn gather_appends(&mut self, output: &mut Output) {
-        if let Some((leader, peers, view)) = self.leading() {
-            for (peer, progress) in peers.iter().zip(&mut leader.progress) {
-                progress.gather(peer.id, &view, output);
+        if let Some((leader, view)) = self.leading() {
+            for (peer, progress) in &mut leader.progress {
+                progress.gather(*peer, &view, output);
             }
         }
     }
@@ -162,14 +150,19 @@ impl Raft {
         let Role::Leader(leader) = &self.role else {
             return;
         };
-        if self.now.since(leader.quorum_heard(self.now)) >= self.config.election_max {
+        if self.now.since(self.quorum_heard(leader)) >= self.config.election_max {
             output.notes.push(Note::LostQuorum { term: self.term() });
             self.stand_back();
         }
     }
 
-    /// A leader's own state, its peers, and what sending needs to see of the rest.
-    fn leading(&mut self) -> Option<(&mut Leader, &[Peer], View<'_>)> {
+    /// The latest moment from which on a quorum has been heard, this node among it if it votes.
+    pub(crate) fn quorum_heard(&self, leader: &Leader) -> Time {
+        self.reached(leader, self.now, |peer| peer.heard(self.now))
+    }
+
+    /// A leader's own state, and what sending needs to see of the rest.
+    fn leading(&mut self) -> Option<(&mut Leader, View<'_>)> {
         let reads_due = if self.holds_lease() {
             0 // The next tick answers them.
         } else {
@@ -187,6 +180,6 @@ impl Raft {
             terms: &self.terms,
             config: &self.config,
         };
-        Some((leader, &self.peers, view))
+        Some((leader, view))
     }
 }

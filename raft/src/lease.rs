@@ -14,8 +14,6 @@
 use quorate_wire::Time;
 use quorate_wire::canary::{self, Canary};
 
-use crate::progress::Progress;
-use crate::quorum::reached_by_majority;
 use crate::role::Role;
 use crate::{Config, Raft};
 
@@ -72,10 +70,8 @@ impl Raft {
         if !leader.takes_leases && !canary::on(Canary::LeaseOutlivesTransfer) {
             return false;
         }
-        let confirmed = leader.progress.iter().map(Progress::confirmed);
-        let confirmed = confirmed.map(|confirmed| confirmed.at);
         let election_min = self.config.election_min;
-        reached_by_majority(confirmed.chain([Some(self.now)]))
+        self.reached(leader, Some(self.now), |peer| peer.confirmed().at)
             .is_some_and(|at| self.now < at.after(election_min - election_min / DRIFT_DIVISOR))
     }
 }

@@ -13,6 +13,8 @@ mod follower;
 mod input;
 mod leader;
 mod lease;
+mod members;
+mod membership;
 mod message;
 mod output;
 mod progress;
@@ -30,6 +32,7 @@ mod unsure;
 mod window;
 
 pub use input::{Config, Input, Mark, Recovered, VOTERS_MAX};
+pub use members::{Member, Members};
 pub use message::{Append, AppendReply, Envelope, Message, Outcome, Run};
 pub use output::{Appended, HardState, Note, Output, Readable, Want};
 pub use raft::Raft;

@@ -137,7 +137,7 @@ pub enum Note {
         /// The peer.
         peer: NodeId,
     },
-    /// Dropped a message from a node that is no voter or is not up.
+    /// Dropped a message from a node that is not up.
     IgnoredStranger {
         /// Who sent it.
         from: NodeId,
@@ -170,6 +170,16 @@ pub enum Note {
     TransferFailed {
         /// To this node.
         to: NodeId,
+    },
+    /// Other members count from now on.
+    Members {
+        /// The record that names them.
+        at: LogIndex,
+    },
+    /// Records became void that had changed the members: those before count again.
+    MembersBack {
+        /// The record that names them.
+        at: LogIndex,
     },
     /// Starts with a log whose end was damaged: until it has everything again, it neither votes nor stands.
     Unsure,

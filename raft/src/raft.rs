@@ -9,13 +9,13 @@ use quorate_wire::{DiskId, LogIndex, NodeId, SessionId, Term, Time};
 
 use crate::ballot::Ballot;
 use crate::lease::Loyalty;
+use crate::members::Configurations;
 use crate::progress::Ready;
-use crate::quorum::Tally;
 use crate::reads::Reads;
 use crate::role::Role;
 use crate::terms::Terms;
 use crate::timer::ElectionTimer;
-use crate::{Config, Input, Mark, Message, Note, Output, Recovered, VOTERS_MAX};
+use crate::{Config, Input, Mark, Message, Note, Output, Recovered};
 
 /// A Raft core: one node in one group.
 ///
@@ -38,7 +38,9 @@ pub struct Raft {
     pub(crate) truncations: u64,
     /// All records up to here are committed. Invariant: never falls; `commit <= last`.
     pub(crate) commit: LogIndex,
-    /// The other voters.
+    /// Who belongs to the group, as the log says.
+    pub(crate) configurations: Configurations,
+    /// The other members, and whoever else is up: a node may hear from others before its own log names them.
     pub(crate) peers: Vec<Peer>,
     /// The latest session that this core has opened.
     pub(crate) session: SessionId,
@@ -49,13 +51,12 @@ pub struct Raft {
     pub(crate) loyalty: Loyalty,
 }
 
-/// Another voter.
+/// Another node.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) id: NodeId,
-    /// The disk that counts. The same node on another disk has forgotten its votes and records (TRAPS 26).
-    disk: DiskId,
-    pub(crate) up: bool,
+    /// The disk that it has shown, while it is up. Invariant: if it is a member, its disk is that of the configuration.
+    pub(crate) shown: Option<DiskId>,
 }
 
 impl Raft {
@@ -70,13 +71,15 @@ impl Raft {
             recovered.start.index <= recovered.commit && recovered.commit <= recovered.last,
             "what is committed was in the log, and what is released was committed"
         );
-        let others = config.voters.iter().filter(|voter| voter.0 != config.id);
-        let peers = others
-            .map(|&(id, disk)| Peer {
-                id,
-                disk,
-                up: false,
-            })
+        let configurations = Configurations::new(recovered.members.clone(), recovered.commit);
+        assert!(
+            configurations.at() <= recovered.last,
+            "members come with a record of the log"
+        );
+        let members = configurations.now().all().map(|member| member.0);
+        let peers = members
+            .filter(|&id| id != config.id)
+            .map(|id| Peer { id, shown: None })
             .collect();
         let (durable, commit) = (recovered.last, recovered.commit);
         let seen = recovered.terms.last();
@@ -88,6 +91,7 @@ impl Raft {
             durable,
             truncations: 0,
             commit,
+            configurations,
             peers,
             session: SessionId(0),
             timer: ElectionTimer::new(&config, now),
@@ -111,6 +115,7 @@ impl Raft {
         match input {
             Input::Tick { now } => self.on_tick(now, output),
             Input::Propose => self.on_propose(),
+            Input::Configured { at, members } => self.on_configured(at, members, output),
             Input::Message { from, message } => self.on_message(from, message, output),
             Input::PeerUp { peer, disk } => self.on_peer_up(peer, disk, output),
             Input::PeerDown { peer } => self.on_peer_down(peer),
@@ -163,14 +168,14 @@ impl Raft {
                 leader
                     .progress
                     .iter_mut()
-                    .for_each(|peer| peer.on_tick(now));
-                self.check_quorum(output);
+                    .for_each(|(_, peer)| peer.on_tick(now));
                 self.end_late_transfer(output);
+                self.check_quorum(output);
                 return self.read_by_lease(output);
             }
         }
         if now >= self.timer.deadline() {
-            if self.ballot.unsure() {
+            if !self.stands() {
                 return self.wait_on();
             }
             if self.loyalty.holds(now) {
@@ -181,53 +186,60 @@ impl Raft {
     }
 
     fn on_message(&mut self, from: NodeId, message: Message, output: &mut Output) {
-        let Some(place) = self.place_of(from).filter(|&place| self.peers[place].up) else {
+        if !self.is_up(from) {
             return output.notes.push(Note::IgnoredStranger { from });
-        };
+        }
         match message {
             Message::PreVote { term, last } => self.on_pre_vote(from, term, last, output),
             Message::PreVoteReply { term, granted } => {
-                self.on_pre_vote_reply(place, term, granted, output)
+                self.on_pre_vote_reply(from, term, granted, output)
             }
             Message::Vote { term, last, handed } => {
                 self.on_vote(from, (term, last), handed, output)
             }
             Message::TimeoutNow { term } => self.on_timeout_now(from, term, output),
-            Message::VoteReply { term, granted } => {
-                self.on_vote_reply(place, term, granted, output)
-            }
+            Message::VoteReply { term, granted } => self.on_vote_reply(from, term, granted, output),
             Message::Append(append) => self.on_append(from, &append, output),
-            Message::AppendReply(reply) => self.on_append_reply(place, &reply, output),
+            Message::AppendReply(reply) => self.on_append_reply(from, &reply, output),
         }
     }
 
     fn on_peer_up(&mut self, peer: NodeId, disk: DiskId, output: &mut Output) {
         self.on_peer_down(peer); // Should the end of an earlier conversation not have been told.
-        let Some(place) = self.place_of(peer) else {
-            return output.notes.push(Note::IgnoredStranger { from: peer });
-        };
-        if self.peers[place].disk != disk {
+        assert!(peer != self.config.id, "a peer is another node");
+        let members = self.members();
+        if members.disk_of(peer).is_some_and(|known| known != disk) {
             return output.notes.push(Note::WrongDisk { peer });
         }
-        self.peers[place].up = true;
+        let (member, votes) = (members.disk_of(peer).is_some(), members.counts(peer));
+        let shown = Some(disk);
+        match self.peers.iter_mut().find(|known| known.id == peer) {
+            Some(known) => known.shown = shown,
+            None => self.peers.push(Peer { id: peer, shown }),
+        }
         match &self.role {
             Role::Follower { .. } | Role::Candidate { asked: false, .. } => {}
-            Role::PreCandidate { .. } => self.send_pre_vote(peer, output),
+            Role::PreCandidate { .. } if votes => self.send_pre_vote(peer, output),
             Role::Candidate {
                 asked: true,
                 handed,
                 ..
-            } => self.send_vote(peer, *handed, output),
+            } if votes => self.send_vote(peer, *handed, output),
+            Role::PreCandidate { .. } | Role::Candidate { .. } => {}
             // A peer that was away for a moment has everything; the others answer with a hint.
-            Role::Leader(_) => self.open_talk(place, self.terms.last().index.next()),
+            Role::Leader(_) if member => self.open_talk(peer, self.terms.last().index.next()),
+            Role::Leader(_) => {}
         }
     }
 
     fn on_peer_down(&mut self, peer: NodeId) {
-        let Some(place) = self.place_of(peer) else {
+        let Some(known) = self.peers.iter_mut().find(|known| known.id == peer) else {
             return;
         };
-        self.peers[place].up = false;
+        known.shown = None;
+        if self.members().disk_of(peer).is_none() {
+            self.peers.retain(|known| known.id != peer);
+        }
         self.ballot.forget_grant(peer);
         match &mut self.role {
             Role::Follower { leader } => {
@@ -237,7 +249,9 @@ impl Raft {
             }
             Role::PreCandidate { .. } | Role::Candidate { .. } => {}
             Role::Leader(leader) => {
-                leader.progress[place].close();
+                if let Some(progress) = leader.progress_of_mut(peer) {
+                    progress.close();
+                }
                 leader.transfer.take_if(|transfer| transfer.to == peer);
             }
         }
@@ -275,7 +289,7 @@ impl Raft {
         self.terms.release(upto);
         if let Role::Leader(leader) = &mut self.role {
             let peers = leader.progress.iter_mut();
-            peers.for_each(|peer| peer.on_released(&self.terms));
+            peers.for_each(|(_, peer)| peer.on_released(&self.terms));
         }
     }
 
@@ -310,35 +324,32 @@ impl Raft {
         );
         if commit > self.commit {
             self.commit = commit;
+            self.configurations.committed(commit);
             output.commit = Some(commit);
         }
     }
 
-    pub(crate) fn majority_granted(&self, granted: Tally) -> bool {
-        granted.won(self.peers.len())
+    /// Whether this node and those who granted are a quorum.
+    pub(crate) fn quorum_granted(&self, granted: &[NodeId]) -> bool {
+        let me = self.config.id;
+        self.members()
+            .won(|node| node == me || granted.contains(&node))
     }
 
-    /// Where `peer` stands in the list of peers.
-    pub(crate) fn place_of(&self, peer: NodeId) -> Option<usize> {
-        self.peers.iter().position(|known| known.id == peer)
+    /// Whether a conversation with `peer` is open.
+    pub(crate) fn is_up(&self, peer: NodeId) -> bool {
+        let up = |known: &Peer| known.id == peer && known.shown.is_some();
+        self.peers.iter().any(up)
+    }
+
+    /// The other voters that are up.
+    pub(crate) fn electors_up(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let peers = self.peers.iter().map(|peer| peer.id);
+        peers.filter(|&peer| self.is_up(peer) && self.members().counts(peer))
     }
 }
 
 fn assert_valid(config: &Config) {
-    let voters = &config.voters;
-    assert!(
-        (1..=VOTERS_MAX).contains(&voters.len()),
-        "a group has 1 to VOTERS_MAX voters"
-    );
-    assert!(
-        voters.iter().any(|voter| voter.0 == config.id),
-        "this node is a voter"
-    );
-    let once = |id| voters.iter().filter(|voter| voter.0 == id).count() == 1;
-    assert!(
-        voters.iter().all(|voter| once(voter.0)),
-        "each voter is named once"
-    );
     assert!(config.heartbeat > 0, "a heartbeat takes time");
     assert!(
         config.heartbeat < config.election_min,

@@ -13,8 +13,6 @@ use alloc::collections::VecDeque;
 use quorate_wire::LogIndex;
 use quorate_wire::canary::{self, Canary};
 
-use crate::progress::Progress;
-use crate::quorum::reached_by_majority;
 use crate::role::Role;
 use crate::{Output, Raft, Readable};
 
@@ -100,12 +98,7 @@ impl Raft {
         if self.reads.is_empty() {
             return;
         }
-        let confirmed = leader.progress.iter().map(Progress::confirmed);
-        let reads = reached_by_majority(
-            confirmed
-                .map(|confirmed| confirmed.reads)
-                .chain([self.reads.asked]),
-        );
+        let reads = self.reached(leader, self.reads.asked, |peer| peer.confirmed().reads);
         self.reads.release(reads, output);
     }
 

@@ -1,9 +1,10 @@
 //! What a node is to its group. State that exists in one role only lives in that variant.
 
+use alloc::vec::Vec;
+
 use quorate_wire::{LogIndex, NodeId, SessionId, Time};
 
 use crate::progress::Progress;
-use crate::quorum::{Tally, reached_by_majority};
 use crate::transfer::Transfer;
 
 /// The role of this node in its current term.
@@ -15,11 +16,11 @@ pub(crate) enum Role {
     },
     /// Asks whether an election in the next term would be won.
     PreCandidate {
-        granted: Tally,
+        granted: Vec<NodeId>,
     },
     /// Stands for election in the current term.
     Candidate {
-        granted: Tally,
+        granted: Vec<NodeId>,
         /// Whether its own vote is durable, and so counts, and the others were asked for theirs.
         asked: bool,
         /// The leader handed its lead over to this node.
@@ -84,21 +85,27 @@ impl Followed {
 pub(crate) struct Leader {
     /// Its no-op: the first record of its term. Only records from here on are committed by counting (TRAPS 9).
     pub(crate) noop: LogIndex,
-    /// One for each peer, in the order of the peers.
-    pub(crate) progress: alloc::vec::Vec<Progress>,
+    /// One for each other member.
+    pub(crate) progress: Vec<(NodeId, Progress)>,
     /// Whether it may take leases: never again once it has told somebody to stand, who may do so at any time.
     pub(crate) takes_leases: bool,
     pub(crate) transfer: Option<Transfer>,
 }
 
 impl Leader {
-    /// The latest moment from which on a majority has been heard, this node among it.
-    pub(crate) fn quorum_heard(&self, now: Time) -> Time {
-        reached_by_majority(
-            self.progress
-                .iter()
-                .map(|peer| peer.heard(now))
-                .chain([now]),
-        )
+    /// How far a member is.
+    pub(crate) fn progress_of(&self, peer: NodeId) -> Option<&Progress> {
+        let mut progress = self.progress.iter();
+        progress
+            .find(|(id, _)| *id == peer)
+            .map(|(_, progress)| progress)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn progress_of_mut(&mut self, peer: NodeId) -> Option<&mut Progress> {
+        let mut progress = self.progress.iter_mut();
+        progress
+            .find(|(id, _)| *id == peer)
+            .map(|(_, progress)| progress)
     }
 }

@@ -3,7 +3,7 @@
 use quorate_wire::canary::{self, Canary};
 use quorate_wire::{LogIndex, NodeId, Position, Term, Time};
 
-use crate::quorum::reached_by_majority;
+use crate::progress::Progress;
 use crate::role::Role;
 use crate::{Mark, Raft};
 
@@ -100,24 +100,36 @@ impl Raft {
     /// leads.
     #[must_use]
     pub fn on_all(&self) -> LogIndex {
-        let peers = self.matched().fold(self.durable, LogIndex::min);
-        if self.leads() { peers } else { LogIndex(0) }
+        let Role::Leader(leader) = &self.role else {
+            return LogIndex(0);
+        };
+        let copy = |node| {
+            if node == self.config.id {
+                self.durable
+            } else {
+                leader
+                    .progress_of(node)
+                    .map_or(LogIndex(0), Progress::matched)
+            }
+        };
+        let copies = self.members().electors().map(|member| copy(member.0));
+        copies.min().expect("a group that is led has a voter")
     }
 
     /// All records up to here are durable on so many followers that the leader's own copy makes a majority; zero unless this
     /// node leads, and where nobody follows.
     #[must_use]
     pub fn on_followers(&self) -> LogIndex {
-        // With the leader as the one who has everything, a majority has what enough followers have.
-        if self.peers.is_empty() {
+        let Role::Leader(leader) = &self.role else {
             return LogIndex(0);
+        };
+        // With the leader as the one who has everything, a majority has what enough followers have.
+        let reached = self.reached(leader, LogIndex(u64::MAX), Progress::matched);
+        if reached == LogIndex(u64::MAX) {
+            LogIndex(0)
+        } else {
+            reached
         }
-        reached_by_majority(self.matched().chain([LogIndex(u64::MAX)]))
-    }
-
-    /// Up to where each peer's log has shown to be durable.
-    fn matched(&self) -> impl Iterator<Item = LogIndex> + '_ {
-        self.peer_progress().map(|(_, _, matched)| matched)
     }
 
     /// When the next `Tick` is needed at the latest: the election deadline, or on a leader its next heartbeat or the moment
@@ -132,12 +144,10 @@ impl Raft {
             Role::Leader(leader) => leader
                 .progress
                 .iter()
-                .filter_map(|peer| peer.deadline(self.now, self.config.heartbeat))
+                .filter_map(|(_, peer)| peer.deadline(self.now, self.config.heartbeat))
                 .chain(leader.transfer.map(|transfer| transfer.until))
                 .fold(
-                    leader
-                        .quorum_heard(self.now)
-                        .after(self.config.election_max),
+                    self.quorum_heard(leader).after(self.config.election_max),
                     Time::min,
                 ),
         }
@@ -155,10 +165,10 @@ impl Raft {
             Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => &[][..],
             Role::Leader(leader) => &leader.progress,
         };
-        let peers = self.peers.iter().zip(progress);
-        peers
-            .filter(|(_, progress)| progress.needs_snapshot())
-            .map(|(peer, _)| peer.id)
+        let behind = progress
+            .iter()
+            .filter(|(_, progress)| progress.needs_snapshot());
+        behind.map(|(peer, _)| *peer)
     }
 
     /// Term of the record at `index`, or `None` if there is no such record, or it has been released. Index zero has term zero.
@@ -167,17 +177,17 @@ impl Raft {
         self.terms.term_at(index)
     }
 
-    /// For each peer: who it is, whether it is up, and up to where its log has shown in the latest session to be durable (zero
+    /// For each other member: who it is, whether it is up, and up to where its log has shown in the latest session to be durable (zero
     /// unless this node leads).
     pub fn peer_progress(&self) -> impl Iterator<Item = (NodeId, bool, LogIndex)> + '_ {
-        self.peers.iter().enumerate().map(|(place, peer)| {
-            let matched = match &self.role {
-                Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
-                    LogIndex(0)
-                }
-                Role::Leader(leader) => leader.progress[place].matched(),
+        let peers = self.members().all().map(|member| member.0);
+        peers.filter(|&id| id != self.config.id).map(|id| {
+            let progress = match &self.role {
+                Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => None,
+                Role::Leader(leader) => leader.progress_of(id),
             };
-            (peer.id, peer.up, matched)
+            let matched = progress.map_or(LogIndex(0), Progress::matched);
+            (id, self.is_up(id), matched)
         })
     }
 }

@@ -9,6 +9,7 @@
 
 use quorate_wire::{LogIndex, NodeId, Term, Time};
 
+use crate::progress::Progress;
 use crate::role::Role;
 use crate::{Envelope, Message, Note, Output, Raft};
 
@@ -23,18 +24,16 @@ pub(crate) struct Transfer {
 }
 
 impl Raft {
-    /// Who would take the lead over: `wanted`, or whoever has the most. `None` if that one is no voter or not up, or this node does not
-    /// lead.
+    /// Who would take the lead over: `wanted`, or whoever has the most. `None` if that one is no voter, or about to be none, or not up,
+    /// or this node does not lead.
     #[must_use]
     pub fn successor(&self, wanted: Option<NodeId>) -> Option<NodeId> {
         let Role::Leader(leader) = &self.role else {
             return None;
         };
-        let peers = self.peers.iter().zip(&leader.progress);
-        let fit =
-            peers.filter(|(peer, _)| peer.up && wanted.is_none_or(|wanted| wanted == peer.id));
-        fit.max_by_key(|(_, progress)| progress.matched())
-            .map(|(peer, _)| peer.id)
+        let voters = self.members().voters.iter().map(|member| member.0);
+        let fit = voters.filter(|&id| self.is_up(id) && wanted.is_none_or(|wanted| wanted == id));
+        fit.max_by_key(|&id| leader.progress_of(id).map(Progress::matched))
     }
 
     /// To whom this leader is handing its lead over: meanwhile it takes no proposals.
@@ -68,20 +67,25 @@ impl Raft {
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
-        let Some(transfer) = leader.transfer.as_mut().filter(|transfer| !transfer.told) else {
+        let Some(to) = leader.transfer.filter(|transfer| !transfer.told) else {
             return;
         };
-        let place = self.peers.iter().position(|peer| peer.id == transfer.to);
-        let matched = place.map_or(LogIndex(0), |place| leader.progress[place].matched());
+        let matched = leader
+            .progress_of(to.to)
+            .map_or(LogIndex(0), Progress::matched);
         if matched < last || commit < last {
             return;
         }
-        transfer.told = true;
+        leader.transfer = Some(Transfer { told: true, ..to });
         leader.takes_leases = false;
         output.send.push(Envelope {
-            to: transfer.to,
+            to: to.to,
             message: Message::TimeoutNow { term },
         });
+        // Nobody will tell who is no member any more that another one leads.
+        if self.must_go() {
+            self.stand_back();
+        }
     }
 
     /// The target did not take over in time.
@@ -92,6 +96,10 @@ impl Raft {
         {
             output.notes.push(Note::TransferFailed { to: late.to });
         }
+        // Who does not belong to the group any more does not lead it for the sake of a successor who does not come.
+        if self.must_go() && self.transfers_to().is_none() && self.successor(None).is_none() {
+            self.stand_back();
+        }
     }
 
     /// The leader wants this node to lead.
@@ -99,7 +107,7 @@ impl Raft {
         if term != self.term() || self.leader() != Some(from) {
             return output.notes.push(Note::IgnoredTerm { from, term });
         }
-        if !self.is_unsure(from, output) {
+        if !self.is_unsure(from, output) && self.stands() {
             self.campaign(true, output);
         }
     }

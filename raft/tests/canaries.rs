@@ -19,7 +19,7 @@ use stateright::{Checker as _, HasDiscoveries, Model as _};
 use world::World;
 
 /// The bugs that are the core's.
-const OF_THE_CORE: [Canary; 17] = [
+const OF_THE_CORE: [Canary; 18] = [
     Canary::AckBeforeDurable,
     Canary::AckPastVerified,
     Canary::VoteBeforeDurable,
@@ -28,6 +28,7 @@ const OF_THE_CORE: [Canary; 17] = [
     Canary::UnsureVotes,
     Canary::PriorTermCounted,
     Canary::QuorumOffByOne,
+    Canary::NewMajorityOnly,
     Canary::CommitPastVerified,
     Canary::TruncateWithoutConflict,
     Canary::StaleCompletionCounted,
@@ -40,7 +41,7 @@ const OF_THE_CORE: [Canary; 17] = [
 ];
 
 /// Each is found within so many worlds.
-const SEEDS: u64 = 20_000;
+const SEEDS: u64 = 40_000;
 const STEPS: u32 = 1_200;
 
 /// One bug at a time: it is on for the whole process.

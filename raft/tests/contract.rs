@@ -3,13 +3,18 @@
 #[allow(dead_code, reason = "each test uses its part of the model")]
 mod node;
 
-use node::{Disk, Node, config};
-use quorate_raft::{Append, HardState, Input, Mark, Message, Run};
+use node::{Disk, Node, config, formed};
+use quorate_raft::{Append, HardState, Input, Mark, Member, Members, Message, Run};
 use quorate_wire::{LogIndex, NodeId, Position, SessionId, Term, Time};
 
 /// Node 2 of three, after an append by node 1 in term 1.
 fn follower() -> Node {
-    let mut node = Node::start(config(2, 3, 1), Disk::default(), LogIndex(0), Time(0));
+    let mut node = Node::start(
+        (config(2, 1), formed(3)),
+        Disk::default(),
+        LogIndex(0),
+        Time(0),
+    );
     for peer in [1, 3] {
         node.step(
             Input::PeerUp {
@@ -121,10 +126,37 @@ fn the_disk_has_no_later_hard_state() {
     );
 }
 
+/// Node 1, alone and leading, changes the voters.
+fn change(outgoing: &[Member]) {
+    let start = (config(1, 1), formed(1));
+    let mut node = Node::start(start, Disk::default(), LogIndex(0), Time(0));
+    let now = node.raft.deadline();
+    node.step(Input::Tick { now }, &[]);
+    while node.complete_hard() || node.submit_log() && node.complete_log() {}
+    assert!(node.raft.may_change());
+    let voters = [1, 2].map(|id| (NodeId(id), node::disk_id(id))).to_vec();
+    let members = Members {
+        outgoing: outgoing.to_vec(),
+        ..Members::of(voters)
+    };
+    let record = node::Record::naming(node.raft.term(), &members);
+    node.step(Input::Propose, &[record]);
+    assert!(!node.raft.may_change(), "one change at a time");
+}
+
 #[test]
-#[should_panic(expected = "this node is a voter")]
-fn a_node_is_in_its_own_group() {
-    let mut config = config(2, 3, 1);
-    config.voters.retain(|voter| voter.0 != NodeId(2));
-    Node::start(config, Disk::default(), LogIndex(0), Time(0));
+fn voters_change_by_joint_consensus() {
+    change(&formed(1).voters);
+}
+
+#[test]
+#[should_panic(expected = "voters change by joint consensus only")]
+fn voters_do_not_change_at_once() {
+    change(&[]);
+}
+
+#[test]
+#[should_panic(expected = "voters change by joint consensus only")]
+fn those_who_go_are_those_who_voted() {
+    change(&formed(3).voters);
 }

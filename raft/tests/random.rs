@@ -30,6 +30,7 @@ fn random_worlds_keep_the_invariants() {
     let mut terms = 0;
     let mut reads = 0;
     let mut snapshots = 0;
+    let mut changes = 0;
     for seed in seeds.clone() {
         let mut world = World::new(seed);
         let run = catch_unwind(AssertUnwindSafe(|| {
@@ -49,6 +50,7 @@ fn random_worlds_keep_the_invariants() {
         terms += world.terms();
         reads += world.reads_answered();
         snapshots += world.snapshots();
+        changes += world.changes();
     }
     // Worlds in which nothing happens prove nothing.
     let count = seeds.end - seeds.start;
@@ -67,5 +69,9 @@ fn random_worlds_keep_the_invariants() {
     assert!(
         count < 100 || snapshots > count / 4,
         "only {snapshots} snapshots in {count} worlds"
+    );
+    assert!(
+        count < 100 || changes > count / 2,
+        "members were named {changes} times in {count} worlds"
     );
 }

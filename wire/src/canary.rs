@@ -23,6 +23,8 @@ pub enum Canary {
     PriorTermCounted,
     /// A commit needs one copy less than a majority (TRAPS 12).
     QuorumOffByOne,
+    /// While the voters change, a majority of the new ones is enough (Raft §6).
+    NewMajorityOnly,
     /// A follower calls committed what the leader does, whether its own records are the leader's or not (TRAPS 14).
     CommitPastVerified,
     /// An append cuts off what is behind it, also where nothing differs (TRAPS 10).
@@ -65,7 +67,7 @@ pub enum Canary {
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::AckBeforeDurable,
         Self::AckPastVerified,
         Self::VoteBeforeDurable,
@@ -74,6 +76,7 @@ impl Canary {
         Self::UnsureVotes,
         Self::PriorTermCounted,
         Self::QuorumOffByOne,
+        Self::NewMajorityOnly,
         Self::CommitPastVerified,
         Self::TruncateWithoutConflict,
         Self::StaleCompletionCounted,

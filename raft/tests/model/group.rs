@@ -128,7 +128,7 @@ impl fmt::Write for Timeless {
 impl Place {
     fn start(at: usize, disk: Disk, now: Time) -> Self {
         let id = u32::try_from(at + 1).expect("a few nodes");
-        let config = node::config(id, 3, 1);
+        let config = (node::config(id, 1), node::formed(3));
         Self {
             node: Node::start(config, disk, LogIndex(0), now),
             now,

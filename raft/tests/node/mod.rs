@@ -4,7 +4,8 @@
 use std::collections::VecDeque;
 
 use quorate_raft::{
-    Config, Envelope, HardState, Input, Mark, Message, Outcome, Output, Raft, Recovered, Want,
+    Config, Envelope, HardState, Input, Mark, Member, Members, Message, Outcome, Output, Raft,
+    Recovered, Want,
 };
 use quorate_wire::{DiskId, LogIndex, NodeId, Position, SessionId, Term, Time};
 
@@ -19,6 +20,34 @@ pub(crate) const RECORD_BYTES: u32 = 100;
 pub(crate) struct Record {
     pub(crate) term: Term,
     pub(crate) value: u64,
+}
+
+/// Set in the value of a record that names members: then a byte each tells voters, outgoing ones and learners, a bit a node.
+const NAMES_MEMBERS: u64 = 1 << 63;
+
+impl Record {
+    /// A record that names members.
+    pub(crate) fn naming(term: Term, members: &Members) -> Self {
+        let bits = |of: &[Member]| of.iter().map(|member| 1 << (member.0.0 - 1)).sum::<u64>();
+        let (voters, outgoing) = (bits(&members.voters), bits(&members.outgoing));
+        let value = NAMES_MEMBERS | voters | outgoing << 8 | bits(&members.learners) << 16;
+        Self { term, value }
+    }
+
+    /// The members that it names, if it does.
+    pub(crate) fn members(&self) -> Option<Members> {
+        let nodes = |from: u64| {
+            let set = (1..=8).filter(|id| self.value >> (from + id - 1) & 1 == 1);
+            set.map(|id| u32::try_from(id).expect("fits"))
+                .map(|id| (NodeId(id), disk_id(id)))
+                .collect()
+        };
+        (self.value & NAMES_MEMBERS != 0).then(|| Members {
+            voters: nodes(0),
+            outgoing: nodes(8),
+            learners: nodes(16),
+        })
+    }
 }
 
 /// What survives a crash.
@@ -54,7 +83,7 @@ impl Disk {
         self.lost.push(self.log.clone());
         // What is released is in a snapshot.
         let kept = kept.max(self.start);
-        if older && self.before.len() >= self.start {
+        if older && self.before.get(..self.start) == self.log.get(..self.start) {
             self.log.clone_from(&self.before);
         }
         self.log.truncate(kept);
@@ -93,6 +122,8 @@ pub(crate) type Parcel = (Envelope, Vec<Record>);
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) config: Config,
+    /// The members of the group's beginning; none on a node that joins it later.
+    pub(crate) formed: Members,
     pub(crate) raft: Raft,
     pub(crate) log: Vec<Record>,
     pub(crate) disk: Disk,
@@ -105,10 +136,15 @@ pub(crate) struct Node {
     pub(crate) parcels: Vec<Parcel>,
 }
 
-pub(crate) fn config(id: u32, nodes: u32, seed: u64) -> Config {
+/// The members that a group of so many nodes begins with.
+pub(crate) fn formed(nodes: u32) -> Members {
+    Members::of((1..=nodes).map(|id| (NodeId(id), disk_id(id))).collect())
+}
+
+pub(crate) fn config(id: u32, seed: u64) -> Config {
     Config {
         id: NodeId(id),
-        voters: (1..=nodes).map(|id| (NodeId(id), disk_id(id))).collect(),
+        disk: disk_id(id),
         heartbeat: 50 * MS,
         election_min: 150 * MS,
         election_max: 300 * MS,
@@ -144,14 +180,23 @@ fn start_of(disk: &Disk) -> Position {
 
 impl Node {
     /// A node that starts from what its disk has. `commit` is what recovery knows to be committed.
-    pub(crate) fn start(config: Config, disk: Disk, commit: LogIndex, now: Time) -> Self {
+    pub(crate) fn start(
+        (config, formed): (Config, Members),
+        disk: Disk,
+        commit: LogIndex,
+        now: Time,
+    ) -> Self {
         let mut terms: Vec<(Term, LogIndex)> = Vec::new();
         for (at, record) in disk.log.iter().enumerate().skip(disk.start) {
             if terms.last().is_none_or(|run| run.0 != record.term) {
                 terms.push((record.term, length(&disk.log[..=at])));
             }
         }
+        let named = (1..).zip(&disk.log);
+        let named = named.filter_map(|(at, record)| Some((LogIndex(at), record.members()?)));
+        let begins = (LogIndex(0), formed.clone());
         let recovered = Recovered {
+            members: [begins].into_iter().chain(named).collect(),
             term: disk.term,
             vote: disk.vote,
             start: start_of(&disk),
@@ -163,6 +208,7 @@ impl Node {
         Self {
             raft: Raft::new(config.clone(), recovered, now),
             config,
+            formed,
             log: disk.log.clone(),
             disk,
             hard_writes: VecDeque::new(),
@@ -198,10 +244,12 @@ impl Node {
                 LogIndex(0)
             }
             Input::Ready { .. } | Input::Read { .. } | Input::Transfer { .. } => LogIndex(0),
-            Input::Released { .. } | Input::Gather => LogIndex(0),
+            Input::Released { .. } | Input::Gather | Input::Configured { .. } => LogIndex(0),
         };
+        let own = input == Input::Propose;
         self.output.clear();
         self.raft.step(input, &mut self.output);
+        self.configure(own, arrived, records);
         self.obey(arrived, records);
         assert!(self.raft.term() >= before.0, "terms never fall");
         assert!(
@@ -214,6 +262,35 @@ impl Node {
             "each rise is told"
         );
         self.assert_consistent();
+    }
+
+    /// Tells the core which of the records that were just appended name members. What it says to that is told with the rest.
+    fn configure(&mut self, own: bool, arrived: LogIndex, records: &[Record]) {
+        let kept = match self.output.append {
+            Some(kept) => kept.first..=kept.last,
+            None if own => self.raft.last().index..=self.raft.last().index,
+            None => return,
+        };
+        let before = if own {
+            kept.start().previous()
+        } else {
+            arrived
+        };
+        let named = (before.0 + 1..).zip(records);
+        let named = named.filter_map(|(at, record)| Some((LogIndex(at), record.members()?)));
+        for (at, members) in named.filter(|(at, _)| kept.contains(at)) {
+            let mut more = Output::default();
+            self.raft.step(Input::Configured { at, members }, &mut more);
+            self.output.notes.append(&mut more.notes);
+            self.output.send.append(&mut more.send);
+            self.output.reads.append(&mut more.reads);
+            self.output.commit = more.commit.or(self.output.commit);
+            assert_eq!(
+                (more.hard_state, more.append, more.noop),
+                (None, None, None),
+                "other members write nothing"
+            );
+        }
     }
 
     /// Does what the step asked for.

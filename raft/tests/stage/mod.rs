@@ -1,7 +1,7 @@
 //! A small group of cores whose messages, disks and clocks move by hand.
 //!
 //! ```text
-//! cluster 3 [key=value ..]   a group, all linked; keys: window_bytes, window_appends, append_bytes_max (of 100-byte records);
+//! cluster 3 [key=value ..]   a group, all linked; keys: spare=2 (nodes that may join it); window_bytes, window_appends, append_bytes_max (of 100-byte records);
 //!                            lease=1; of node 2: term2=4 vote2=1 log2=1,1,4 (the terms of its records) commit2=1 unsure2=1
 //! tick 1 10ms | tick 1 deadline | tick all 10ms
 //! deliver 1->2 [count] | deliver all      the messages that wait on a link, or on all until none is left
@@ -18,6 +18,7 @@
 //! peer-down 1 2 | peer-up 1 2 [disk 9]    node 1 is told about node 2
 //! crash 1 | restart 1                     nobody is told; link it again
 //! rot 1 2                                 of node 1, which has crashed, the last 2 records are lost; it comes back unsure
+//! change 1 voters=1,2,4 [outgoing=1,2,3] [learners=5]     node 1 proposes a record that names these members
 //! transfer 1 [2]                          node 1 hands its lead over, to node 2 or to whom it chooses
 //! ask 1 [count]                           somebody wants to read what is committed by now
 //! release 1 3                             a snapshot has what records 1 to 3 amount to: node 1 forgets them
@@ -34,7 +35,7 @@ mod words;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 
-use quorate_raft::{Input, Message, RoleName};
+use quorate_raft::{Input, Member, Members, Message, RoleName};
 use quorate_wire::{LogIndex, NodeId, SessionId, Term, Time};
 
 use crate::node::{self, Disk, MS, Node, Record, disk_id, length};
@@ -97,6 +98,7 @@ impl Stage {
             }
             "install" => self.install(words.link(1)?, number(words.at(2)?)?)?,
             "slow-reads" => self.slow.push(words.id(1)?),
+            "change" => self.change(&words)?,
             "transfer" => self.transfer(&words)?,
             "ask" => self.ask(&words)?,
             "read" => self.read(words.id(1)?)?,
@@ -117,8 +119,9 @@ impl Stage {
     fn cluster(&mut self, words: &Words<'_>) -> Done {
         *self = Self::default();
         let count = words.id(1)?;
-        for id in 1..=count {
-            let mut config = node::config(id, count, 1);
+        let all = count + words.value::<u32>("spare")?.unwrap_or(0);
+        for id in 1..=all {
+            let mut config = node::config(id, 1);
             for (key, value) in [
                 ("window_bytes", &mut config.window_bytes),
                 ("heartbeat", &mut config.heartbeat),
@@ -151,11 +154,12 @@ impl Stage {
                 log,
                 ..Disk::default()
             };
-            self.nodes
-                .insert(id, Node::start(config, disk, commit, Time(0)));
+            let formed = node::formed(if id > count { 0 } else { count });
+            let node = Node::start((config, formed), disk, commit, Time(0));
+            self.nodes.insert(id, node);
             self.clocks.insert(id, Time(0));
         }
-        for id in 1..=count {
+        for id in 1..=all {
             (1..id).try_for_each(|other| self.link(id, other))?;
         }
         Ok(())
@@ -333,6 +337,27 @@ impl Stage {
         self.gather(id)
     }
 
+    fn change(&mut self, words: &Words<'_>) -> Done {
+        let id = words.id(1)?;
+        let list = |key| {
+            let ids = words.list(key)?.into_iter().map(u32::try_from);
+            let ids = ids.map(|id| id.map_err(|wrong| wrong.to_string()));
+            ids.map(|id| id.map(|id| (NodeId(id), disk_id(id))))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let members = Members {
+            voters: list("voters")?,
+            outgoing: list("outgoing")?,
+            learners: list("learners")?,
+        };
+        if !self.node(id)?.raft.may_change() {
+            return Err("the members cannot be changed now".to_owned());
+        }
+        let record = Record::naming(self.node(id)?.raft.term(), &members);
+        self.input(id, Input::Propose, &[record])?;
+        self.gather(id)
+    }
+
     fn ask(&mut self, words: &Words<'_>) -> Done {
         let node = words.id(1)?;
         for _ in 0..words.at(2).map_or(Ok(1), number::<u32>)? {
@@ -458,10 +483,15 @@ impl Stage {
     }
 
     fn restart(&mut self, id: u32) -> Done {
-        let Node { config, disk, .. } = self.crashed.remove(&id).ok_or("it did not crash")?;
+        let Node {
+            config,
+            formed,
+            disk,
+            ..
+        } = self.crashed.remove(&id).ok_or("it did not crash")?;
         let commit = length(&disk.log[..disk.start]);
-        self.nodes
-            .insert(id, Node::start(config, disk, commit, self.clocks[&id]));
+        let node = Node::start((config, formed), disk, commit, self.clocks[&id]);
+        self.nodes.insert(id, node);
         Ok(())
     }
 
@@ -502,6 +532,12 @@ impl Stage {
             if raft.start().index > LogIndex(0) {
                 write!(line, " start={}", raft.start()).map_err(|wrong| wrong.to_string())?;
             }
+            if raft.members_at() > LogIndex(0) {
+                line.push_str(&named(raft.members()));
+            }
+            if raft.must_go() {
+                line.push_str(" must-go");
+            }
             for peer in raft.behind() {
                 write!(line, " behind={peer}").map_err(|wrong| wrong.to_string())?;
             }
@@ -515,4 +551,19 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+/// Members, as `change` reads them.
+fn named(members: &Members) -> String {
+    let list = |key, of: &[Member]| {
+        let ids: Vec<_> = of.iter().map(|member| member.0.to_string()).collect();
+        let ids = ids.join(",");
+        (!of.is_empty()).then(|| format!(" {key}={ids}"))
+    };
+    let lists = [
+        list("voters", &members.voters),
+        list("outgoing", &members.outgoing),
+        list("learners", &members.learners),
+    ];
+    lists.into_iter().flatten().collect()
 }

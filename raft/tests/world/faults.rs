@@ -198,7 +198,8 @@ impl World {
         let start = u64::try_from(disk.start).expect("fits");
         let commit = LogIndex(self.chance.up_to(known.0).max(start));
         let now = self.clock(place);
-        let node = Node::start(self.configs[place].clone(), disk, commit, now);
+        let start = (self.configs[place].clone(), self.formed[place].clone());
+        let node = Node::start(start, disk, commit, now);
         self.places[place] = Place::Runs(Box::new(node));
     }
 }

@@ -1,12 +1,14 @@
 //! A group, its links and its disks, driven by chance.
 
 mod chance;
+mod changes;
 mod faults;
 mod oracle;
+mod quorums;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use quorate_raft::{Config, Input, Message};
+use quorate_raft::{Config, Input, Members, Message};
 use quorate_wire::{NodeId, Position, Term, Time};
 
 use crate::node::{self, Disk, MS, Node, Parcel, Record, disk_id, length};
@@ -36,6 +38,8 @@ struct Weather {
     disk: u64,
     propose: u64,
     read: u64,
+    /// The members change.
+    change: u64,
     /// A leader hands its lead over.
     transfer: u64,
     /// Somebody wants to read what is committed.
@@ -47,7 +51,7 @@ struct Weather {
     /// The leader crashes, is cut off, or stands still.
     depose: u64,
     calm: u64,
-    /// The end of a node's log rots.
+    /// The end of a node's log rots. Not where the members change: more than a minority of the voters of one moment must not.
     rot: u64,
     /// A node releases records.
     release: u64,
@@ -70,6 +74,8 @@ pub(crate) struct World {
     weather: Weather,
     now: Time,
     configs: Vec<Config>,
+    /// The members of the group's beginning, as each node knows them.
+    formed: Vec<Members>,
     /// How fast each node's clock runs, in thousandths.
     clocks: Vec<u64>,
     places: Vec<Place>,
@@ -84,6 +90,8 @@ pub(crate) struct World {
     value: u64,
     asked: u64,
     oracle: Oracle,
+    /// How often members were named.
+    changes: u64,
     /// How often a snapshot was installed.
     snapshots: u64,
 }
@@ -93,9 +101,15 @@ impl World {
         let mut chance = Chance::new(seed);
         let nodes = [1, 2, 3, 3, 3, 3, 4, 5][chance.below(8)];
         let weather = Weather::draw(&mut chance);
+        // Some may join later.
+        let all = if weather.change > 0 {
+            7.min(nodes + 1 + u32::try_from(chance.below(3)).expect("fits"))
+        } else {
+            nodes
+        };
         let lease_reads = weather.ask > 0 && chance.one_in(2);
-        let configs: Vec<_> = (1..=nodes)
-            .map(|id| draw_config(id, nodes, seed, &mut chance))
+        let configs: Vec<_> = (1..=all)
+            .map(|id| draw_config(id, seed, &mut chance))
             .map(|config| Config {
                 lease_reads,
                 ..config
@@ -104,6 +118,9 @@ impl World {
         let clocks = configs
             .iter()
             .map(|_| 1000 + chance.up_to(weather.drift) - weather.drift / 2)
+            .collect();
+        let formed = (1..=all)
+            .map(|id| node::formed(if id > nodes { 0 } else { nodes }))
             .collect();
         let places = configs
             .iter()
@@ -121,8 +138,10 @@ impl World {
             still: vec![Time(0); configs.len()],
             value: 0,
             asked: 0,
-            oracle: Oracle::new(configs.len()),
+            oracle: Oracle::new(configs.len(), node::formed(nodes)),
+            changes: 0,
             snapshots: 0,
+            formed,
             configs,
             clocks,
         };
@@ -153,6 +172,7 @@ impl World {
             weather.transfer,
             weather.release,
             weather.install,
+            weather.change,
         ];
         match self.chance.pick(&weights) {
             0 => self.deliver_some(),
@@ -170,7 +190,8 @@ impl World {
             12 => self.ask(place),
             13 => self.transfer(place),
             14 => self.release(place),
-            _ => self.install(),
+            15 => self.install(),
+            _ => self.change(),
         }
     }
 
@@ -189,9 +210,14 @@ impl World {
             self.now = self.now.after(5 * MS);
             let serves =
                 |place: &usize| self.running(*place).is_some_and(|node| node.raft.serves());
-            let Some(leader) = (0..self.places.len()).find(serves) else {
+            // One that was removed may still think that it leads.
+            let term = |place: &usize| self.running(*place).map(|node| node.raft.term());
+            let Some(leader) = (0..self.places.len()).filter(serves).max_by_key(term) else {
                 continue;
             };
+            if self.end_change(leader) {
+                continue;
+            }
             let hands_over = |node: &Node| node.raft.transfers_to().is_some();
             if self.running(leader).is_some_and(hands_over) {
                 continue;
@@ -208,7 +234,11 @@ impl World {
                     && commit.min(durable) >= goal.index
                     && !node.raft.unsure()
             };
-            if (0..self.places.len()).all(|place| self.running(place).is_some_and(has))
+            let members = self.members(leader);
+            let belongs = |place: &usize| members.disk_of(self.configs[*place].id).is_some();
+            if (0..self.places.len())
+                .filter(belongs)
+                .all(|place| self.running(place).is_some_and(has))
                 && self.oracle.open_reads() == 0
             {
                 return;
@@ -227,6 +257,10 @@ impl World {
 
     pub(crate) fn reads_answered(&self) -> u64 {
         self.oracle.reads_answered()
+    }
+
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     pub(crate) fn snapshots(&self) -> u64 {
@@ -564,6 +598,7 @@ impl World {
 impl Weather {
     fn draw(chance: &mut Chance) -> Self {
         let ask = [0, 4, 12][chance.below(3)];
+        let change = [0, 0, 0, 12][chance.below(4)];
         let mut often = |most: u64| chance.up_to(most);
         Self {
             deliver: 40 + often(80),
@@ -579,7 +614,8 @@ impl Weather {
             restart: 1 + often(4),
             depose: often(4),
             calm: often(5),
-            rot: often(2),
+            rot: if change > 0 { 0 } else { often(2) },
+            change,
             release: often(3),
             install: 1 + often(3),
             slow_disk: [None, None, Some(NodeId(1))][chance.below(3)],
@@ -591,8 +627,8 @@ impl Weather {
     }
 }
 
-fn draw_config(id: u32, nodes: u32, seed: u64, chance: &mut Chance) -> Config {
-    let mut config = node::config(id, nodes, seed);
+fn draw_config(id: u32, seed: u64, chance: &mut Chance) -> Config {
+    let mut config = node::config(id, seed);
     config.append_bytes_max = node::RECORD_BYTES * [1, 3, 10][chance.below(3)];
     config.window_bytes = u64::from(node::RECORD_BYTES) * [1, 5, 100][chance.below(3)];
     config.window_appends = [1, 2, 8][chance.below(3)];

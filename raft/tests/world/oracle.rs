@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use quorate_raft::{Member, Members};
 use quorate_wire::{LogIndex, Term};
 
+use super::quorums;
 use crate::node::{Disk, Node, Record, length};
 
 pub(crate) struct Oracle {
+    /// The members of the group's beginning.
+    formed: Members,
     /// Election safety: who led each term.
     leaders: BTreeMap<Term, usize>,
     /// Log matching: each position that was ever filled, with its record and the term before it.
@@ -25,8 +29,9 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    pub(crate) fn new(nodes: usize) -> Self {
+    pub(crate) fn new(nodes: usize, formed: Members) -> Self {
         Self {
+            formed,
             leaders: BTreeMap::new(),
             records: BTreeMap::new(),
             committed: Vec::new(),
@@ -135,6 +140,7 @@ impl Oracle {
             node.log.len(),
             "every change of the log is told"
         );
+        quorums::check(&self.formed, seen, same, self.committed.len());
         let held = length(seen).min(self.commits[place]);
         assert_eq!(
             held, self.commits[place],
@@ -159,16 +165,18 @@ impl Oracle {
         );
         for at in known..commit {
             let here = |log: &[Record]| log.get(at) == Some(&node.log[at]);
-            let copies = disks
-                .clone()
-                .filter(|disk| here(&disk.log) || disk.lost.iter().any(|log| here(log)))
-                .count();
-            let nodes = self.commits.len();
-            assert!(
-                copies * 2 > nodes,
-                "record {} is committed with {copies} durable copies of {nodes}",
-                at + 1
-            );
+            let has = |disk: &Disk| here(&disk.log) || disk.lost.iter().any(|log| here(log));
+            let copies: Vec<_> = disks.clone().map(has).collect();
+            let of = |voter: &&Member| copies[usize::try_from(voter.0.0).expect("fits") - 1];
+            let members = node.raft.members();
+            for voters in [&members.voters, &members.outgoing] {
+                let (copies, nodes) = (voters.iter().filter(of).count(), voters.len());
+                assert!(
+                    copies * 2 > nodes || nodes == 0,
+                    "record {} is committed with {copies} durable copies of {nodes}",
+                    at + 1
+                );
+            }
             self.committed.push(node.log[at]);
             self.committed_in.push(node.raft.term());
         }

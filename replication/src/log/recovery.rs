@@ -143,6 +143,7 @@ pub fn recover(
         },
         terms,
         last: last.map_or(base.index, |last| last.index),
+        members: Vec::new(),
         commit,
         unsure: superblock.unsure
             || walked.lost

@@ -1,6 +1,6 @@
 //! What the disk has done.
 
-use quorate_raft::{Config, Input, Raft, Recovered, Want};
+use quorate_raft::{Config, Input, Members, Raft, Recovered, Want};
 use quorate_wire::{LogIndex, Position, Time};
 
 use super::config::{APPEND_BYTES_MAX, WINDOW_APPENDS, WINDOW_BYTES};
@@ -114,15 +114,17 @@ impl Pipeline {
     }
 
     /// Creates the core.
-    pub(super) fn start_raft(&mut self, recovered: Recovered, now: quorate_wire::Time) {
+    pub(super) fn start_raft(&mut self, mut recovered: Recovered, now: quorate_wire::Time) {
         assert!(
             recovered.commit == self.state.applied(),
             "recovery applies what it knows to be committed"
         );
         self.known = recovered.last;
+        let formed = Members::of(self.membership.members().to_vec());
+        recovered.members = alloc::vec![(LogIndex(0), formed)];
         let config = Config {
             id: self.config.node,
-            voters: self.membership.members().to_vec(),
+            disk: self.membership.disk(),
             heartbeat: self.config.heartbeat,
             election_min: self.config.election_min,
             election_max: self.config.election_max,

@@ -64,6 +64,11 @@ impl Membership {
         }
     }
 
+    /// The disk that this node runs on.
+    pub(super) const fn disk(&self) -> DiskId {
+        self.disk
+    }
+
     /// The members, or nothing while forming.
     pub(super) fn members(&self) -> &[(NodeId, DiskId)] {
         &self.members

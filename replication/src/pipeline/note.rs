@@ -126,6 +126,8 @@ impl Note {
                 RaftNote::BecameLeader { .. }
                 | RaftNote::Follows { .. }
                 | RaftNote::Truncated { .. }
+                | RaftNote::Members { .. }
+                | RaftNote::MembersBack { .. }
                 | RaftNote::Transfers { .. }
                 | RaftNote::TransferFailed { .. }
                 | RaftNote::Whole { .. } => Weight::Event,
@@ -255,6 +257,11 @@ fn raft(note: RaftNote, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         RaftNote::Truncated { first } => write!(
             f,
             "records from index {first} on are void: the leader's differ"
+        ),
+        RaftNote::Members { at } => write!(f, "counts the members that index {at} names"),
+        RaftNote::MembersBack { at } => write!(
+            f,
+            "counts the members that index {at} names again: the change is void"
         ),
         RaftNote::WrongDisk { peer } => {
             write!(f, "node {peer} came with another disk: it takes no part")

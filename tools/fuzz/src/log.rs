@@ -2,7 +2,7 @@
 //!
 //! An input is a list of changes to a small sound log.
 
-use quorate_raft::{Config, Raft};
+use quorate_raft::{Config, Members, Raft, Recovered};
 use quorate_replication::log::LogConfig;
 use quorate_replication::log::{COPY_BYTES, inspect, live_records, recover};
 use quorate_replication::state::State;
@@ -62,10 +62,7 @@ pub fn check(data: &[u8]) {
     let node = recovery.superblock.identity.node;
     let config = Config {
         id: node,
-        voters: vec![
-            (node, DiskId([1; 16])),
-            (NodeId(node.0 ^ 1), DiskId([2; 16])),
-        ],
+        disk: DiskId([1; 16]),
         heartbeat: 1,
         election_min: 2,
         election_max: 3,
@@ -75,7 +72,13 @@ pub fn check(data: &[u8]) {
         window_appends: 1,
         seed: 0,
     };
-    let _core = Raft::new(config, recovery.raft, Time(0));
+    let other = NodeId(node.0 ^ 1);
+    let voters = vec![(node, DiskId([1; 16])), (other, DiskId([2; 16]))];
+    let recovered = Recovered {
+        members: vec![(LogIndex(0), Members::of(voters))],
+        ..recovery.raft
+    };
+    let _core = Raft::new(config, recovered, Time(0));
 }
 
 /// What the golden files hold.

@@ -35,7 +35,8 @@ const fn worlds(bug: Canary) -> Option<u64> {
         Canary::ReadWithoutRound
         | Canary::LeaseOfLastTick
         | Canary::LeaseWithoutLoyalty
-        | Canary::LeaseOutlivesTransfer => None,
+        | Canary::LeaseOutlivesTransfer
+        | Canary::NewMajorityOnly => None,
     }
 }
 
