@@ -98,6 +98,8 @@ pub struct Cursor {
     /// The last record given out: one that holds the boundary of two batches, or no events, is not given out twice.
     seen: Seen,
     committed: Offset,
+    /// When the last call ended.
+    rested: Time,
     trouble: LinkCause,
 }
 
@@ -129,6 +131,7 @@ impl Cursor {
             },
             seen: Seen::default(),
             committed: Offset(0),
+            rested: Time(0),
             trouble: LinkCause::None,
             config,
         }
@@ -155,13 +158,12 @@ impl Cursor {
             return;
         }
         self.begin(Some(until), now);
-        let due = self.overdue(now);
         match &mut self.link {
-            // It was asked ahead, and the caller was away: the node may have answered long ago.
+            // While the caller was away, nobody looked whether the node answers.
             Link::Up {
                 asked: Some(asked), ..
             } => {
-                asked.due = due;
+                asked.due = asked.due.after(now.since(self.rested));
                 let subscribed = asked.used.is_some() && asked.answered;
                 if let Some(call) = self.call.as_mut().filter(|_| subscribed) {
                     call.again = Some(until);
@@ -272,6 +274,7 @@ impl Cursor {
             self.ask(now);
         }
         self.done = Some(Ok(call.batch));
+        self.rested = now;
     }
 
     /// No node will do: the call ends, and the next one turns to another node.

@@ -415,3 +415,22 @@ fn a_subscription_that_ends_is_begun_anew_at_another_node_where_it_was() {
     script.pass(1);
     assert_eq!(script.wished_node(), Some(1), "the node is silent");
 }
+
+#[test]
+fn a_silent_node_is_noticed_however_short_the_calls() {
+    let (mut script, asked) = subscribed(100);
+    let log = log(4);
+    script.give(&push(asked, 4, (1, 2), &log.records[1]));
+    script.batch();
+    for _ in 0..24 {
+        script.cursor.fetch(100 * MS, script.now);
+        script.pass(100);
+        assert!(script.batch().is_empty());
+        assert_eq!(script.wished_node(), Some(1));
+        // The time between two calls is not the node's.
+        script.pass(1_000);
+    }
+    script.cursor.fetch(200 * MS, script.now);
+    script.pass(100);
+    assert_eq!(script.wished_node(), Some(2), "2.5 s without a word");
+}
