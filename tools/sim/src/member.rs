@@ -136,6 +136,10 @@ impl GroupMember {
             return self.away;
         }
         let process = self.process.as_ref()?;
+        // It was out when it was to leave: no question is open, and its process ends.
+        if process.member.is_gone() {
+            return Some(process.again);
+        }
         let reading = process.reading.as_ref().and_then(|reading| {
             let again = Some(process.again);
             if reading.open {
@@ -166,7 +170,8 @@ impl GroupMember {
         let reads = |it: &Reading| {
             it.terminal.is_due(&it.cursor, wires, now) || !it.open && process.again <= now
         };
-        let due = process.terminal.is_due(&process.member, wires, now)
+        let due = process.member.is_gone()
+            || process.terminal.is_due(&process.member, wires, now)
             || process.reading.as_ref().is_some_and(reads);
         if !due && !returns {
             return;

@@ -178,7 +178,7 @@ impl Options {
         };
         let producers = random.between(1, 4);
         // Members have worlds of their own (`tests/world.rs`): in drawn ones with very slow disks some do not get to the end yet.
-        let members = 0;
+        let members = Random::new(seed, "members").of(&[0, 0, 1, 2, 4]);
         let mut kept = Random::new(seed, "snapshots");
         // A consumer group would read everything, however late: then the log stays.
         let stays = members > 0;
