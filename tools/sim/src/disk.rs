@@ -208,7 +208,7 @@ impl Disk {
         self.last_write
     }
 
-    /// Shows what is there now of each write that was done since this was last asked.
+    /// Shows what is there now of each write that was done since this was last asked, and nothing of each published snapshot.
     pub fn take_written(&mut self, visit: &mut dyn FnMut(FileId, &[u8])) {
         for (file, position, length) in std::mem::take(&mut self.written) {
             let from = usize::try_from(position).expect("a file fits into memory");
@@ -352,6 +352,7 @@ impl Disk {
             StorageOp::Publish { snapshot } => {
                 let bytes = self.unnamed.take().ok_or(NOT_THERE)?;
                 self.snapshots.insert(snapshot, Content::from(bytes));
+                self.written.push((FileId::Snapshot(snapshot), 0, 0));
                 Ok(StorageOutcome::Published)
             }
             StorageOp::Remove { file } => {

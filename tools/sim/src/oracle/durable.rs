@@ -32,6 +32,9 @@ impl From<&RecordHeader> for Written {
 #[derive(Debug, Default)]
 pub(super) struct Durable {
     disks: BTreeMap<NodeId, BTreeMap<LogIndex, Written>>,
+    /// Up to which record a snapshot on a disk has what all before it came to. That it is what the committed ones come to is
+    /// the state machine's oracle's business.
+    snapshots: BTreeMap<NodeId, LogIndex>,
     /// Nodes whose disks lie, and are no evidence.
     liars: BTreeSet<NodeId>,
     /// Records up to here were on a majority of disks.
@@ -67,6 +70,12 @@ impl Durable {
                 Err(_) => at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES,
             }
         }
+    }
+
+    /// A snapshot up to this record is on a node's disk.
+    pub(super) fn covers(&mut self, node: NodeId, upto: LogIndex) {
+        let known = self.snapshots.entry(node).or_default();
+        *known = upto.max(*known);
     }
 
     /// A leader takes all records up to `upto` for committed; `crc` knows what they are.
@@ -113,12 +122,13 @@ impl Durable {
         ))
     }
 
-    /// How many disks have a record. Those that lie are believed.
+    /// How many disks have a record, or what it came to. Those that lie are believed.
     fn copies(&self, index: LogIndex, crc: u32) -> usize {
         let disks = self.disks.iter();
         let has = disks.filter(|(node, disk)| {
             let there = disk.get(&index).is_some_and(|there| there.crc == crc);
-            there || self.liars.contains(node)
+            let covered = self.snapshots.get(node).is_some_and(|&upto| index <= upto);
+            there || covered || self.liars.contains(node)
         });
         has.count()
     }
@@ -148,8 +158,20 @@ mod tests {
         assert_eq!(oracle.on_all(3, Offset(14)), Ok(()));
         assert!(oracle.on_all(3, Offset(20)).is_err());
         assert!(oracle.on_all(3, Offset(29)).is_err());
-        oracle.lies(NodeId(3));
+        oracle.covers(NodeId(3), LogIndex(1));
+        assert!(oracle.on_all(3, Offset(20)).is_err());
+        oracle.covers(NodeId(3), LogIndex(2));
         assert_eq!(oracle.on_all(3, Offset(20)), Ok(()));
+    }
+
+    #[test]
+    fn a_disk_that_lies_is_believed() {
+        let mut oracle = Durable::default();
+        oracle.holds(NodeId(1), with(&[(1, 7)]));
+        oracle.holds(NodeId(2), with(&[]));
+        oracle.lies(NodeId(2));
+        assert_eq!(oracle.committed(2, LogIndex(1), |_| Some(7)), Ok(()));
+        assert_eq!(oracle.on_all(2, Offset(10)), Ok(()));
     }
 
     #[test]

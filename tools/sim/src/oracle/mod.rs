@@ -27,7 +27,7 @@ use quorate_client::{Ack, Batch, Filter};
 use quorate_raft::Note as RaftNote;
 use quorate_replication::log::live_records;
 use quorate_replication::pipeline::{Note, Pipeline, View, Weight};
-use quorate_replication::seam::FileId;
+use quorate_replication::seam::{FileId, SnapshotId};
 use quorate_wire::audit::AuditReply;
 use quorate_wire::client::AckLevel;
 use quorate_wire::{ChunkId, Epoch, LogIndex, NodeId, Offset, ProducerId, Record, Sequence, Time};
@@ -165,7 +165,8 @@ impl Oracle {
                 self.durable.wrote(node, bytes);
                 self.archive.wrote(bytes);
             }
-            FileId::Superblock | FileId::Snapshot(_) => {}
+            FileId::Snapshot(SnapshotId(upto)) => self.durable.covers(node, LogIndex(upto)),
+            FileId::Superblock => {}
         }
     }
 
