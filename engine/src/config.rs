@@ -152,8 +152,12 @@ impl Default for RaftConfig {
 pub struct LogConfig {
     /// Size of a segment file.
     pub segment_mib: u64,
-    /// Segments that are filled with zeros ahead of need.
+    /// Segments that are filled with zeros ahead of need, while the log works.
     pub segments_ahead: usize,
+    /// Further ones that are filled while there is time.
+    pub segments_stock: usize,
+    /// How fast.
+    pub stock_mib_per_second: u64,
     /// Memory for the end of the log.
     pub memory_mib: usize,
     /// How much of the log the scrubber reads in a second; zero: nothing.
@@ -169,6 +173,8 @@ impl Default for LogConfig {
         Self {
             segment_mib: 64,
             segments_ahead: 2,
+            segments_stock: 4,
+            stock_mib_per_second: 16,
             memory_mib: 32,
             scrub_mib_per_second: 4,
             retain_bytes: 0,

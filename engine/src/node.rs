@@ -252,6 +252,8 @@ fn pipeline_config(config: &Config) -> Result<PipelineConfig, NodeError> {
         log: LogConfig {
             segment_bytes: config.log.segment_mib * MIB,
             segments_ahead: config.log.segments_ahead,
+            segments_stock: config.log.segments_stock,
+            stock_bytes: config.log.stock_mib_per_second * MIB,
         },
         heartbeat: config.raft.heartbeat_ms * MILLISECOND,
         election_min: config.raft.election_min_ms * MILLISECOND,

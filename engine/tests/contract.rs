@@ -11,7 +11,7 @@ use quorate_replication::contract::lanes::Shards;
 use quorate_replication::contract::network::Peers;
 use quorate_replication::contract::{self, Pump};
 use quorate_replication::lane::{Reply, Request, ShardId};
-use quorate_replication::seam::{Clock, OpId, Storage, StorageDone, StorageOp};
+use quorate_replication::seam::{Clock, OpId, Pace, Storage, StorageDone, StorageOp};
 use quorate_wire::{NodeId, Time};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
@@ -83,6 +83,10 @@ impl Clock for Host {
 impl Storage for Host {
     fn submit(&mut self, id: OpId, op: StorageOp) {
         self.driver.submit(id, op);
+    }
+
+    fn pace(&mut self, pace: Pace) {
+        self.driver.pace(pace);
     }
 
     fn completed(&mut self, done: &mut Vec<StorageDone>) {
@@ -189,6 +193,8 @@ keeps! { Host:
     storage::each_operation_completes_once,
     storage::a_segment_is_prepared_once,
     storage::segments_are_prepared_beside_writes,
+    storage::a_file_is_used_again,
+    storage::a_slow_preparation_is_hurried,
     storage::a_write_past_the_end_is_refused,
     storage::a_read_past_the_end_is_short,
     storage::a_missing_file_is_an_error,

@@ -264,7 +264,14 @@ fn a_prepared_segment_wakes_it() {
         for number in 1..=3 {
             let segment = SegmentId(number);
             let bytes = 4 << 20;
-            driver.submit(OpId(number), StorageOp::Prepare { segment, bytes });
+            driver.submit(
+                OpId(number),
+                StorageOp::Prepare {
+                    segment,
+                    bytes,
+                    from: None,
+                },
+            );
             let done = until(&mut driver, |driver| {
                 driver.completed(&mut done);
                 done.pop()
@@ -363,7 +370,14 @@ fn a_dropped_driver_gives_everything_back() {
         let mut done = Vec::new();
         let bytes = 1 << 20;
         let segment = SegmentId(1);
-        driver.submit(OpId(0), StorageOp::Prepare { segment, bytes });
+        driver.submit(
+            OpId(0),
+            StorageOp::Prepare {
+                segment,
+                bytes,
+                from: None,
+            },
+        );
         until(&mut driver, |driver| {
             driver.completed(&mut done);
             done.pop()
@@ -392,6 +406,7 @@ fn a_dropped_driver_gives_everything_back() {
         let huge = StorageOp::Prepare {
             segment: SegmentId(2),
             bytes: 4 << 30,
+            from: None,
         };
         driver.submit(OpId(99), huge);
         driver.wait(Some(clock::now())).expect("the ring works");

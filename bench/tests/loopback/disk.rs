@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use quorate_replication::seam::{
-    FileId, Files, FilesError, OpId, SegmentId, SnapshotId, Storage, StorageDone, StorageOp,
+    FileId, Files, FilesError, OpId, Pace, SegmentId, SnapshotId, Storage, StorageDone, StorageOp,
     StorageOutcome,
 };
 
@@ -54,7 +54,7 @@ impl Storage for Disk {
                     .copy_from_slice(bytes);
                 StorageOutcome::Read(into)
             }
-            StorageOp::Prepare { segment, bytes } => {
+            StorageOp::Prepare { segment, bytes, .. } => {
                 self.segments
                     .insert(segment, Rc::new(vec![0; place(bytes)]));
                 StorageOutcome::Prepared
@@ -73,6 +73,8 @@ impl Storage for Disk {
             self.done.push(done);
         }
     }
+
+    fn pace(&mut self, _: Pace) {}
 
     fn completed(&mut self, done: &mut Vec<StorageDone>) {
         if !self.holds {

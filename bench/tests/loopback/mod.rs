@@ -17,7 +17,7 @@ use quorate_replication::lane::{
 use quorate_replication::log::LogConfig;
 use quorate_replication::pipeline::{Note, Pipeline, PipelineConfig, SnapshotConfig, Turn};
 use quorate_replication::seam::{
-    Clock, Lanes, LinkId, Network, NetworkEvent, OpId, Receive, Send, Storage, StorageDone,
+    Clock, Lanes, LinkId, Network, NetworkEvent, OpId, Pace, Receive, Send, Storage, StorageDone,
     StorageOp,
 };
 use quorate_wire::{
@@ -34,6 +34,8 @@ const MS: u64 = 1_000_000;
 pub(crate) const LOG: LogConfig = LogConfig {
     segment_bytes: 64 << 20,
     segments_ahead: 1,
+    segments_stock: 0,
+    stock_bytes: 1 << 20,
 };
 
 /// What one pipeline is handed at each turn.
@@ -68,6 +70,10 @@ impl Lanes for Surroundings {
 impl Storage for Surroundings {
     fn submit(&mut self, id: OpId, op: StorageOp) {
         self.disk.submit(id, op);
+    }
+
+    fn pace(&mut self, pace: Pace) {
+        self.disk.pace(pace);
     }
 
     fn completed(&mut self, done: &mut Vec<StorageDone>) {

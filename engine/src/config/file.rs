@@ -133,6 +133,9 @@ impl File {
         check_raft(&self.raft)?;
         within("log.segment_mib", self.log.segment_mib, 4, 4096)?;
         within("log.segments_ahead", self.log.segments_ahead, 1, 16)?;
+        within("log.segments_stock", self.log.segments_stock, 0, 256)?;
+        let stock = self.log.stock_mib_per_second;
+        within("log.stock_mib_per_second", stock, 1, 4096)?;
         within("log.memory_mib", self.log.memory_mib, 8, 4096)?;
         let scrub = self.log.scrub_mib_per_second;
         within("log.scrub_mib_per_second", scrub, 0, 4096)?;

@@ -22,6 +22,7 @@
 
 mod dials;
 mod driver;
+mod fill;
 mod flight;
 mod links;
 mod map;

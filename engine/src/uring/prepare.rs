@@ -1,37 +1,31 @@
-//! The preparer: a thread that fills the next segment with zeros, and writes snapshots, while the pipeline works.
+//! The preparer: a thread that fills segments with zeros, and writes snapshots, while the pipeline works.
 //!
+//! It has one segment at work, piece by piece at the pace that it was told, and does what else it is asked between two pieces.
 //! Owns: files that end in `.preparing`. Never: writes to a file once it has its name. Called by: the driver.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
-use quorate_replication::buffer::{BLOCK_BYTES, Buffer, Slice};
-use quorate_replication::seam::{FileId, OpId, SegmentId, SnapshotId, StorageError};
-use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, RenameFlags};
+use quorate_replication::buffer::Slice;
+use quorate_replication::seam::{FileId, OpId, Pace, SnapshotId, StorageError};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::fill::{Filling, Plan, Zeros};
 use super::open_files::os_error;
-use crate::files::{SNAPSHOT_PREPARING, file_name, preparing_name, segment_name};
+use crate::files::{SNAPSHOT_PREPARING, file_name};
 use crate::lane::Wake;
-
-/// Zeros are written in pieces of this size: a log write that comes meanwhile waits for one piece at most, and its flush takes
-/// one piece along (`perf/README.md` has the figures).
-const PIECE_BYTES: usize = 256 << 10;
-
-/// An order that comes so soon after the last one was done says that the log uses segments faster than they are filled.
-const HURRY: Duration = Duration::from_millis(20);
 
 /// What the thread can do.
 #[derive(Debug)]
 pub(super) enum Task {
     /// Prepare a segment.
-    Prepare { segment: SegmentId, bytes: u64 },
+    Prepare(Plan),
     /// Add to the snapshot that has no name yet.
     Append { position: u64, bytes: Slice },
     /// Give it its name.
@@ -43,22 +37,17 @@ pub(super) enum Task {
 /// What is done.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Prepared {
-        segment: SegmentId,
-        bytes: u64,
-        /// Open for direct writes.
-        file: File,
-    },
+    /// The file is open for direct writes.
+    Prepared(Plan, File),
     Appended,
     Published,
     Removed,
 }
 
-/// A task.
 #[derive(Debug)]
-struct Order {
-    id: OpId,
-    task: Task,
+enum Order {
+    Do(OpId, Task),
+    Pace(Pace),
 }
 
 /// A task that is over.
@@ -73,7 +62,6 @@ pub(super) struct Finished {
 pub(super) struct Preparer {
     orders: Option<Sender<Order>>,
     finished: Receiver<Finished>,
-    stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -82,27 +70,37 @@ impl Preparer {
     pub(super) fn start(directory: PathBuf, wake: Arc<Wake>) -> io::Result<Self> {
         let (orders, take_order) = mpsc::channel();
         let (put_finished, finished) = mpsc::channel();
-        let stop = Arc::new(AtomicBool::new(false));
         let mut work = Work {
             directory,
-            zeros: Buffer::zeroed(PIECE_BYTES),
-            stop: Arc::clone(&stop),
+            zeros: Zeros::new(),
+            pace: Pace::Full,
+            filling: None,
+            later: VecDeque::new(),
             snapshot: None,
+            finished: put_finished,
+            wake,
         };
         let thread = thread::Builder::new()
             .name("preparer".to_owned())
-            .spawn(move || work.run(&take_order, &put_finished, &wake))?;
+            .spawn(move || work.run(&take_order))?;
         Ok(Self {
             orders: Some(orders),
             finished,
-            stop,
             thread: Some(thread),
         })
     }
 
     /// Orders a task.
     pub(super) fn order(&self, id: OpId, task: Task) {
-        let order = Order { id, task };
+        self.send(Order::Do(id, task));
+    }
+
+    /// From now on, segments are filled at this pace.
+    pub(super) fn pace(&self, pace: Pace) {
+        self.send(Order::Pace(pace));
+    }
+
+    fn send(&self, order: Order) {
         self.orders
             .as_ref()
             .and_then(|orders| orders.send(order).ok())
@@ -124,7 +122,6 @@ impl Drop for Preparer {
 impl Preparer {
     /// Ends the thread, and what it is at.
     pub(super) fn end(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
         self.orders = None;
         if let Some(thread) = self.thread.take() {
             // A thread that panicked has aborted the process, or a test that is about to fail.
@@ -136,42 +133,95 @@ impl Preparer {
 /// The thread's side.
 struct Work {
     directory: PathBuf,
-    zeros: Buffer,
-    stop: Arc<AtomicBool>,
+    zeros: Zeros,
+    pace: Pace,
+    /// The segment at work.
+    filling: Option<(OpId, Filling)>,
+    /// Segments to come.
+    later: VecDeque<(OpId, Plan)>,
     /// The snapshot that has no name yet.
     snapshot: Option<File>,
+    finished: Sender<Finished>,
+    wake: Arc<Wake>,
 }
 
 impl Work {
-    fn run(&mut self, orders: &Receiver<Order>, finished: &Sender<Finished>, wake: &Wake) {
-        let mut prepared = Instant::now();
-        for Order { id, task } in orders {
-            let hurry = prepared.elapsed() < HURRY;
-            if self.stop.load(Ordering::Relaxed) {
-                return;
+    /// Until nobody can order anything any more. What is at work then is given up.
+    fn run(&mut self, orders: &Receiver<Order>) {
+        loop {
+            let order = match &self.filling {
+                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some((_, filling)) => orders.recv_timeout(filling.rest()),
+            };
+            match order {
+                Ok(Order::Pace(pace)) => {
+                    self.pace = pace;
+                    if let Some((_, filling)) = &mut self.filling {
+                        filling.hurry(pace);
+                    }
+                }
+                Ok(Order::Do(id, Task::Prepare(plan))) => self.later.push_back((id, plan)),
+                Ok(Order::Do(id, task)) => {
+                    let result = self.work(task);
+                    self.over(id, result);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.give_up(),
             }
-            let prepares = matches!(task, Task::Prepare { .. });
-            let result = self.work(task, hurry).map_err(os_error);
-            if prepares {
-                prepared = Instant::now();
-            }
-            if finished.send(Finished { id, result }).is_err() {
-                return;
-            }
-            wake.ring();
+            self.fill();
         }
     }
 
-    fn work(&mut self, task: Task, hurry: bool) -> Result<Outcome, Errno> {
-        match task {
-            Task::Prepare { segment, bytes } => {
-                self.prepare(segment, bytes, hurry)
-                    .map(|file| Outcome::Prepared {
-                        segment,
-                        bytes,
-                        file,
-                    })
+    fn over(&self, id: OpId, result: Result<Outcome, Errno>) {
+        let result = result.map_err(os_error);
+        // A driver that is gone hears nothing, and needs nothing.
+        let _heard = self.finished.send(Finished { id, result });
+        self.wake.ring();
+    }
+
+    /// Writes a piece of the segment at work, if it is time, or begins with the next one.
+    fn fill(&mut self) {
+        if let Some((id, filling)) = &mut self.filling {
+            if !filling.rest().is_zero() {
+                return;
             }
+            let id = *id;
+            match filling.step(&self.zeros, self.pace) {
+                Ok(false) => return,
+                Ok(true) => {
+                    let (_, filling) = self.filling.take().expect("it was at work");
+                    let plan = filling.plan();
+                    let named = self.open_directory().and_then(|at| filling.name(&at));
+                    self.over(id, named.map(|file| Outcome::Prepared(plan, file)));
+                }
+                Err(error) => {
+                    self.give_up();
+                    self.over(id, Err(error));
+                }
+            }
+        }
+        if let Some((id, plan)) = self.later.pop_front() {
+            match self
+                .open_directory()
+                .and_then(|at| Filling::begin(plan, &at))
+            {
+                Ok(filling) => self.filling = Some((id, filling)),
+                Err(error) => self.over(id, Err(error)),
+            }
+        }
+    }
+
+    /// Leaves nothing of the segment at work.
+    fn give_up(&mut self) {
+        if let Some((_, filling)) = self.filling.take() {
+            // If it cannot be removed, the next start does it.
+            let _removed = self.open_directory().and_then(|at| filling.remove(&at));
+        }
+    }
+
+    fn work(&mut self, task: Task) -> Result<Outcome, Errno> {
+        match task {
+            Task::Prepare(_) => unreachable!("segments are filled piece by piece"),
             Task::Append { position, bytes } => {
                 let appended = self.append(position, &bytes);
                 appended.inspect_err(|_| {
@@ -230,71 +280,5 @@ impl Work {
             Ok(()) | Err(Errno::NOENT) => rustix::fs::fsync(&directory),
             Err(error) => Err(error),
         }
-    }
-
-    fn prepare(&self, segment: SegmentId, bytes: u64, hurry: bool) -> Result<File, Errno> {
-        let block = u64::try_from(BLOCK_BYTES).expect("a block is small");
-        assert!(
-            bytes > 0 && bytes.is_multiple_of(block),
-            "a segment has whole blocks"
-        );
-        let directory = self.open_directory()?;
-        let preparing = preparing_name(segment);
-        let filled = self
-            .fill(&directory, &preparing, bytes, hurry)
-            .and_then(|file| {
-                // A segment that has its name is never replaced: it may hold records.
-                rustix::fs::renameat_with(
-                    &directory,
-                    &preparing,
-                    &directory,
-                    segment_name(segment),
-                    RenameFlags::NOREPLACE,
-                )?;
-                Ok(file)
-            })
-            .inspect_err(|_| {
-                // It holds nothing. If it cannot be removed either, the next start does.
-                let _removed = rustix::fs::unlinkat(&directory, &preparing, AtFlags::empty());
-            })?;
-        rustix::fs::fsync(&directory)?;
-        Ok(filled)
-    }
-
-    /// Without hurry, the disk is left to the log after each piece for as long as the piece took.
-    fn fill(&self, directory: &File, name: &str, bytes: u64, hurry: bool) -> Result<File, Errno> {
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::DIRECT | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::openat(
-            directory,
-            name,
-            flags,
-            Mode::RUSR | Mode::WUSR | Mode::RGRP,
-        )?);
-        match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes) {
-            // Without it the file system finds the room piece by piece.
-            Ok(()) | Err(Errno::OPNOTSUPP) => {}
-            Err(error) => return Err(error),
-        }
-        let mut at = 0;
-        while at < bytes {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(Errno::CANCELED);
-            }
-            let begun = Instant::now();
-            let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
-            let piece = &self.zeros[..left.min(PIECE_BYTES)];
-            match rustix::io::pwrite(&file, piece, at) {
-                Ok(0) => return Err(Errno::IO),
-                Ok(written) => at += u64::try_from(written).expect("a piece is small"),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
-            }
-            if !hurry {
-                thread::sleep(begun.elapsed());
-            }
-        }
-        rustix::fs::fdatasync(&file)?;
-        Ok(file)
     }
 }

@@ -4,10 +4,11 @@ use io_uring::opcode;
 use io_uring::types::Fd;
 use quorate_replication::buffer::{BLOCK_BYTES, Buffer, Slice};
 use quorate_replication::seam::{
-    FileId, OpId, Storage, StorageDone, StorageError, StorageOp, StorageOutcome,
+    FileId, OpId, Pace, Storage, StorageDone, StorageError, StorageOp, StorageOutcome,
 };
 
 use super::driver::Driver;
+use super::fill::Plan;
 use super::open_files::storage_error;
 use super::ops::{Op, STORAGE_MAX};
 use super::prepare::{Finished, Outcome, Task};
@@ -31,8 +32,20 @@ impl Storage for Driver {
                 length,
                 into,
             } => self.begin_read(id, file, position, length, into),
-            StorageOp::Prepare { segment, bytes } => {
-                self.preparer.order(id, Task::Prepare { segment, bytes });
+            StorageOp::Prepare {
+                segment,
+                bytes,
+                from,
+            } => {
+                if let Some(from) = from {
+                    self.files.forget(FileId::Segment(from));
+                }
+                let plan = Plan {
+                    segment,
+                    bytes,
+                    from,
+                };
+                self.preparer.order(id, Task::Prepare(plan));
                 Ok(())
             }
             StorageOp::Append { position, bytes } => {
@@ -54,6 +67,10 @@ impl Storage for Driver {
         if let Err(error) = begun {
             self.storage_done(id, Err(error));
         }
+    }
+
+    fn pace(&mut self, pace: Pace) {
+        self.preparer.pace(pace);
     }
 
     fn completed(&mut self, done: &mut Vec<StorageDone>) {
@@ -142,11 +159,7 @@ impl Driver {
 
     pub(super) fn finished(&mut self, finished: Finished) {
         let result = finished.result.map(|outcome| match outcome {
-            Outcome::Prepared {
-                segment,
-                bytes,
-                file,
-            } => {
+            Outcome::Prepared(Plan { segment, bytes, .. }, file) => {
                 self.files.insert(FileId::Segment(segment), file, bytes);
                 StorageOutcome::Prepared
             }

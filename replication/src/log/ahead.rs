@@ -1,13 +1,19 @@
 //! Segments that lie ready ahead of need.
+//!
+//! The first few are prepared while the log works, since it stands still without; the stock behind them at leisure, so that a log
+//! that runs fast for a while does not have each of its bytes written twice meanwhile. Files of released segments are used again:
+//! they need no room, and the file system has nothing to do. They are filled with zeros like new ones, because that is what
+//! recovery knows an unfinished write by. Owns: what is prepared next, of what, and how fast. Called by: the log.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use quorate_wire::Time;
 
 use super::event::LogConfig;
 use super::format::SEGMENT_HEADER_BYTES;
 use crate::buffer::BLOCK_BYTES;
-use crate::seam::{SegmentId, StorageOp};
+use crate::seam::{Pace, SegmentId, StorageOp};
 
 /// How long a full disk is left alone, in nanoseconds.
 const FULL_WAIT: u64 = 1_000_000_000;
@@ -30,9 +36,13 @@ pub(super) struct Ahead {
     config: LogConfig,
     /// By rising number, with their lengths.
     ready: VecDeque<(SegmentId, u64)>,
+    /// Released segments, as long as new ones, whose files are to be used again.
+    spare: Vec<SegmentId>,
     /// Number of the next segment to prepare, or of the one that is being prepared.
     next: SegmentId,
     preparing: Preparing,
+    /// The pace that the disk was told.
+    pace: Option<Pace>,
 }
 
 impl Ahead {
@@ -57,8 +67,10 @@ impl Ahead {
         Self {
             config,
             ready,
+            spare: Vec::new(),
             next: newest.map_or(start, |newest| SegmentId(newest.0 + 1)),
             preparing: Preparing::Idle,
+            pace: None,
         }
     }
 
@@ -81,8 +93,40 @@ impl Ahead {
         self.ready.back().map(|segment| segment.0)
     }
 
+    /// Whether a further segment is wanted beside so many.
+    fn wanted_beside(&self, segments: usize) -> bool {
+        segments < self.config.segments_ahead + self.config.segments_stock
+    }
+
     fn wanted(&self) -> bool {
-        self.ready.len() < self.config.segments_ahead
+        self.wanted_beside(self.ready.len())
+    }
+
+    /// Offers a released segment. Says whether its file will be used again.
+    pub(super) fn take_in(&mut self, segment: SegmentId, bytes: u64) -> bool {
+        let coming = self.spare.len() + usize::from(self.preparing == Preparing::Open);
+        let takes =
+            bytes == self.config.segment_bytes && self.wanted_beside(self.ready.len() + coming);
+        if takes {
+            self.spare.push(segment);
+            // It needs no room: a full disk is no reason to wait any more.
+            if self.preparing != Preparing::Open {
+                self.preparing = Preparing::Idle;
+            }
+        }
+        takes
+    }
+
+    /// The pace of preparations from now on, if it is another one.
+    pub(super) fn new_pace(&mut self) -> Option<Pace> {
+        let pace = if self.ready.is_empty() {
+            Pace::Full
+        } else if self.ready.len() < self.config.segments_ahead {
+            Pace::Half
+        } else {
+            Pace::Bytes(self.config.stock_bytes)
+        };
+        (self.pace.replace(pace) != Some(pace)).then_some(pace)
     }
 
     /// Returns an operation to submit.
@@ -104,6 +148,7 @@ impl Ahead {
         Some(StorageOp::Prepare {
             segment: self.next,
             bytes: self.config.segment_bytes,
+            from: self.spare.pop(),
         })
     }
 

@@ -13,8 +13,12 @@ use crate::seam::SnapshotId;
 pub struct LogConfig {
     /// Length of a new segment: whole blocks.
     pub segment_bytes: u64,
-    /// How many segments lie ready ahead of need.
+    /// How many segments lie ready ahead of need: they are prepared while the log works.
     pub segments_ahead: usize,
+    /// How many more are prepared while there is time.
+    pub segments_stock: usize,
+    /// How fast, in bytes a second.
+    pub stock_bytes: u64,
 }
 
 /// Where a record lies in a group commit.

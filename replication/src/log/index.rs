@@ -451,12 +451,14 @@ impl Index {
     }
 
     /// Forgets the segments before this one. Nobody reads in them.
-    pub(super) fn forget_before(&mut self, first: SegmentId) -> Vec<SegmentId> {
+    pub(super) fn forget_before(&mut self, first: SegmentId) -> Vec<(SegmentId, u64)> {
         let count = self.segments.partition_point(|segment| segment.id < first);
         assert!(count < self.segments.len(), "the last segment stays");
         let gone: Vec<Segment> = self.segments.drain(..count).collect();
         self.sealed -= gone.iter().map(|segment| segment.end).sum::<u64>();
-        gone.iter().map(|segment| segment.id).collect()
+        gone.iter()
+            .map(|segment| (segment.id, segment.bytes))
+            .collect()
     }
 
     /// Forgets the exact places of records that cannot become void, but for the last of them: the chain hangs on it.

@@ -54,7 +54,7 @@ pub(super) enum Purpose {
 pub struct Log {
     pub(super) index: Index,
     pub(super) keeper: Keeper,
-    ahead: Ahead,
+    pub(super) ahead: Ahead,
     /// Whether nothing more may be written to the current segment: what is behind its last record is no room, but what a crash
     /// left of a write.
     cut: bool,
@@ -230,10 +230,13 @@ impl Log {
         if core::mem::take(&mut self.opened) {
             self.note_reached(storage);
         }
+        self.clear_away(storage);
+        if let Some(pace) = self.ahead.new_pace() {
+            storage.pace(pace);
+        }
         if let Some(op) = self.ahead.tend(now) {
             self.submit(Purpose::Prepare, op, storage);
         }
-        self.clear_away(storage);
     }
 
     /// Has the superblock say how far the log is durable now: what is lost of that, the next start finds missing.

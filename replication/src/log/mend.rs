@@ -75,7 +75,12 @@ impl Mending {
             let bytes = piece.file_bytes(segment_bytes);
             if piece.file.is_none() {
                 let segment = piece.segment;
-                ops.push_back(StorageOp::Prepare { segment, bytes });
+                let from = None;
+                ops.push_back(StorageOp::Prepare {
+                    segment,
+                    bytes,
+                    from,
+                });
             } else {
                 for position in shared_blocks(piece) {
                     ops.push_back(StorageOp::Read {

@@ -1,7 +1,7 @@
 //! Where the log begins: old records go when a snapshot has what they amount to.
 //!
 //! First the superblock says where the log begins; when that is durable, nothing before is found any more; when nobody reads in
-//! the segments before it, their files are removed, one after another. A crash between leaves files before the log's start, which
+//! the segments before it, their files are used again for segments to come, or removed, one after another. A crash between leaves files before the log's start, which
 //! the next start removes. Owns: the order of that. Called by: the log.
 
 use alloc::collections::VecDeque;
@@ -78,13 +78,15 @@ impl Log {
         }
     }
 
-    /// Removes what nobody needs any more, one file at a time.
+    /// Removes what nobody needs any more, one file at a time, unless it can be used again.
     pub(super) fn clear_away(&mut self, storage: &mut impl Storage) {
         let first = self.keeper.start().segment;
         let old = self.index.first().is_some_and(|old| old < first);
         if old && self.read_in().is_none_or(|read| read >= first) {
-            for segment in self.index.forget_before(first) {
-                self.going.add(FileId::Segment(segment));
+            for (segment, bytes) in self.index.forget_before(first) {
+                if !self.ahead.take_in(segment, bytes) {
+                    self.going.add(FileId::Segment(segment));
+                }
             }
         }
         if !self.going.removing

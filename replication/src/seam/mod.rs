@@ -12,7 +12,7 @@ use quorate_wire::Time;
 pub use files::{Files, FilesError};
 pub use network::{LinkId, Network, NetworkEvent, Part, Receive, Send};
 pub use storage::{
-    FileId, OpId, SegmentId, SnapshotId, Storage, StorageDone, StorageError, StorageOp,
+    FileId, OpId, Pace, SegmentId, SnapshotId, Storage, StorageDone, StorageError, StorageOp,
     StorageOutcome,
 };
 

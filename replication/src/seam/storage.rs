@@ -56,6 +56,10 @@ pub enum StorageOp {
         segment: SegmentId,
         /// How long: whole blocks.
         bytes: u64,
+        /// A segment as long whose file nobody needs any more: filled with zeros, it becomes the new one, and takes no further
+        /// room. No other operation on it is open. It is gone whatever comes of it, but for a crash, which may leave it with some
+        /// of its blocks zero.
+        from: Option<SegmentId>,
     },
     /// Add to the one snapshot that has no name yet; at position zero, a new one is begun. Nothing of it is durable before it is
     /// published. This, `Publish` and `Remove` happen beside the other operations, in the order in which they are submitted.
@@ -124,10 +128,24 @@ pub enum StorageError {
     },
 }
 
+/// How fast segments are prepared: each byte of them takes the disk from the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As fast as the disk can.
+    Full,
+    /// The disk is left to others after each piece for as long as the piece took.
+    Half,
+    /// At most so many bytes a second; not zero.
+    Bytes(u64),
+}
+
 /// A disk. Operations may complete in any order.
 pub trait Storage {
     /// Begins an operation. The pipeline keeps no more than 64 open.
     fn submit(&mut self, id: OpId, op: StorageOp);
+
+    /// From now on, segments are prepared at this pace, also the one that is at work. At first the pace is full.
+    fn pace(&mut self, pace: Pace);
 
     /// Moves what has completed to the end of `done`.
     fn completed(&mut self, done: &mut Vec<StorageDone>);

@@ -218,6 +218,7 @@ fn the_golden_files_are_read() {
     let prepare = StorageOp::Prepare {
         segment: SegmentId(1),
         bytes: SEGMENT_BYTES,
+        from: None,
     };
     disk.submit(OpId(1), prepare);
     disk.perform_all();

@@ -22,6 +22,8 @@ pub(crate) fn config() -> LogConfig {
     LogConfig {
         segment_bytes: SEGMENT_BYTES,
         segments_ahead: 1,
+        segments_stock: 0,
+        stock_bytes: 1 << 20,
     }
 }
 
@@ -142,7 +144,14 @@ impl Machine {
 
     /// Recovers what is on a disk, and believes it.
     pub(crate) fn on(disk: Disk, seed: u64) -> Self {
-        let (recovery, told) = open(&disk).expect("the disk is sound");
+        Self::configured(disk, seed, config())
+    }
+
+    /// The same, with another configuration.
+    pub(crate) fn configured(disk: Disk, seed: u64, config: LogConfig) -> Self {
+        let mut told = Told::default();
+        let recovery = recover(&disk, config, &mut told).expect("the disk is sound");
+        assert_eq!(recovery.damaged, None);
         let live: Vec<Made> = told
             .records
             .into_iter()

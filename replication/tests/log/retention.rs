@@ -1,7 +1,7 @@
 //! Snapshots, and a log that begins behind them: whatever happens to the power, state and records lead to the same end.
 
 use quorate_replication::log::{
-    From, LogEvent, Replay, Restart, Retention, read_superblock, recover,
+    From, LogConfig, LogEvent, Replay, Restart, Retention, read_superblock, recover,
 };
 use quorate_replication::seam::{FileId, Files, SegmentId, SnapshotId};
 use quorate_replication::snapshot::{Header, Writer};
@@ -9,12 +9,17 @@ use quorate_replication::state::State;
 use quorate_sim::{Disk, Sector};
 use quorate_wire::{LogIndex, Record};
 
-use crate::machine::{Machine, config, identity};
+use crate::machine::{Machine, SEGMENT_BYTES, config, identity};
 use crate::work::{Body, Chance, Made};
 
 const EVENTS: Body = Body::Events {
     count: 4,
     payload: 3000,
+};
+
+const LARGE: Body = Body::Events {
+    count: 7,
+    payload: 8000,
 };
 
 /// The state of the first records of a log.
@@ -65,6 +70,97 @@ fn run(machine: &mut Machine, look: &mut dyn FnMut(&Disk)) {
         look(&machine.disk);
         machine.pump();
     }
+}
+
+/// Lets the disk do what it is asked; before each operation the power may go, and tear what is open in many ways.
+fn torn(machine: &mut Machine) {
+    loop {
+        machine.log.tend(machine.now, &mut machine.disk);
+        let sectors = machine.disk.waiting_sectors().len();
+        for keeps in 0..6 {
+            let mut nth = 0;
+            let crashed = machine.disk.crashed(&mut |_| {
+                nth += 1;
+                match keeps {
+                    0 => false,
+                    1 => true,
+                    2 => nth * 2 < sectors,
+                    3 => nth * 2 > sectors,
+                    4 => nth % 2 == 0,
+                    _ => nth % 3 > 0,
+                }
+            });
+            let mut state = State::default();
+            let recovery = recover(&crashed, config(), &mut state).expect("it is sound");
+            assert_eq!((recovery.damaged, recovery.restarts), (None, None));
+            let last = recovery.raft.last.0;
+            assert!(
+                last >= machine.durable.len() as u64,
+                "nothing durable is lost"
+            );
+            assert!(last <= machine.live.len() as u64, "nothing is invented");
+            state.commit(LogIndex(last));
+            assert_eq!(state.covers(), state_of(&machine.live, last).covers());
+        }
+        if !machine.disk.perform(0) {
+            return;
+        }
+        machine.pump();
+    }
+}
+
+#[test]
+fn files_are_used_again_and_show_nothing_of_their_past() {
+    let stocked = LogConfig {
+        segments_stock: 3,
+        ..config()
+    };
+    let mut machine = Machine::configured(Machine::new(3).disk, 3, stocked);
+    let mut files = std::collections::BTreeSet::new();
+    machine.disk.set_room(16 * SEGMENT_BYTES);
+    for nth in 1..80u64 {
+        // Small and large ones, so that what was there before lies behind them in every way.
+        let body = match nth % 3 {
+            0 => Body::Noop,
+            1 => LARGE,
+            _ => Body::Exactly(4096),
+        };
+        machine.begin(&[(None, nth / 9, body), (None, nth / 9, EVENTS)]);
+        torn(&mut machine);
+        let upto = machine.live.len() as u64;
+        machine.commit(upto);
+        if nth % 12 == 0 {
+            let live = machine.live.clone();
+            keep(&mut machine, upto, &live, &mut |_| {});
+            let covered = LogIndex(upto);
+            let retention = Retention { covered, ..NOTHING };
+            machine.log.release(&retention, &mut machine.disk);
+            torn(&mut machine);
+        }
+        files.extend(machine.disk.segments().expect("a disk in memory"));
+    }
+    assert!(files.len() > 20, "{files:?}");
+}
+
+#[test]
+fn a_full_disk_has_room_for_what_is_used_again() {
+    let mut machine = long(40);
+    let live = machine.live.clone();
+    machine.disk.set_room(SEGMENT_BYTES - 1);
+    while machine.log.fits(90 << 10) {
+        machine.write(&[(None, 6, LARGE)]);
+    }
+    for upto in [20, 30] {
+        keep(&mut machine, upto, &live, &mut |_| {});
+    }
+    assert!(!machine.log.fits(90 << 10), "the disk is full");
+    let covered = LogIndex(20);
+    machine
+        .log
+        .release(&Retention { covered, ..NOTHING }, &mut machine.disk);
+    machine.settle();
+    assert!(machine.log.start() > LogIndex(0));
+    assert!(machine.log.fits(90 << 10), "at once, whatever the time");
 }
 
 /// A log of several segments, of which all but the last record is committed.

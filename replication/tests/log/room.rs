@@ -1,7 +1,9 @@
 //! Segments ahead of need, and what happens when there are none.
 
 use quorate_replication::log::{LogConfig, LogEvent, Superblock, format, recover};
-use quorate_replication::seam::{FileId, Files, SegmentId, StorageError};
+use quorate_replication::seam::{
+    FileId, Files, OpId, Pace, SegmentId, Storage, StorageDone, StorageError, StorageOp,
+};
 use quorate_sim::Disk;
 use quorate_wire::Time;
 
@@ -17,6 +19,8 @@ fn segments_are_prepared_until_enough_lie_ready() {
     let config = LogConfig {
         segment_bytes: SEGMENT_BYTES,
         segments_ahead: 3,
+        segments_stock: 0,
+        stock_bytes: 1 << 20,
     };
     let mut log = recover(&disk, config, &mut Told::default())
         .expect("it is sound")
@@ -32,7 +36,7 @@ fn segments_are_prepared_until_enough_lie_ready() {
         assert_eq!(log.deadline(), Time(u64::MAX));
         disk.perform_all();
         let mut done = Vec::new();
-        quorate_replication::seam::Storage::completed(&mut disk, &mut done);
+        disk.completed(&mut done);
         for done in done {
             log.completed(done, &mut disk, &mut events)
                 .expect("it is ready");
@@ -72,6 +76,8 @@ fn prepared_segments_are_used_after_a_crash() {
     let other = LogConfig {
         segment_bytes: SEGMENT_BYTES * 2,
         segments_ahead: 1,
+        segments_stock: 0,
+        stock_bytes: 1 << 20,
     };
     let log = recover(&machine.disk, other, &mut Told::default())
         .expect("it is sound")
@@ -139,4 +145,51 @@ fn only_written_segments_count_as_bytes() {
     machine.write(&[(None, 1, Body::Exactly(1000))]);
     assert_eq!(machine.log.bytes(), 4096 + 1000);
     assert!(machine.disk.bytes(FileId::Segment(SegmentId(2))).is_some());
+}
+
+/// A disk that remembers the pace it was told.
+struct Paced(Disk, Option<Pace>);
+
+impl Storage for Paced {
+    fn submit(&mut self, id: OpId, op: StorageOp) {
+        self.0.submit(id, op);
+    }
+
+    fn pace(&mut self, pace: Pace) {
+        assert_ne!(self.1.replace(pace), Some(pace), "it is told what is new");
+    }
+
+    fn completed(&mut self, done: &mut Vec<StorageDone>) {
+        self.0.completed(done);
+    }
+}
+
+#[test]
+fn a_stock_is_prepared_at_leisure_behind_what_is_needed() {
+    let mut disk = Disk::new();
+    format(&mut disk, &Superblock::fresh(identity())).expect("a disk in memory");
+    let config = LogConfig {
+        segment_bytes: SEGMENT_BYTES,
+        segments_ahead: 2,
+        segments_stock: 3,
+        stock_bytes: 7,
+    };
+    let recovery = recover(&disk, config, &mut Told::default());
+    let mut log = recovery.expect("it is sound").log;
+    let mut paced = Paced(disk, None);
+    let mut paces = Vec::new();
+    while log.deadline() == Time(0) {
+        log.tend(Time(5), &mut paced);
+        paces.push(paced.1.expect("a pace was told"));
+        paced.0.perform_all();
+        let mut done = Vec::new();
+        paced.completed(&mut done);
+        for done in done {
+            let completed = log.completed(done, &mut paced, &mut Vec::new());
+            completed.expect("it is ready");
+        }
+    }
+    let slow = Pace::Bytes(7);
+    assert_eq!(paces, [Pace::Full, Pace::Half, slow, slow, slow]);
+    assert_eq!(paced.0.segments().map(|all| all.len()), Ok(5));
 }

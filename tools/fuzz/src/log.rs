@@ -32,6 +32,8 @@ pub fn check(data: &[u8]) {
     let config = LogConfig {
         segment_bytes: SEGMENT_BYTES as u64,
         segments_ahead: 1,
+        segments_stock: 0,
+        stock_bytes: 1 << 20,
     };
     let Ok(mut recovery) = recover(&disk, config, &mut state) else {
         return;

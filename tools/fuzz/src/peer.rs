@@ -4,7 +4,7 @@ use quorate_replication::lane::{Reply, Request, ShardId};
 use quorate_replication::log::LogConfig;
 use quorate_replication::pipeline::{Pipeline, PipelineConfig, SnapshotConfig};
 use quorate_replication::seam::{
-    Clock, Lanes, LinkId, Network, NetworkEvent, OpId, Receive, Send, Storage, StorageDone,
+    Clock, Lanes, LinkId, Network, NetworkEvent, OpId, Pace, Receive, Send, Storage, StorageDone,
     StorageOp,
 };
 use quorate_wire::checksum::crc32;
@@ -40,6 +40,8 @@ impl Clock for Wire {
 
 impl Storage for Wire {
     fn submit(&mut self, _: OpId, _: StorageOp) {}
+
+    fn pace(&mut self, _: Pace) {}
 
     fn completed(&mut self, _: &mut Vec<StorageDone>) {}
 }
@@ -126,6 +128,8 @@ fn config() -> PipelineConfig {
         log: LogConfig {
             segment_bytes: 1 << 20,
             segments_ahead: 1,
+            segments_stock: 0,
+            stock_bytes: 1 << 20,
         },
         heartbeat: 50_000_000,
         election_min: 150_000_000,

@@ -1,6 +1,7 @@
 //! A disk in memory. Nothing happens until it is told to; an operation is then done at once and whole.
 
 mod content;
+mod crash;
 mod files;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use quorate_replication::buffer::BLOCK_BYTES;
 use quorate_replication::seam::{
-    FileId, OpId, SegmentId, SnapshotId, Storage, StorageDone, StorageError, StorageOp,
+    FileId, OpId, Pace, SegmentId, SnapshotId, Storage, StorageDone, StorageError, StorageOp,
     StorageOutcome,
 };
 
@@ -114,67 +115,18 @@ impl Disk {
         while self.perform(0) {}
     }
 
-    /// The sectors of all writes that wait.
-    #[must_use]
-    pub fn waiting_sectors(&self) -> Vec<Sector> {
-        let mut sectors = Vec::new();
-        for (_, op) in &self.open {
-            if let StorageOp::Write {
-                file,
-                position,
-                bytes,
-            } = op
-            {
-                let starts = (0..bytes.len()).step_by(SECTOR_BYTES);
-                sectors.extend(starts.map(|at| Sector {
-                    file: *file,
-                    position: position + at as u64,
-                }));
+    /// Whether an operation on this file waits.
+    fn uses(&self, file: FileId) -> bool {
+        self.open.iter().any(|(_, op)| match op {
+            StorageOp::Write { file: other, .. }
+            | StorageOp::Read { file: other, .. }
+            | StorageOp::Remove { file: other } => *other == file,
+            StorageOp::Prepare { segment, from, .. } => {
+                let mut both = [Some(*segment), *from].into_iter().flatten();
+                both.any(|other| FileId::Segment(other) == file)
             }
-        }
-        sectors
-    }
-
-    /// The disk as it is found if the power goes now: of the writes that wait, it has those sectors that `keeps` names.
-    #[must_use]
-    pub fn crashed(&self, keeps: &mut dyn FnMut(Sector) -> bool) -> Self {
-        let mut disk = Self {
-            superblock: self.superblock.clone(),
-            segments: self.segments.clone(),
-            snapshots: self.snapshots.clone(),
-            room: self.room,
-            rewrites: self.rewrites,
-            marred: self.marred.clone(),
-            ..Self::new()
-        };
-        for (_, op) in &self.open {
-            match op {
-                StorageOp::Write {
-                    file,
-                    position,
-                    bytes,
-                } => {
-                    for (nth, sector) in bytes.chunks(SECTOR_BYTES).enumerate() {
-                        let position = position + (nth * SECTOR_BYTES) as u64;
-                        let file = *file;
-                        if keeps(Sector { file, position }) {
-                            disk.put(file, position, sector);
-                        }
-                    }
-                }
-                StorageOp::Read { .. }
-                | StorageOp::Prepare { .. }
-                | StorageOp::Append { .. }
-                | StorageOp::Publish { .. }
-                | StorageOp::Remove { .. } => {}
-            }
-        }
-        disk
-    }
-
-    /// The power goes: see [`crashed`](Self::crashed).
-    pub fn crash(&mut self, keeps: &mut dyn FnMut(Sector) -> bool) {
-        *self = self.crashed(keeps);
+            StorageOp::Append { .. } | StorageOp::Publish { .. } => false,
+        })
     }
 
     /// From now on, durable bytes may be written a second time, as on any disk.
@@ -332,17 +284,26 @@ impl Disk {
                 into[..length].copy_from_slice(bytes);
                 Ok(StorageOutcome::Read(into))
             }
-            StorageOp::Prepare { segment, bytes } => {
+            StorageOp::Prepare {
+                segment,
+                bytes,
+                from,
+            } => {
+                let old = from.and_then(|from| self.segments.remove(&from));
                 if let Some(error) = self.prepare_fails.take() {
                     return Err(error);
                 }
                 if self.segments.contains_key(&segment) {
                     return Err(THERE_ALREADY);
                 }
-                if bytes > self.room {
+                if let Some(old) = old {
+                    let length = old.as_ref().len() as u64;
+                    assert!(length == bytes, "it is used again for one as long");
+                } else if bytes > self.room {
                     return Err(StorageError::Full);
+                } else {
+                    self.room -= bytes;
                 }
-                self.room -= bytes;
                 let length = usize::try_from(bytes).expect("a file fits into memory");
                 let zeros = Arc::new(Memory::zeroed(length));
                 self.segments.insert(segment, Content(zeros));
@@ -357,7 +318,11 @@ impl Disk {
             }
             StorageOp::Remove { file } => {
                 match file {
-                    FileId::Segment(segment) => drop(self.segments.remove(&segment)),
+                    FileId::Segment(segment) => {
+                        let gone = self.segments.remove(&segment);
+                        let bytes = gone.map_or(0, |gone| gone.as_ref().len() as u64);
+                        self.room = self.room.saturating_add(bytes);
+                    }
                     FileId::Snapshot(snapshot) => drop(self.snapshots.remove(&snapshot)),
                     FileId::Superblock => panic!("a superblock stays"),
                 }
@@ -428,7 +393,11 @@ impl Storage for Disk {
                 assert!(into.len() >= *length, "a read has room for what it reads");
                 (*position, *length as u64)
             }
-            StorageOp::Prepare { bytes, .. } => (0, *bytes),
+            StorageOp::Prepare { bytes, from, .. } => {
+                let open = from.is_some_and(|from| self.uses(FileId::Segment(from)));
+                assert!(!open, "a file that is used again is in no other use");
+                (0, *bytes)
+            }
             StorageOp::Append { position, bytes } => (*position, bytes.len() as u64),
             StorageOp::Publish { .. } | StorageOp::Remove { .. } => (0, BLOCK_BYTES as u64),
         };
@@ -444,6 +413,9 @@ impl Storage for Disk {
         self.open.push_back((id, op));
         assert!(self.open.len() <= OPEN_MAX, "operations are bounded");
     }
+
+    /// Nothing happens here before it is told to.
+    fn pace(&mut self, _: Pace) {}
 
     fn completed(&mut self, done: &mut Vec<StorageDone>) {
         done.append(&mut self.done);

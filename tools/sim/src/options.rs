@@ -119,6 +119,8 @@ impl Options {
             log: LogConfig {
                 segment_bytes: 4 << 20,
                 segments_ahead: 2,
+                segments_stock: 1,
+                stock_bytes: 1 << 20,
             },
             scrub: 0,
             snapshots: SnapshotConfig::NEVER,
@@ -154,6 +156,8 @@ impl Options {
             log: LogConfig {
                 segment_bytes: SMALL_SEGMENT,
                 segments_ahead: 1,
+                segments_stock: 0,
+                stock_bytes: 1 << 20,
             },
             buffers: 4,
             ..calm
@@ -222,6 +226,8 @@ impl Options {
             log: LogConfig {
                 segment_bytes: random.of(&[SMALL_SEGMENT, SMALL_SEGMENT, 2 << 20, 4 << 20]),
                 segments_ahead: random.of(&[1, 2]),
+                segments_stock: Random::new(seed, "stock").of(&[0, 0, 1, 3]),
+                stock_bytes: 1 << 20,
             },
             snapshots: SnapshotConfig {
                 records: kept.of(&[u64::MAX, 10, 50, 200]),

@@ -2,7 +2,7 @@
 
 use quorate_replication::lane::{Answer, Ask, Reply, Request, ShardId};
 use quorate_replication::seam::{
-    Clock, FileId, Lanes, LinkId, Network, NetworkEvent, OpId, Part, Receive, Send, Storage,
+    Clock, FileId, Lanes, LinkId, Network, NetworkEvent, OpId, Pace, Part, Receive, Send, Storage,
     StorageDone, StorageOp,
 };
 use quorate_wire::client::ReadFrom;
@@ -77,10 +77,15 @@ impl Storage for MemorySeam<'_> {
                     format_args!("#{} read {name}{number}:{position} {bytes}K", id.0),
                 );
             }
-            StorageOp::Prepare { segment, bytes } => {
+            StorageOp::Prepare {
+                segment,
+                bytes,
+                from,
+            } => {
+                let old = from.map_or(0, |from| from.0);
                 self.tell(
                     [1, segment.0, *bytes],
-                    format_args!("#{} prepare seg {}", id.0, segment.0),
+                    format_args!("#{} prepare seg {} of {old}", id.0, segment.0),
                 );
             }
             StorageOp::Append { position, bytes } => {
@@ -106,6 +111,11 @@ impl Storage for MemorySeam<'_> {
             }
         }
         self.disk.submit(id, op);
+    }
+
+    fn pace(&mut self, pace: Pace) {
+        self.tell([25, 0, 0], format_args!("prepares at {pace:?}"));
+        self.disk.pace(pace);
     }
 
     fn completed(&mut self, done: &mut Vec<StorageDone>) {

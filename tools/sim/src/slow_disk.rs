@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use quorate_replication::seam::{OpId, Storage, StorageDone, StorageOp};
+use quorate_replication::seam::{OpId, Pace, Storage, StorageDone, StorageOp};
 use quorate_wire::Time;
 
 use crate::random::Random;
@@ -155,6 +155,9 @@ impl Storage for SlowDisk {
         self.due.push_back(self.now.after(takes));
         self.disk.submit(id, op);
     }
+
+    /// A preparation takes as long as was drawn for it.
+    fn pace(&mut self, _: Pace) {}
 
     fn completed(&mut self, done: &mut Vec<StorageDone>) {
         done.append(&mut self.done);

@@ -5,7 +5,7 @@ use quorate_replication::contract::network::Peers;
 use quorate_replication::contract::{self, Pump};
 use quorate_replication::lane::{Reply, Request, ShardId};
 use quorate_replication::seam::{
-    Clock, LinkId, NetworkEvent, OpId, Receive, Send, Storage, StorageDone, StorageOp,
+    Clock, LinkId, NetworkEvent, OpId, Pace, Receive, Send, Storage, StorageDone, StorageOp,
 };
 use quorate_sim::{MemoryLanes, Network, NodeClock, Options, Random, SlowDisk};
 use quorate_wire::{NodeId, Time};
@@ -59,6 +59,10 @@ impl Clock for Host {
 impl Storage for Host {
     fn submit(&mut self, id: OpId, op: StorageOp) {
         self.disk.submit(id, op);
+    }
+
+    fn pace(&mut self, pace: Pace) {
+        self.disk.pace(pace);
     }
 
     fn completed(&mut self, done: &mut Vec<StorageDone>) {
@@ -171,6 +175,8 @@ keeps! { Host:
     storage::each_operation_completes_once,
     storage::a_segment_is_prepared_once,
     storage::segments_are_prepared_beside_writes,
+    storage::a_file_is_used_again,
+    storage::a_slow_preparation_is_hurried,
     storage::a_write_past_the_end_is_refused,
     storage::a_read_past_the_end_is_short,
     storage::a_missing_file_is_an_error,
@@ -202,7 +208,14 @@ fn completed_writes_survive_a_crash() {
         let mut host = Host::new(seed);
         let segment = SegmentId(1);
         let bytes = 2 * BLOCK_BYTES as u64;
-        host.submit(OpId(1), StorageOp::Prepare { segment, bytes });
+        host.submit(
+            OpId(1),
+            StorageOp::Prepare {
+                segment,
+                bytes,
+                from: None,
+            },
+        );
         let done = |host: &mut Host| {
             let mut done = Vec::new();
             while done.is_empty() {

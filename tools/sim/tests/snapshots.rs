@@ -26,6 +26,8 @@ fn forgetful(seed: u64) -> Options {
         log: quorate_replication::log::LogConfig {
             segment_bytes: (1 << 20) + (64 << 10),
             segments_ahead: 1,
+            segments_stock: 2,
+            stock_bytes: 1 << 20,
         },
         snapshots: SnapshotConfig {
             records: 20,

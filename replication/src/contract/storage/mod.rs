@@ -1,7 +1,14 @@
 //! What a disk keeps. Each suite begins with an empty group: no superblock, no segment.
 
+mod prepared;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+pub use prepared::{
+    a_file_is_used_again, a_segment_is_prepared_once, a_slow_preparation_is_hurried,
+    segments_are_prepared_beside_writes,
+};
 
 use super::{PUMPS_MAX, PUMPS_QUIET, Pump};
 use crate::buffer::{BLOCK_BYTES, Buffer, Slice};
@@ -62,6 +69,7 @@ impl<'a, S: Storage + Pump> Desk<'a, S> {
         let outcome = self.run(StorageOp::Prepare {
             segment: SegmentId(segment),
             bytes: long(blocks * BLOCK_BYTES),
+            from: None,
         });
         assert!(
             matches!(outcome, Ok(StorageOutcome::Prepared)),
@@ -244,53 +252,6 @@ pub fn each_operation_completes_once(storage: &mut (impl Storage + Pump)) {
     for (block, id) in reads.into_iter().enumerate() {
         assert!(is_pattern(&read_of(desk.wait(id)), block), "block {block}");
     }
-    desk.end();
-}
-
-/// A segment is prepared once: a second time is refused, and harms nothing.
-///
-/// # Panics
-/// The contract is broken.
-pub fn a_segment_is_prepared_once(storage: &mut (impl Storage + Pump)) {
-    let mut desk = Desk::new(storage);
-    desk.prepare(1, BLOCKS);
-    desk.write(1, 0, pattern(5, 1));
-    let again = desk.run(StorageOp::Prepare {
-        segment: SegmentId(1),
-        bytes: long(BLOCK_BYTES),
-    });
-    let refused = StorageError::Os {
-        errno: THERE_ALREADY,
-    };
-    assert_eq!(again.err(), Some(refused));
-    assert!(is_pattern(&desk.read(1, 0, 1), 5), "what was written stays");
-    assert!(desk.read(1, BLOCKS - 1, 1).iter().all(|&byte| byte == 0));
-    desk.end();
-}
-
-/// Writes do not wait for a segment that is being prepared.
-///
-/// # Panics
-/// The contract is broken.
-pub fn segments_are_prepared_beside_writes(storage: &mut (impl Storage + Pump)) {
-    let mut desk = Desk::new(storage);
-    desk.prepare(1, BLOCKS);
-    let bytes = 8 << 20;
-    let ids = [2, 3].map(|segment| {
-        desk.submit(StorageOp::Prepare {
-            segment: SegmentId(segment),
-            bytes,
-        })
-    });
-    for block in 0..BLOCKS {
-        desk.write(1, block, pattern(block, 1));
-    }
-    for id in ids {
-        assert!(matches!(desk.wait(id), Ok(StorageOutcome::Prepared)));
-    }
-    desk.write(2, 2047, pattern(9, 1));
-    desk.write(3, 0, pattern(8, 1));
-    assert!(is_pattern(&desk.read(2, 2047, 1), 9));
     desk.end();
 }
 
