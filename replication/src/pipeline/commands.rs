@@ -82,7 +82,8 @@ impl Pipeline {
             NamedAsk::Command(command) => match self.cannot_take(command) {
                 None => {
                     self.hear(command, now);
-                    return self.commands.push(*command, Some(asker), now);
+                    let command = self.within_log(*command);
+                    return self.commands.push(command, Some(asker), now);
                 }
                 Some(refusal) => Err(refusal),
             },
@@ -126,6 +127,14 @@ impl Pipeline {
             | Command::Commit { .. }
             | Command::Expire { .. } => None,
         }
+    }
+
+    /// The command, so that a new consumer group does not begin before the log does.
+    fn within_log(&self, mut command: Command) -> Command {
+        if let Command::Join { start, .. } = &mut command {
+            *start = (*start).max(self.log.start_offset());
+        }
+        command
     }
 
     fn cursors(&self, listed: Listed) -> Result<NamedAnswer, Refusal> {

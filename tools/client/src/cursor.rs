@@ -18,7 +18,7 @@ use quorate_wire::{ClusterName, FrameKind, NodeId, Offset, Time};
 
 use crate::batch::Seen;
 use crate::endpoint::{Endpoint, LinkNumber, Wish};
-use crate::greeting::{write_frame_with, write_hello};
+use crate::greeting::{Refusal, write_frame_with, write_hello};
 use crate::route::{Loss, Route};
 use crate::session::nanoseconds;
 use crate::{Batch, ClientError, Filter, LinkCause};
@@ -100,6 +100,8 @@ pub struct Cursor {
     committed: Offset,
     /// When the last call ended.
     rested: Time,
+    /// How often in a row a node's log began behind the offset, and what the one said whose log begins first.
+    gone: Option<(usize, Refusal)>,
     trouble: LinkCause,
 }
 
@@ -132,6 +134,7 @@ impl Cursor {
             seen: Seen::default(),
             committed: Offset(0),
             rested: Time(0),
+            gone: None,
             trouble: LinkCause::None,
             config,
         }
@@ -179,6 +182,7 @@ impl Cursor {
             self.call.is_none() && self.done.is_none(),
             "one call at a time"
         );
+        self.gone = None;
         self.call = Some(Call {
             batch: Batch::new(self.offset, self.committed, &self.filter),
             seen: self.seen,

@@ -19,6 +19,8 @@ pub enum ClientError {
         text: String,
         /// What the node expected, for the codes that say so: a sequence, an epoch or an offset.
         expected: u64,
+        /// The other end of what can be read, for an offset that cannot.
+        limit: u64,
     },
     /// Events are lost that were [accepted](crate::AckLevel::Accepted) only: the leader that had them in memory is gone. A
     /// producer of the next epoch can go on.

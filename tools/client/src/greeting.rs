@@ -113,6 +113,7 @@ pub(crate) struct Refusal {
     pub(crate) leader: Option<NodeId>,
     pub(crate) retry_after: Duration,
     pub(crate) expected: u64,
+    pub(crate) limit: u64,
 }
 
 impl Refusal {
@@ -127,6 +128,7 @@ impl Refusal {
             leader: node_id(message.leader.get()),
             retry_after: Duration::from_millis(u64::from(message.retry_after_ms.get())),
             expected: message.expected.get(),
+            limit: message.limit.get(),
         })
     }
 
@@ -156,6 +158,7 @@ impl From<Refusal> for ClientError {
             code: refusal.code,
             text: refusal.text,
             expected: refusal.expected,
+            limit: refusal.limit,
         }
     }
 }

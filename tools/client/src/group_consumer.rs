@@ -4,12 +4,13 @@
 //! So heartbeats go out in [`GroupConsumer::poll`] and [`GroupConsumer::commit`] only: who does not call for a session is taken
 //! for dead, and its slots go to others. Called by: programs.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use quorate_wire::limits::MESSAGE_BYTES_MAX;
 use quorate_wire::{Event, FRAME_HEADER_BYTES, Generation, MemberId, Name, Offset, Slot, Slots};
 
-use crate::member::{Committed, Member, MemberConfig, Regrouped, Share};
+use crate::member::{Committed, Member, MemberConfig, Regrouped, Reset, Share};
 use crate::named::{config, draw_member, waiting};
 use crate::socket::PollSocket;
 use crate::transport::Transport;
@@ -28,6 +29,8 @@ pub struct Polled {
     share: Share,
     /// That the member's slots have changed, before these events were given out.
     pub regrouped: Option<Regrouped>,
+    /// What was left out before these events were given out, since the log does not have it any more: see [`Reset`].
+    pub skipped: Option<Range<Offset>>,
 }
 
 impl Polled {
@@ -57,6 +60,7 @@ pub struct GroupConsumer {
     options: ConsumerOptions,
     member: Member,
     transport: Transport<PollSocket>,
+    reset: Reset,
     /// What it reads by, and the slots that its filter lets through.
     reader: Option<(Consumer, Slots)>,
 }
@@ -84,8 +88,16 @@ impl GroupConsumer {
             options,
             member,
             transport,
+            reset: Reset::Refuse,
             reader: None,
         })
+    }
+
+    /// The same, and what it does when the log does not have any more what it wants next.
+    #[must_use]
+    pub const fn with_reset(mut self, reset: Reset) -> Self {
+        self.reset = reset;
+        self
     }
 
     /// The member's name.
@@ -122,7 +134,8 @@ impl GroupConsumer {
     /// The next events of its slots. Waits up to `wait` for one to be committed, or for its slots to change.
     ///
     /// # Errors
-    /// No node answers within `patience`, a node refuses the member for good, or sent damaged records.
+    /// No node answers within `patience`, a node refuses the member for good, or sent damaged records; or no node has any more what it
+    /// wants next, see [`Reset`].
     pub fn poll(&mut self, wait: Duration) -> Result<Polled, ClientError> {
         let until = std::time::Instant::now() + wait;
         loop {
@@ -131,18 +144,27 @@ impl GroupConsumer {
                 regrouped: self.member.take_news(),
                 share: self.member.share().clone(),
                 batch: None,
+                skipped: None,
             };
             let left = until.saturating_duration_since(std::time::Instant::now());
             match self.seek()? {
                 None => self.turn(left.min(SLICE))?,
-                Some(reader) => {
-                    let batch = reader.fetch(left.min(SLICE))?;
-                    let end = batch.next_offset();
-                    polled.batch = Some(batch);
-                    self.member.share_mut().advance(end);
-                }
+                Some(reader) => match reader.fetch(left.min(SLICE)) {
+                    Ok(batch) => {
+                        let end = batch.next_offset();
+                        polled.batch = Some(batch);
+                        self.member.share_mut().advance(end);
+                    }
+                    Err(error) => {
+                        self.reader = None;
+                        let skipped = self.reset.skip(self.member.share_mut(), &error);
+                        polled.skipped = Some(skipped.ok_or(error)?);
+                    }
+                },
             }
-            let is_news = polled.regrouped.is_some() || polled.events().next().is_some();
+            let is_news = polled.regrouped.is_some()
+                || polled.skipped.is_some()
+                || polled.events().next().is_some();
             if is_news || left.is_zero() {
                 return Ok(polled);
             }

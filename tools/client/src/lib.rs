@@ -73,7 +73,7 @@ pub use consumer::Consumer;
 pub use error::{ClientError, InvalidEvent, LinkCause};
 pub use filter::Filter;
 pub use group_consumer::{GroupConsumer, Polled};
-pub use member::{Commit, Committed, Regrouped};
+pub use member::{Commit, Committed, Regrouped, Reset};
 pub use named::Names;
 #[cfg(feature = "tokio")]
 pub use on_tokio::{AsyncConsumer, AsyncProducer, Receipt};

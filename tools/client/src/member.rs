@@ -14,6 +14,7 @@
 //!
 //! It is driven as any [`Endpoint`]. A member that is not driven for a session is taken for dead.
 
+mod reset;
 mod share;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::caller::{Answer, Caller, CallerConfig, Question};
 use crate::endpoint::{Endpoint, LinkNumber, Wish};
 use crate::session::nanoseconds;
 use crate::{ClientError, LinkCause};
+pub use reset::Reset;
 pub use share::Share;
 
 /// What a member is told once.
@@ -103,8 +105,10 @@ pub struct Member {
     slots: Slots,
     share: Share,
     news: Option<Regrouped>,
-    /// Whether a commit is to be asked.
-    wanted: bool,
+    /// The generation that whoever drives it has heard of.
+    told: Generation,
+    /// In which generation what is to be committed was given out.
+    wanted: Option<Generation>,
     done: Option<Offset>,
     committed: Option<Result<Committed, ClientError>>,
     leaves: bool,
@@ -125,7 +129,8 @@ impl Member {
             slots: Slots::NONE,
             share: Share::default(),
             news: None,
-            wanted: false,
+            told: Generation(0),
+            wanted: None,
             done: None,
             committed: None,
             leaves: false,
@@ -161,6 +166,7 @@ impl Member {
 
     /// That its slots have changed, if they have since this was last asked.
     pub fn take_news(&mut self) -> Option<Regrouped> {
+        self.told = self.generation;
         self.news.take()
     }
 
@@ -169,13 +175,14 @@ impl Member {
         self.trouble.take()
     }
 
-    /// Commits, with the next question, what has been given out in all of its slots; [`Self::take_committed`] has the end.
+    /// Commits, with the next question, what has been given out in all of its slots; [`Self::take_committed`] has the end. If the
+    /// generation is another one by then, or is one that [`Self::take_news`] has not told, it is fenced.
     ///
     /// # Panics
     /// Another commit is open.
     pub fn commit(&mut self, now: Time) {
         assert!(!self.commits(), "one commit at a time");
-        self.wanted = true;
+        self.wanted = Some(self.told);
         self.go_on(now);
     }
 
@@ -183,7 +190,7 @@ impl Member {
     #[must_use]
     pub fn commits(&self) -> bool {
         let asked = matches!(self.stage, Stage::Committing(..));
-        asked || self.wanted || self.committed.is_some()
+        asked || self.wanted.is_some() || self.committed.is_some()
     }
 
     /// Everything below this is committed in all of its slots, as far as it knows; none before the first commit.
@@ -257,10 +264,13 @@ impl Member {
                 };
                 command(Stage::Joining, join)
             }
-            Stage::In { .. } if std::mem::take(&mut self.wanted) => {
+            Stage::In { .. } if self.wanted.is_some() => {
                 let (generation, slots) = (self.generation, self.slots);
+                // What was given out before the members changed may be somebody else's to commit by now.
+                let given_out_in = self.wanted.take();
+                let own = given_out_in == Some(generation);
                 // A slot that came a moment ago may be behind the others: nothing above that is given out in all of them.
-                let Some(offset) = self.share.begin() else {
+                let Some(offset) = self.share.begin().filter(|_| own) else {
                     self.committed = Some(Ok(Committed::Fenced));
                     return self.next(now);
                 };
@@ -352,7 +362,7 @@ impl Member {
     /// It is a member no more, whatever it thought.
     fn is_out(&mut self, now: Time) {
         self.stage = Stage::Out { again: now };
-        if std::mem::take(&mut self.wanted) {
+        if self.wanted.take().is_some() {
             self.committed = Some(Ok(Committed::Fenced));
         }
         self.regroup(self.generation, Slots::NONE);

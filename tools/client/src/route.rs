@@ -85,6 +85,11 @@ impl Route {
             .collect()
     }
 
+    /// How many addresses are known.
+    pub(crate) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The node at this address said who it is, and who the others are.
     pub(crate) fn learn(&mut self, here: NodeId, nodes: &[(NodeId, String)]) {
         for entry in &mut self.entries {

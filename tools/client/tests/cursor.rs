@@ -189,6 +189,38 @@ fn the_next_batch_is_asked_for_while_the_caller_looks_at_one() {
 }
 
 #[test]
+fn what_one_node_has_no_more_another_may_have() {
+    let begins_at = |asked: &Asked, start| {
+        let refuse = Refuse::code(ErrorCode::OffsetBeforeStart).expected(start);
+        frames::refused(asked.correlation, &refuse)
+    };
+    let (mut script, asked) = Script::new(0);
+    script.give(&begins_at(&asked, 7));
+    assert!(script.cursor.take().is_none(), "the others are asked first");
+    assert_eq!(script.wished_node(), Some(2));
+    script.greet(2);
+    let asked = script.asked();
+    script.give(&answer(asked, 3, &log(3).from(0, 1 << 20)));
+    assert_eq!(script.batch().next_offset(), Offset(3));
+
+    // None has it: the one that has most says from where on it can be read.
+    let (mut script, asked) = Script::new(0);
+    script.give(&begins_at(&asked, 7));
+    script.greet(2);
+    let asked = script.asked();
+    script.give(&begins_at(&asked, 5));
+    let end = script.cursor.take().expect("the call has ended");
+    assert!(matches!(
+        end,
+        Err(ClientError::Refused {
+            code: ErrorCode::OffsetBeforeStart,
+            expected: 5,
+            ..
+        })
+    ));
+}
+
+#[test]
 fn a_node_that_has_nothing_yet_is_asked_again_for_the_rest_of_the_time() {
     let (mut script, asked) = Script::new(2_000);
     assert_eq!(asked.wait_ms, 1000, "long waits are asked for in pieces");

@@ -274,6 +274,36 @@ fn a_fenced_commit_asks_what_is_still_its_own() {
 }
 
 #[test]
+fn a_commit_of_what_was_given_out_before_the_members_changed_is_fenced() {
+    let mut script = joined(1, Slots(7), 5);
+    script.end.share_mut().advance(Offset(20));
+    script.pass(1000);
+    let heartbeat = script.asked().expect("it is time");
+    script.end.commit(script.now);
+    script.stands(&heartbeat, 2, Slots(0b011), 8);
+    let end = script.end.take_committed().expect("it has ended");
+    assert!(matches!(end, Ok(Committed::Fenced)), "{end:?}");
+    assert!(script.asked().is_none(), "nothing is committed");
+    // Nor before it has heard.
+    script.end.commit(script.now);
+    let end = script.end.take_committed().expect("it has ended");
+    assert!(matches!(end, Ok(Committed::Fenced)), "{end:?}");
+    let news = script.end.take_news().expect("its slots have changed");
+    assert_eq!(news.lost, Slots(0b100));
+    script.end.commit(script.now);
+    let commit = script.asked().expect("it commits");
+    assert!(matches!(
+        commit.command,
+        Some(Command::Commit {
+            generation: Generation(2),
+            slots: Slots(0b011),
+            offset: Offset(20),
+            ..
+        })
+    ));
+}
+
+#[test]
 fn what_may_have_been_anothers_meanwhile_goes_on_where_it_was_committed() {
     let mut script = joined(1, Slots(3), 5);
     script.end.share_mut().advance(Offset(20));

@@ -84,6 +84,7 @@ impl Caller {
                 code: ErrorCode::ClusterMismatch,
                 text,
                 expected: 0,
+                limit: 0,
             }));
             self.lose(LinkCause::Closed, now);
             return;

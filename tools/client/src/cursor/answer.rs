@@ -8,6 +8,7 @@ use super::{Asked, Cursor, EMPTY_PAUSE_NS, Link};
 use crate::batch::{BatchError, Expect};
 use crate::endpoint::LinkNumber;
 use crate::greeting::{Refusal, Welcome};
+use crate::route::Loss;
 use crate::session::nanoseconds;
 use crate::{ClientError, LinkCause};
 
@@ -111,6 +112,7 @@ impl Cursor {
                 code: ErrorCode::ClusterMismatch,
                 text,
                 expected: 0,
+                limit: 0,
             };
             self.fail(error, now);
             return;
@@ -179,6 +181,7 @@ impl Cursor {
         call.batch.set_committed(committed);
         self.committed = self.committed.max(committed);
         self.route.progress();
+        self.gone = None;
         call.since = now;
         let waits = call.until.is_some_and(|until| now < until);
         if call.batch.is_empty() && waits {
@@ -201,12 +204,34 @@ impl Cursor {
         let behind = refusal.code == ErrorCode::OffsetPastEnd && offset <= self.committed;
         // No leader here, or not for long: that passes.
         let unsettled = refusal.code == ErrorCode::ConsistencyUnavailable;
-        if behind || unsettled || refusal.ends_connection_only() {
+        if refusal.code == ErrorCode::OffsetBeforeStart && !self.config.stick {
+            self.begins_later(refusal, now);
+        } else if behind || unsettled || refusal.ends_connection_only() {
             let when = self.route.elsewhere(now);
             self.go_on(refusal.into_cause(), when, now);
         } else {
             self.fail(refusal.into(), now);
         }
+    }
+
+    /// The node's log begins behind the offset, and another one's may not: what is wanted is gone when as many have said so as there
+    /// are nodes.
+    fn begins_later(&mut self, refusal: Refusal, now: Time) {
+        let cause = LinkCause::Refused {
+            code: refusal.code,
+            text: refusal.text.clone(),
+        };
+        let (asked, first) = match self.gone.take() {
+            Some((asked, first)) if first.expected <= refusal.expected => (asked, first),
+            Some((asked, _)) => (asked, refusal),
+            None => (0, refusal),
+        };
+        if asked + 1 >= self.route.count() {
+            return self.fail(first.into(), now);
+        }
+        self.gone = Some((asked + 1, first));
+        let when = self.route.lost(Loss::Connection, now);
+        self.go_on(cause, when, now);
     }
 
     /// The node will not talk on this connection.

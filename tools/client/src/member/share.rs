@@ -76,6 +76,17 @@ impl Share {
         events.filter(|(offset, event)| self.takes(*offset, event.key))
     }
 
+    /// Slots that want something before `start` go on at an offset.
+    pub(super) fn skip(&mut self, start: Offset, to: Offset) {
+        for slot in self.slots.iter() {
+            if let Some(next) = self.next.get_mut(slot.number())
+                && *next < start
+            {
+                *next = to;
+            }
+        }
+    }
+
     /// Everything of its slots below this offset has been given out.
     pub fn advance(&mut self, to: Offset) {
         for slot in self.slots.iter() {

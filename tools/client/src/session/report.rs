@@ -23,6 +23,7 @@ impl Session {
                 code,
                 text,
                 expected,
+                limit: 0,
             },
             Failure::AcceptedLost { first } => ClientError::AcceptedLost { first },
             Failure::Protocol(error) => ClientError::Protocol(error),

@@ -117,6 +117,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(Stop::Output(error)) => Err(Failure::new(format!("standard output: {error}"))),
         Err(Stop::Failed(failure)) => Err(failure),
+        Err(Stop::Unread(error)) => Err(group::explain(error)),
     }
 }
 
@@ -124,6 +125,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 enum Stop {
     Output(io::Error),
     Failed(Failure),
+    Unread(ClientError),
 }
 
 impl From<io::Error> for Stop {
@@ -228,7 +230,7 @@ impl Bounded {
             // At the end there is nothing to wait for; but an offset past it is refused, by the node.
             let wait = if self.is_over() { Duration::ZERO } else { WAIT };
             let batch = self.consumer.fetch(wait);
-            let batch = batch.map_err(|error| Stop::Failed(error.into()))?;
+            let batch = batch.map_err(Stop::Unread)?;
             for (offset, event) in batch.events() {
                 if self.left == Some(0) || self.end.is_some_and(|end| offset >= end) {
                     break;

@@ -9,6 +9,7 @@ mod demo;
 mod diagnostics;
 mod failover;
 mod full_disk;
+mod gone;
 mod groups;
 mod handover;
 mod load;

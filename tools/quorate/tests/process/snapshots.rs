@@ -13,7 +13,7 @@ use crate::world::{SOON, World, small_segments, wait_for};
 const SOME: u64 = 2_000;
 
 /// A snapshot every thousand records, and nothing stays that two of them have.
-fn forgetful(config: &mut Config) {
+pub(crate) fn forgetful(config: &mut Config) {
     small_segments(config);
     config.snapshot.log_mib = 1;
     config.snapshot.records = 1000;
@@ -53,7 +53,7 @@ fn check_equal(world: &mut World) {
 }
 
 /// Where a node's log begins.
-fn start(address: &str) -> u64 {
+pub(crate) fn start(address: &str) -> u64 {
     let mut options = ConsumerOptions::new([address]);
     options.stick = true;
     options.from = ReadFrom::Start;
