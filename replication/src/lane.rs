@@ -13,7 +13,7 @@ use quorate_wire::{ChunkId, ErrorCode, LogIndex, NodeId, Offset, Term};
 
 use crate::trace::Trace;
 
-pub use named::{Listed, NamedAnswer, NamedAsk};
+pub use named::{List, Listed, NamedAnswer, NamedAsk};
 
 /// A shard of this node, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -29,8 +29,15 @@ pub struct Listed {
     pub name: [u8; NAME_BYTES_MAX],
     /// 1: this one alone; 0: those after it.
     pub exact: u8,
+    /// How fresh the answer must be, as in [`Fetch`](crate::client::Fetch): any, or linearizable.
+    pub consistency: u8,
     /// Zero.
-    pub reserved: [u8; 7],
+    pub reserved: [u8; 6],
+}
+
+impl Listed {
+    /// What [`Self::consistency`] is where the answer must have all that was acknowledged before the question.
+    pub const LINEARIZABLE: u8 = 2;
 }
 
 /// The answer to a question for cursors. The tail is `count` times [`CursorEntry`], by name.

@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::answer::frame as write_frame;
 use super::request::No;
-use crate::lane::{Listed, NamedAnswer, NamedAsk};
+use crate::lane::{List, Listed, NamedAnswer, NamedAsk};
 
 /// The command of a frame, which is alone in it. The outer error ends the connection, the inner one the request.
 pub(super) fn command(frame: &Frame<'_>) -> Result<Result<NamedAsk, No>, No> {
@@ -48,12 +48,20 @@ pub(super) fn heartbeat(frame: &Frame<'_>) -> Result<Result<NamedAsk, No>, No> {
 /// A question for cursors or consumer groups, which `ask` makes.
 pub(super) fn listed(
     frame: &Frame<'_>,
-    ask: fn(Listed) -> NamedAsk,
+    ask: fn(List) -> NamedAsk,
 ) -> Result<Result<NamedAsk, No>, No> {
     let asked = wire::Listed::read_from_bytes(frame.message)
         .expect("the kind says how long its message is");
     let name = Name::from_bytes(asked.name);
-    let listed = match (asked.exact, name) {
+    let linearizable = match asked.consistency {
+        0 => false,
+        wire::Listed::LINEARIZABLE => true,
+        _ => {
+            let what = "a list is any or linearizable";
+            return Err(No::from(FrameError::Invalid { what }));
+        }
+    };
+    let names = match (asked.exact, name) {
         (1, Some(name)) => Listed::One(name),
         (0, Some(_)) => Listed::After(name),
         (0, None) if asked.name.iter().all(|&byte| byte == 0) => Listed::After(None),
@@ -63,7 +71,10 @@ pub(super) fn listed(
             return Err(No::from(FrameError::Invalid { what }));
         }
     };
-    Ok(Ok(ask(listed)))
+    Ok(Ok(ask(List {
+        names,
+        linearizable,
+    })))
 }
 
 fn invalid_name() -> No {
@@ -167,16 +178,24 @@ mod tests {
     #[test]
     fn a_list_goes_on_behind_a_name() {
         let name = Name::new("a").expect("a name");
-        let ask = |name: [u8; 64], exact| {
-            let reserved = [0; 7];
+        let ask_for = |name: [u8; 64], exact, consistency| {
             let asked_for = wire::Listed {
                 name,
                 exact,
-                reserved,
+                consistency,
+                reserved: [0; 6],
             };
             asked(FrameKind::Cursors, asked_for.as_bytes(), &[])
         };
-        let listed = |listed| Ok(Asked::Named(NamedAsk::Cursors(listed)));
+        let ask = |name, exact| ask_for(name, exact, 0);
+        let list = |names, linearizable| {
+            let list = List {
+                names,
+                linearizable,
+            };
+            Ok(Asked::Named(NamedAsk::Cursors(list)))
+        };
+        let listed = |names| list(names, false);
         assert_eq!(ask(name.to_bytes(), 1), listed(Listed::One(name)));
         assert_eq!(ask(name.to_bytes(), 0), listed(Listed::After(Some(name))));
         assert_eq!(ask([0; 64], 0), listed(Listed::After(None)));
@@ -184,6 +203,9 @@ mod tests {
         assert_eq!(ask([b' '; 64], 0), Err((ErrorCode::NameInvalid, true)));
         let ends = Err((ErrorCode::MessageInvalid, false));
         assert_eq!(ask(name.to_bytes(), 2), ends);
+        assert_eq!(ask_for(name.to_bytes(), 1, 1), ends);
+        let fresh = ask_for(name.to_bytes(), 1, wire::Listed::LINEARIZABLE);
+        assert_eq!(fresh, list(Listed::One(name), true));
     }
 
     #[test]

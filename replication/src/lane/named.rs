@@ -11,11 +11,20 @@ pub enum NamedAsk {
     /// Append and apply this command.
     Command(Command),
     /// Which cursors are there?
-    Cursors(Listed),
+    Cursors(List),
     /// A member of a consumer group is there.
     Heartbeat(Name, MemberId),
     /// Which consumer group is there?
-    Groups(Listed),
+    Groups(List),
+}
+
+/// A part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct List {
+    /// Which names.
+    pub names: Listed,
+    /// Whether all that was acknowledged before the question must be in it. Otherwise the node tells what it knows.
+    pub linearizable: bool,
 }
 
 /// Which of the names in a list.

@@ -17,13 +17,29 @@ use zerocopy::FromZeros;
 use zerocopy::little_endian::{U32, U64};
 
 use super::Pipeline;
-use super::config::PENDING_RECORDS_MAX;
-use crate::lane::{Answer, Listed, NamedAnswer, NamedAsk, Refusal, ShardId, Ticket};
+use super::config::{FETCHES_WAITING_MAX, PENDING_RECORDS_MAX};
+use super::fresh::{Reader, Wanted};
+use crate::lane::{Answer, List, Listed, NamedAnswer, NamedAsk, Refusal, ShardId, Ticket};
 use crate::seam::Seam;
 use crate::state::{Cursor, Done};
 
 /// Whom to answer.
-type Asker = (ShardId, Ticket);
+pub(super) type Asker = (ShardId, Ticket);
+
+/// Which list.
+#[derive(Clone, Copy, Debug)]
+enum Names {
+    Cursors,
+    Groups,
+}
+
+/// Somebody wants a part of a list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AskedList {
+    pub(super) asker: Asker,
+    of: Names,
+    names: Listed,
+}
 
 /// Commands that are not yet committed.
 #[derive(Debug, Default)]
@@ -87,10 +103,43 @@ impl Pipeline {
                 }
                 Some(refusal) => Err(refusal),
             },
-            NamedAsk::Cursors(listed) => self.cursors(*listed),
             NamedAsk::Heartbeat(name, member) => self.heartbeat(*name, *member, now),
-            NamedAsk::Groups(listed) => self.consumer_groups(*listed),
+            NamedAsk::Cursors(list) => {
+                return self.list(asker, (Names::Cursors, *list), seam);
+            }
+            NamedAsk::Groups(list) => return self.list(asker, (Names::Groups, *list), seam),
         };
+        Self::answer_or_refuse(asker, answer, seam);
+    }
+
+    /// Answers with a part of a list, now or when it is known to be fresh.
+    fn list(&mut self, asker: Asker, (of, list): (Names, List), seam: &mut impl Seam) {
+        let asked = AskedList {
+            asker,
+            of,
+            names: list.names,
+        };
+        if let Err(refusal) = self.has_state() {
+            Self::refuse(asker.1, refusal, asker.0, seam);
+        } else if !list.linearizable {
+            self.answer_list(asked, seam);
+        } else if self.fresh.len() >= FETCHES_WAITING_MAX {
+            Self::refuse(asker.1, Refusal::new(ErrorCode::Overloaded), asker.0, seam);
+        } else {
+            self.fresh.push(Reader::Here(Wanted::List(asked)));
+        }
+    }
+
+    /// Answers with a part of a list, as it is now.
+    pub(super) fn answer_list(&self, asked: AskedList, seam: &mut impl Seam) {
+        let answer = match asked.of {
+            Names::Cursors => self.cursors(asked.names),
+            Names::Groups => self.consumer_groups(asked.names),
+        };
+        Self::answer_or_refuse(asked.asker, answer, seam);
+    }
+
+    fn answer_or_refuse(asker: Asker, answer: Result<NamedAnswer, Refusal>, seam: &mut impl Seam) {
         match answer {
             Ok(answer) => Self::answer_named(asker, answer, seam),
             Err(refusal) => Self::refuse(asker.1, refusal, asker.0, seam),
@@ -138,7 +187,6 @@ impl Pipeline {
     }
 
     fn cursors(&self, listed: Listed) -> Result<NamedAnswer, Refusal> {
-        self.has_state()?;
         let committed = self.state.committed();
         let entry = |(name, cursor): (Name, Cursor)| CursorEntry {
             name: name.to_bytes(),
@@ -165,7 +213,6 @@ impl Pipeline {
     }
 
     fn consumer_groups(&self, listed: Listed) -> Result<NamedAnswer, Refusal> {
-        self.has_state()?;
         let found = match listed {
             Listed::One(name) => {
                 let group = self.state.consumer_group(&name);

@@ -13,7 +13,7 @@ use quorate_wire::{ErrorCode, LogIndex, NodeId, Offset, RecordHeader, Term, Time
 
 use super::Pipeline;
 use super::config::{FETCHES_WAITING_MAX, READS_MAX};
-use super::fresh::Reader;
+use super::fresh::{Reader, Wanted};
 use super::lend::Lend;
 use crate::lane::{Answer, FetchAsk, Fetched, Refusal, ShardId, Ticket};
 use crate::log::{From, Read, ReadRecords};
@@ -22,8 +22,8 @@ use crate::seam::Seam;
 /// A consumer's request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fetch {
-    shard: ShardId,
-    ticket: Ticket,
+    pub(super) shard: ShardId,
+    pub(super) ticket: Ticket,
     from: ReadFrom,
     /// It waits until all before this offset is committed.
     at_least: Offset,
@@ -127,18 +127,14 @@ impl Pipeline {
         } else if self.fetches.len() + self.fresh.len() >= FETCHES_WAITING_MAX {
             Self::refuse_fetch(fetch, ErrorCode::Overloaded, seam);
         } else if ask.consistency == Consistency::Linearizable {
-            self.fresh.push(Reader::Here(fetch));
+            self.fresh.push(Reader::Here(Wanted::Fetch(fetch)));
         } else {
             self.place(fetch, seam);
         }
     }
 
     pub(super) fn refuse_fetch(fetch: Fetch, code: ErrorCode, seam: &mut impl Seam) {
-        Self::refuse_fetch_with(fetch, Refusal::new(code), seam);
-    }
-
-    pub(super) fn refuse_fetch_with(fetch: Fetch, refusal: Refusal, seam: &mut impl Seam) {
-        Self::refuse(fetch.ticket, refusal, fetch.shard, seam);
+        Self::refuse(fetch.ticket, Refusal::new(code), fetch.shard, seam);
     }
 
     /// Has a fetch wait for what it lacks: a commit, or its turn. It is refused if it asks for what is not there.

@@ -1,7 +1,7 @@
 //! Linearizable reads: whoever asks sees all that was acknowledged before.
 //!
 //! ```text
-//!   fetch --> new --a turn's end--> asked: of the core, or of the leader --an index--> behind: until it is applied --> placed
+//!   read  --> new --a turn's end--> asked: of the core, or of the leader --an index--> behind: until it is applied --> placed
 //!                                      \--nobody leads, or no more--> refused
 //! ```
 //! Owns: who waits for an index. Never: decides which index will do; that is the core's. Reads are asked after the turn's tick:
@@ -17,6 +17,7 @@ use zerocopy::IntoBytes;
 use zerocopy::little_endian::U64;
 
 use super::Pipeline;
+use super::commands::AskedList;
 use super::config::{FETCHES_WAITING_MAX, FRESH_TIME};
 use super::fetch::Fetch;
 use crate::lane::Refusal;
@@ -25,8 +26,8 @@ use crate::seam::Seam;
 /// Who wants to know.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Reader {
-    /// A consumer here.
-    Here(Fetch),
+    /// A client of this node.
+    Here(Wanted),
     /// A consumer of a peer, which follows this node.
     Peer {
         /// The peer.
@@ -34,6 +35,25 @@ pub(super) enum Reader {
         /// Its name for the question.
         correlation: u64,
     },
+}
+
+/// What a client of this node wants to read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wanted {
+    /// Records.
+    Fetch(Fetch),
+    /// A part of a list.
+    List(AskedList),
+}
+
+impl Wanted {
+    fn refuse(self, refusal: Refusal, seam: &mut impl Seam) {
+        let (shard, ticket) = match self {
+            Self::Fetch(fetch) => (fetch.shard, fetch.ticket),
+            Self::List(list) => list.asker,
+        };
+        Pipeline::refuse(ticket, refusal, shard, seam);
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +72,7 @@ pub(super) struct Fresh {
     new: Vec<Reader>,
     asked: Vec<Asked>,
     /// Waits until the record is applied here.
-    behind: Vec<(LogIndex, Fetch, Time)>,
+    behind: Vec<(LogIndex, Wanted, Time)>,
     /// What the core has answered.
     pub(super) ready: Vec<Readable>,
 }
@@ -165,13 +185,16 @@ impl Pipeline {
             }
         }
         let applied = self.state.applied();
-        for (at, fetch, until) in mem::take(&mut self.fresh.behind) {
+        for (at, wanted, until) in mem::take(&mut self.fresh.behind) {
             if at <= applied {
-                self.place(fetch, seam);
+                match wanted {
+                    Wanted::Fetch(fetch) => self.place(fetch, seam),
+                    Wanted::List(list) => self.answer_list(list, seam),
+                }
             } else if until <= now {
-                Self::refuse_fetch(fetch, ErrorCode::ConsistencyUnavailable, seam);
+                wanted.refuse(Refusal::new(ErrorCode::ConsistencyUnavailable), seam);
             } else {
-                self.fresh.behind.push((at, fetch, until));
+                self.fresh.behind.push((at, wanted, until));
             }
         }
     }
@@ -185,15 +208,15 @@ impl Pipeline {
     ) {
         match (reader, at) {
             (Reader::Peer { peer, correlation }, at) => self.tell_read_index(peer, correlation, at),
-            (Reader::Here(fetch), Some(at)) => {
-                self.fresh.behind.push((at, fetch, now.after(FRESH_TIME)));
+            (Reader::Here(wanted), Some(at)) => {
+                self.fresh.behind.push((at, wanted, now.after(FRESH_TIME)));
             }
-            (Reader::Here(fetch), None) => {
+            (Reader::Here(wanted), None) => {
                 let refusal = Refusal {
                     leader: self.leader(),
                     ..Refusal::new(ErrorCode::ConsistencyUnavailable)
                 };
-                Self::refuse_fetch_with(fetch, refusal, seam);
+                wanted.refuse(refusal, seam);
             }
         }
     }
@@ -220,12 +243,12 @@ impl Pipeline {
         let here = readers
             .chain(asked.into_iter().map(|asked| asked.reader))
             .filter_map(|reader| match reader {
-                Reader::Here(fetch) => Some(fetch),
+                Reader::Here(wanted) => Some(wanted),
                 Reader::Peer { .. } => None,
             });
         let behind = mem::take(&mut self.fresh.behind).into_iter();
-        for fetch in here.chain(behind.map(|it| it.1)) {
-            Self::refuse_fetch(fetch, ErrorCode::Repairing, seam);
+        for wanted in here.chain(behind.map(|it| it.1)) {
+            wanted.refuse(Refusal::new(ErrorCode::Repairing), seam);
         }
     }
 }

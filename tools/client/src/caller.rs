@@ -35,6 +35,8 @@ pub struct CallerConfig {
     pub request_timeout: Duration,
     /// How long a call goes on trying.
     pub patience: Duration,
+    /// Whether lists have all that was acknowledged before they are asked for. Otherwise any node tells what it knows.
+    pub linearizable: bool,
     /// Chance, for the length of pauses.
     pub seed: u64,
 }
@@ -154,7 +156,8 @@ impl Caller {
         {
             let correlation = self.correlation;
             self.correlation += 1;
-            call.question.write(correlation, &mut self.out);
+            call.question
+                .write(correlation, self.config.linearizable, &mut self.out);
             let since = now;
             *pace = Pace::Asked { since, correlation };
         }

@@ -25,7 +25,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Connects with the first call. Of the options, those count that say which nodes there are, and how long to wait.
+    /// Connects with the first call. What is asked for has all that was acknowledged before. Of the options, those count that say which nodes there are, and how long to wait.
     ///
     /// # Errors
     /// There is no node, or no chance to be had from the operating system.
@@ -33,6 +33,21 @@ impl Names {
         Ok(Self {
             caller: Caller::new(config(options)?),
             transport: Transport::new(FRAME_HEADER_BYTES + MESSAGE_BYTES_MAX),
+        })
+    }
+
+    /// The same, but any node tells what it knows, also while nobody leads: it may lag behind.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn stale(options: &ConsumerOptions) -> Result<Self, ClientError> {
+        let config = CallerConfig {
+            linearizable: false,
+            ..config(options)?
+        };
+        Ok(Self {
+            caller: Caller::new(config),
+            ..Self::new(options)?
         })
     }
 
@@ -175,6 +190,7 @@ pub(crate) fn config(options: &ConsumerOptions) -> Result<CallerConfig, ClientEr
         connect_timeout: options.connect_timeout,
         request_timeout: options.request_timeout,
         patience: options.patience,
+        linearizable: true,
         seed: chance()?,
     })
 }

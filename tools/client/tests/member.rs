@@ -26,6 +26,7 @@ fn config() -> CallerConfig {
         connect_timeout: Duration::from_secs(1),
         request_timeout: Duration::from_secs(2),
         patience: Duration::from_secs(10),
+        linearizable: true,
         seed: 1,
     }
 }

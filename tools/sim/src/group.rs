@@ -6,7 +6,6 @@ mod ask;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_replication::lane::{Answer, Reply};
 use quorate_replication::pipeline::{Note, Reopen, StartError, Started, Turn};
 use quorate_replication::seam::StorageError;
 use quorate_wire::client::StatusReply;
@@ -37,6 +36,9 @@ const AUDIT: u64 = u64::MAX;
 
 /// The connection of operators.
 const OPERATOR: u64 = u64::MAX - 1;
+
+/// The connection of those who look how the consumer group stands.
+const LIST: u64 = u64::MAX - 2;
 
 /// A group. See the module's description.
 #[derive(Debug)]
@@ -468,27 +470,5 @@ impl Group {
         if let Err(error) = self.start(id) {
             panic!("node {id} does not reopen: {error}");
         }
-    }
-
-    fn reply(&mut self, node: NodeId, reply: Reply) {
-        if reply.ticket.connection == OPERATOR {
-            return;
-        }
-        if ![STATUS, AUDIT].contains(&reply.ticket.connection) {
-            let oracle = &mut self.oracle;
-            return self.clients.reply(node, &reply, self.now, oracle);
-        }
-        if let Answer::Audited(reply) = &reply.answer {
-            return self.oracle.audited(node, reply);
-        }
-        let Answer::Status(status) = reply.answer else {
-            panic!("a question is answered by {:?}", reply.answer);
-        };
-        let asked = self.nodes.iter().find(|known| known.id() == node);
-        if let Some(pipeline) = asked.and_then(Node::pipeline) {
-            self.oracle.asked(node, pipeline);
-        }
-        self.statuses
-            .insert(node, (Time(reply.ticket.correlation), *status));
     }
 }

@@ -219,6 +219,7 @@ impl GroupMember {
                 connect_timeout: Duration::from_millis(self.random.of(&[100, 1000])),
                 request_timeout: Duration::from_millis(self.random.of(&[300, 1000])),
                 patience: Duration::from_secs(5),
+                linearizable: true,
                 seed: self.random.any(),
             },
         };

@@ -200,7 +200,7 @@ fn read_message(frame: &Frame) {
             ));
         }
         FrameKind::CommandReply => assert_eq!(read::<CommandReply>(frame).value.get(), 2049),
-        FrameKind::Cursors => assert_eq!(read::<Listed>(frame).exact, 0),
+        FrameKind::Cursors => assert_eq!(read::<Listed>(frame).consistency, 2),
         FrameKind::Groups => assert_eq!(read::<Listed>(frame).exact, 1),
         FrameKind::Heartbeat => {
             assert_eq!(read::<Heartbeat>(frame).member.get(), samples::MEMBER.0);

@@ -99,7 +99,8 @@ const COMMAND_REPLY: Table = &[("value", Count(8)), ("term", Count(8))];
 const LISTED: Table = &[
     ("name", Text(64)),
     ("exact", Count(1)),
-    ("reserved", Bytes(7)),
+    ("consistency", Count(1)),
+    ("reserved", Bytes(6)),
 ];
 
 const CURSORS_REPLY: Table = &[

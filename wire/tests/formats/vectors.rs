@@ -298,7 +298,8 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
             bytes(&Listed {
                 name: samples::name("billing"),
                 exact: 0,
-                reserved: [0; 7],
+                consistency: Listed::LINEARIZABLE,
+                reserved: [0; 6],
             }),
             none(),
         ),
@@ -327,7 +328,8 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
             bytes(&Listed {
                 name: samples::name("billing"),
                 exact: 1,
-                reserved: [0; 7],
+                consistency: 0,
+                reserved: [0; 6],
             }),
             none(),
         ),

@@ -122,10 +122,19 @@ impl Question {
     }
 
     /// Adds its frame to `out`.
-    pub(super) fn write(&self, correlation: u64, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, correlation: u64, linearizable: bool, out: &mut Vec<u8>) {
         let mut frame = |kind, body: &[u8]| {
             out.extend_from_slice(&FrameHeader::seal(kind, correlation, GROUP, &[body], 0));
             out.extend_from_slice(body);
+        };
+        let listed = |name: Option<Name>, exact| Listed {
+            name: name.map_or([0; _], Name::to_bytes),
+            exact,
+            consistency: match linearizable {
+                true => Listed::LINEARIZABLE,
+                false => 0,
+            },
+            reserved: [0; 6],
         };
         match *self {
             Self::Command(command) => frame(FrameKind::Command, &command.encode()),
@@ -168,14 +177,6 @@ impl Question {
             }
             Self::Group(_) | Self::GroupAfter(_) => read_group(frame).map(Answer::Group),
         }
-    }
-}
-
-fn listed(name: Option<Name>, exact: u8) -> Listed {
-    Listed {
-        name: name.map_or([0; _], Name::to_bytes),
-        exact,
-        reserved: [0; 7],
     }
 }
 

@@ -48,7 +48,8 @@ _COMMAND = struct.Struct("<HHI")
 _SET_CURSOR = struct.Struct("<64sQ")
 _DELETE_CURSOR = struct.Struct("<64s")
 _COMMAND_REPLY = struct.Struct("<QQ")
-_CURSORS = struct.Struct("<64sB7x")
+_CURSORS = struct.Struct("<64sBB6x")
+_LINEARIZABLE = 2
 _CURSORS_REPLY = struct.Struct("<QIB3x")
 _CURSOR_ENTRY = struct.Struct("<64sQQ")
 _AUDIT = struct.Struct("<Q")
@@ -400,12 +401,12 @@ def read_command_reply(frame: Frame) -> int:
 
 def cursors_after(name: str | None) -> bytes:
     """A Cursors message: those behind this name, or from the first."""
-    return _CURSORS.pack(b"" if name is None else _name(name), 0)
+    return _CURSORS.pack(b"" if name is None else _name(name), 0, _LINEARIZABLE)
 
 
 def cursor_named(name: str) -> bytes:
     """A Cursors message: this one."""
-    return _CURSORS.pack(_name(name), 1)
+    return _CURSORS.pack(_name(name), 1, _LINEARIZABLE)
 
 
 @dataclass(frozen=True, slots=True)

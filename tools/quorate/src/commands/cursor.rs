@@ -17,8 +17,8 @@ Examples:
   quorate consume --from \"$(quorate cursor get billing)\"
   quorate cursor delete billing
 
-A cursor that is not set for seven days is forgotten. Set it to the offset after the last event that is done. Any node
-answers, and one that follows may be a moment behind.";
+A cursor that is not set for seven days is forgotten. Set it to the offset after the last event that is done. What is shown
+has all that was acknowledged before, but with --stale.";
 
 /// What to do with which cursor.
 #[derive(Debug, clap::Args)]
@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Give up when no node answers for so many seconds.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     patience: u64,
+    /// Take what the first node that answers knows, also while nobody leads: it may lag behind.
+    #[arg(long)]
+    stale: bool,
     #[command(subcommand)]
     what: What,
 }
@@ -81,7 +84,10 @@ struct CursorJson {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut options = ConsumerOptions::new(&args.nodes.nodes);
     options.patience = Duration::from_secs(args.patience);
-    let mut names = Names::new(&options)?;
+    let mut names = match args.stale {
+        true => Names::stale(&options)?,
+        false => Names::new(&options)?,
+    };
     match args.what {
         What::List { json } => list(&mut names, json),
         What::Get { name } => match names.cursor(name)? {

@@ -15,7 +15,7 @@ Examples:
   quorate groups billing --json | jq '.[0].members'
 
 Done is the lowest offset of the slots: everything below it is done. Behind counts the events from there to the end of what is
-committed, of all slots: an upper bound of what is left. Any node answers, and one that follows may be a moment behind.";
+committed, of all slots: an upper bound of what is left. All that was acknowledged before is in it, but with --stale.";
 
 /// Which to show.
 #[derive(Debug, clap::Args)]
@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Give up when no node answers for so many seconds.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     patience: u64,
+    /// Take what the first node that answers knows, also while nobody leads: it may lag behind.
+    #[arg(long)]
+    stale: bool,
     /// Print one JSON array with an object for each consumer group.
     #[arg(long)]
     json: bool,
@@ -56,7 +59,10 @@ struct MemberJson {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut options = ConsumerOptions::new(&args.nodes.nodes);
     options.patience = Duration::from_secs(args.patience);
-    let mut names = Names::new(&options)?;
+    let mut names = match args.stale {
+        true => Names::stale(&options)?,
+        false => Names::new(&options)?,
+    };
     let groups = match args.group {
         Some(name) => {
             let group = names.consumer_group(name)?;

@@ -1,10 +1,12 @@
-//! What the world itself asks the nodes of a group: how they are, and what operators want.
+//! What the world itself asks the nodes of a group: how they are, how the consumer group stands, and what operators want.
 
-use quorate_replication::lane::{Ask, Request, Ticket};
+use quorate_replication::lane::{Answer, Ask, List, Listed, NamedAsk, Reply, Request, Ticket};
 use quorate_wire::admin::AdminAsk;
-use quorate_wire::{LogIndex, NodeId};
+use quorate_wire::{LogIndex, NodeId, Time};
 
-use super::{AUDIT, Group, OPERATOR, STATUS};
+use super::{AUDIT, Group, LIST, OPERATOR, STATUS};
+use crate::member::consumer_group;
+use crate::node::Node;
 
 impl Group {
     pub(super) fn ask_statuses(&mut self) {
@@ -12,8 +14,18 @@ impl Group {
         // As `quorate audit` does: a record that all have applied, as far as they have told.
         let applied = self.statuses.values().map(|(_, it)| it.commit_index.get());
         let behind = LogIndex(applied.min().unwrap_or(0));
+        if self.options.members > 0 {
+            self.oracle.members().lists(self.now);
+        }
         for node in self.nodes.iter_mut().filter(|node| node.runs()) {
-            for (connection, ask) in [(STATUS, Ask::Status), (AUDIT, Ask::Audit(behind))] {
+            let list = NamedAsk::Groups(List {
+                names: Listed::One(consumer_group()),
+                linearizable: true,
+            });
+            let list = (LIST, Ask::Named(Box::new(list)));
+            let asks = [(STATUS, Ask::Status), (AUDIT, Ask::Audit(behind))];
+            let lists = (self.options.members > 0).then_some(list);
+            for (connection, ask) in asks.into_iter().chain(lists) {
                 let ticket = Ticket {
                     connection,
                     correlation,
@@ -38,5 +50,32 @@ impl Group {
             let full = node.lanes.ask(Request { ticket, ask });
             assert!(full.is_ok(), "the lane has room");
         }
+    }
+
+    /// A node has answered somebody.
+    pub(super) fn reply(&mut self, node: NodeId, reply: Reply) {
+        if reply.ticket.connection == OPERATOR {
+            return;
+        }
+        if reply.ticket.connection == LIST {
+            let asked = Time(reply.ticket.correlation);
+            return self.oracle.members().listed(asked, &reply.answer);
+        }
+        if ![STATUS, AUDIT].contains(&reply.ticket.connection) {
+            let oracle = &mut self.oracle;
+            return self.clients.reply(node, &reply, self.now, oracle);
+        }
+        if let Answer::Audited(reply) = &reply.answer {
+            return self.oracle.audited(node, reply);
+        }
+        let Answer::Status(status) = reply.answer else {
+            panic!("a question is answered by {:?}", reply.answer);
+        };
+        let asked = self.nodes.iter().find(|known| known.id() == node);
+        if let Some(pipeline) = asked.and_then(Node::pipeline) {
+            self.oracle.asked(node, pipeline);
+        }
+        self.statuses
+            .insert(node, (Time(reply.ticket.correlation), *status));
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use quorate_client::member::Commit;
+use quorate_replication::lane::Answer;
 use quorate_replication::pipeline::Pipeline;
-use quorate_wire::{Chunk, Generation, LogIndex, MemberId, Offset, ProducerId, SLOTS, Slot};
+use quorate_wire::{Chunk, Generation, LogIndex, MemberId, Offset, ProducerId, SLOTS, Slot, Time};
 
 use super::covered::Covered;
 use super::exactly_once::Found;
 use super::hold;
+use super::listed::Lists;
 use super::slot_offsets::SlotOffsets;
 use super::slot_owner::SlotOwner;
 use crate::member::consumer_group;
@@ -22,6 +24,7 @@ pub struct Members {
     owner: SlotOwner,
     offsets: SlotOffsets,
     covered: Covered,
+    lists: Lists,
 }
 
 impl Members {
@@ -51,6 +54,16 @@ impl Members {
         let verdict = SlotOwner::committed(owners, member, commit.generation, commit.slots);
         hold("one owner", verdict);
         self.offsets.acknowledged(commit.slots, commit.offset);
+    }
+
+    /// All nodes are asked how the consumer group stands.
+    pub fn lists(&mut self, now: Time) {
+        self.lists.asked(now, *self.offsets.promised());
+    }
+
+    /// A node answers to what it was asked at this moment.
+    pub fn listed(&self, asked: Time, answer: &Answer) {
+        hold("lists are linearizable", self.lists.answered(asked, answer));
     }
 
     /// A node is asked, now and then.

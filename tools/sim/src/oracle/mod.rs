@@ -14,6 +14,7 @@ mod election;
 mod exactly_once;
 mod from_time;
 mod levels;
+mod listed;
 mod log_matching;
 mod members;
 mod slot_offsets;

@@ -50,6 +50,11 @@ impl SlotOffsets {
         self.seen.last_key_value().map(|(_, offsets)| *offsets)
     }
 
+    /// What members were told to be done.
+    pub(super) fn promised(&self) -> &[Offset; SLOTS] {
+        &self.acknowledged
+    }
+
     /// A member is told that its commit is done.
     pub(super) fn acknowledged(&mut self, slots: Slots, offset: Offset) {
         for slot in slots.iter() {
