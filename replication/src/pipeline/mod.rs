@@ -223,7 +223,7 @@ impl Pipeline {
             }
         }
         self.phase_ended(Phase::Send, seam);
-        let (wait, deadline) = self.deadline();
+        let (wait, deadline) = self.deadline(now);
         self.turn_ends(if more { Wait::Not } else { wait });
         if let Some(why) = self.reopen
             && self.log.is_noted()
@@ -259,11 +259,13 @@ impl Pipeline {
     }
 
     /// When there is something to do at the latest, and what.
-    fn deadline(&self) -> (Wait, Time) {
+    fn deadline(&self, now: Time) -> (Wait, Time) {
         let raft = self.raft.as_ref().map(Raft::deadline);
+        // What has waited long enough and is still open waits for room, or for the end of a hand-over, and not for a moment.
         let batch = self
             .batch_since()
-            .map(|since| since.after(config::BATCH_WAIT));
+            .map(|since| since.after(config::BATCH_WAIT))
+            .filter(|&due| due > now);
         let network = self.network_deadline();
         let fetch = self.fetches.deadline();
         let fresh = self.fresh.deadline();
