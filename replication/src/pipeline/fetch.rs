@@ -143,6 +143,8 @@ impl Pipeline {
         let from = match fetch.from {
             _ if fetch.at_least > range.end => return self.fetches.waiting.push(fetch),
             ReadFrom::Offset(offset) => offset,
+            // Where nothing is that can be read, nothing is early enough: the first record in memory is not committed.
+            ReadFrom::Time(_) if range.is_empty() => range.end,
             ReadFrom::Time(time) if time > self.state.applied_log_time() => range.end,
             ReadFrom::Time(_) => return self.fetches.queued.push_back(fetch),
             ReadFrom::Tail => range.end,
