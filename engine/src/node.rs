@@ -387,6 +387,8 @@ impl PipelineThread {
                 tracing::warn!(%why, "recovers the log again");
                 driver = *reset;
                 driver.reset().map_err(Stopped::Ring)?;
+                // A state may be large: the old one goes before there is a new one.
+                drop(opened);
                 opened = again()?;
             }
         };

@@ -130,8 +130,8 @@ pub enum RecoveryError {
     Files(FilesError),
     /// There is no superblock.
     #[error(
-        "the superblock is missing beside {segments} segments of a log; cure: restore the file, or wipe the data \
-         directory and let the node join as a new disk"
+        "the superblock is missing beside {segments} segments of a log; cure: keep the directory and the other nodes \
+         running, and replace the node (docs/runbooks/damaged-disk.md); an older copy of the file may have forgotten a vote"
     )]
     SuperblockMissing {
         /// How many segments there are.
@@ -139,8 +139,8 @@ pub enum RecoveryError {
     },
     /// Both copies of the superblock are damaged.
     #[error(
-        "both copies of the superblock are damaged (the first: {a}; the second: {b}); cure: replace the disk, wipe the data \
-         directory and let the node join as a new disk"
+        "both copies of the superblock are damaged (the first: {a}; the second: {b}); cure: keep the directory and the \
+         other nodes running, and replace the node (docs/runbooks/damaged-disk.md)"
     )]
     SuperblockDamaged {
         /// What is wrong with the first copy.
@@ -156,8 +156,8 @@ pub enum RecoveryError {
     StateLost,
     /// Bytes that were durable have changed.
     #[error(
-        "segment {} of the log is damaged at byte {position}: {why}; cure: keep the other nodes running, replace the disk if \
-         it is failing, wipe the data directory and let the node join as a new disk",
+        "segment {} of the log is damaged at byte {position}: {why}; cure: keep the directory and the other nodes running; move a \
+         file away that was cut or has another's number: what is missing is fetched from them (docs/runbooks/damaged-disk.md)",
         segment.0
     )]
     Damaged {
