@@ -80,13 +80,16 @@ def sources(prefix: str) -> None:
         run = load(prefix, name)
         # Of several runs, the first one's: costs are the kernel's counts, and differ little.
         run = (run or {}).get("runs", [run])[0] or {}
+        writes = {one["node"]: one for one in run.get("writes", [])}
         for cost in run.get("costs", []):
+            wrote = writes.get(cost["node"], {})
             rows.append([
                 label, f"{cost['node']}, {cost['role']}", number(cost["user_us_per_event"]), number(cost["system_us_per_event"]),
                 number(cost["voluntary_switches_per_s"]), number(cost["involuntary_switches_per_s"]),
                 number(cost["disk_bytes_per_event"]), number(cost["rss_mib"]),
+                number(wrote.get("writes_per_s")), number(wrote.get("records_per_write")), number(wrote.get("bytes_per_write")),
             ])  # fmt: skip
-    headings = ["load", "node", "user µs/event", "system µs/event", "sleeps/s", "preemptions/s", "bytes to disk an event", "MiB"]
+    headings = ["load", "node", "user µs/event", "system µs/event", "sleeps/s", "preemptions/s", "bytes to disk an event", "MiB", "writes/s", "records a write", "bytes a write"]
     table("What each node does for it", headings, rows)
 
 

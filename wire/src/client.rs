@@ -146,6 +146,22 @@ pub struct StatusReply {
     pub log_bytes: U64,
     /// Producers that the group knows.
     pub producers: U64,
+    /// The record before its log begins; zero if nothing has been released.
+    pub start_index: U64,
+    /// The first offset that its log has.
+    pub start_offset: U64,
+    /// Bytes of segments that lie ready on its disk.
+    pub ready_bytes: U64,
+    /// The last record that its newest snapshot covers; zero if it has none.
+    pub snapshot_index: U64,
+    /// Bytes of that.
+    pub snapshot_bytes: U64,
+    /// Writes to its log since it began to run.
+    pub writes: U64,
+    /// Records in them.
+    pub written_records: U64,
+    /// Bytes of them, with what fills their last blocks.
+    pub written_bytes: U64,
     /// Process id.
     pub process: U32,
     /// 0 forming, 1 follower, 2 candidate, 3 leader.
@@ -157,7 +173,7 @@ pub struct StatusReply {
     /// Zero.
     pub reserved: u8,
 }
-const _: () = assert!(size_of::<StatusReply>() == 96);
+const _: () = assert!(size_of::<StatusReply>() == 160);
 
 /// A refusal. The tail is a sentence, UTF-8, at most [`ERROR_TEXT_BYTES_MAX`] bytes.
 #[derive(

@@ -93,6 +93,11 @@ impl Ahead {
         self.ready.back().map(|segment| segment.0)
     }
 
+    /// Bytes of those that lie ready.
+    pub(super) fn bytes(&self) -> u64 {
+        self.ready.iter().map(|&(_, length)| length).sum()
+    }
+
     /// Whether a further segment is wanted beside so many.
     fn wanted_beside(&self, segments: usize) -> bool {
         segments < self.config.segments_ahead + self.config.segments_stock

@@ -64,7 +64,7 @@ pub(super) fn find(
 }
 
 /// Whether all of it is sound, and it is the one that its name says.
-fn check(bytes: &[u8], id: SnapshotId) -> Result<(), SnapshotError> {
+pub(super) fn check(bytes: &[u8], id: SnapshotId) -> Result<(), SnapshotError> {
     let (header, mut pieces) = Pieces::of(bytes)?;
     if header.index().0 != id.0 {
         return Err(SnapshotError::Field {

@@ -1,14 +1,18 @@
 //! Looking at a log that no node has open.
 
-use quorate_wire::{LogIndex, Record, Term};
+use alloc::vec::Vec;
 
+use quorate_wire::{LogIndex, Offset, Record, Term};
+
+use super::basis;
 use super::error::{Damage, RecoveryError};
 use super::format::SegmentHeader;
 use super::index::{Index, Spot};
 use super::recovery::Cut;
 use super::superblock;
 use super::walk::{Visitor, to_error, walk};
-use crate::seam::{Files, SegmentId};
+use crate::seam::{Files, SegmentId, SnapshotId};
+use crate::snapshot::SnapshotError;
 
 /// Something in a log's files.
 #[derive(Debug)]
@@ -52,6 +56,12 @@ pub struct Summary {
     pub first: LogIndex,
     /// Index of the last one; zero if there is none.
     pub last: LogIndex,
+    /// The record before the log begins; zero if nothing has been released.
+    pub start: LogIndex,
+    /// The first offset that it has.
+    pub start_offset: Offset,
+    /// Segments that lie ready.
+    pub ready: u64,
     /// Term of the last one.
     pub last_term: Term,
     /// Places that are damaged.
@@ -79,7 +89,43 @@ pub fn inspect(
     if let Some(cut) = walked.cut {
         (looking.visit)(Inspected::Cut(cut));
     }
-    Ok(looking.summary)
+    let base = walked.index.base();
+    Ok(Summary {
+        start: base.index,
+        start_offset: base.next_offset,
+        ready: walked.prepared.len() as u64,
+        ..looking.summary
+    })
+}
+
+/// A snapshot in a log's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InspectedSnapshot {
+    /// Its name.
+    pub snapshot: SnapshotId,
+    /// How long it is.
+    pub bytes: u64,
+    /// Why it is none.
+    pub wrong: Option<SnapshotError>,
+}
+
+/// Goes through all snapshots, by rising index.
+///
+/// # Errors
+/// The files cannot be read.
+pub fn inspect_snapshots(files: &impl Files) -> Result<Vec<InspectedSnapshot>, RecoveryError> {
+    let inspected = |snapshot| {
+        let bytes = files.snapshot(snapshot)?;
+        let bytes = bytes.as_ref();
+        Ok(InspectedSnapshot {
+            snapshot,
+            bytes: bytes.len() as u64,
+            wrong: basis::check(bytes, snapshot).err(),
+        })
+    };
+    let snapshots = files.snapshots().map_err(RecoveryError::Files)?;
+    let all: Result<_, _> = snapshots.into_iter().map(inspected).collect();
+    all.map_err(RecoveryError::Files)
 }
 
 /// Shows the records that are not void, in order.

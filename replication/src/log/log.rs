@@ -264,6 +264,12 @@ impl Log {
         self.index.bytes()
     }
 
+    /// Bytes of segments that lie ready.
+    #[must_use]
+    pub fn ready_bytes(&self) -> u64 {
+        self.ahead.bytes()
+    }
+
     /// Bytes of group commits, but for those that were forgotten.
     #[must_use]
     pub fn taken_up(&self) -> u64 {

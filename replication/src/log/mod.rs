@@ -39,7 +39,9 @@ pub use format::{
     SECTOR_BYTES, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC, SegmentHeader, WRITE_BYTES_MAX,
 };
 pub use hole::{Hole, Link, Needs};
-pub use inspect::{Inspected, Summary, inspect, live_records};
+pub use inspect::{
+    Inspected, InspectedSnapshot, Summary, inspect, inspect_snapshots, live_records,
+};
 pub use log::Log;
 pub use mend::NoRoom;
 pub use recovery::{Cut, Damaged, Recovery, Restart, recover};

@@ -9,6 +9,7 @@ use quorate_wire::client::StatusReply;
 use zerocopy::little_endian::{U32, U64};
 
 use super::Pipeline;
+use crate::seam::SnapshotId;
 
 impl Pipeline {
     /// What the log amounted to at this record; at the last applied one, if it is zero.
@@ -36,6 +37,7 @@ impl Pipeline {
             RoleName::Candidate => 2,
             RoleName::Leader => 3,
         });
+        let (snapshot, snapshot_bytes) = self.log.newest_snapshot().unwrap_or((SnapshotId(0), 0));
         let peers_up = self.links.iter().filter(|link| link.up).count();
         Box::new(StatusReply {
             cluster: self.config.cluster.to_bytes(),
@@ -49,6 +51,14 @@ impl Pipeline {
             digest: U64::new(view.digest),
             log_bytes: U64::new(self.log.bytes()),
             producers: U64::new(u64::try_from(self.state.producers()).expect("a count fits")),
+            start_index: U64::new(self.log.start().0),
+            start_offset: U64::new(self.log.start_offset().0),
+            ready_bytes: U64::new(self.log.ready_bytes()),
+            snapshot_index: U64::new(snapshot.0),
+            snapshot_bytes: U64::new(snapshot_bytes),
+            writes: U64::new(self.counts.writes),
+            written_records: U64::new(self.counts.written_records),
+            written_bytes: U64::new(self.counts.written_bytes),
             process: U32::new(self.config.process),
             role,
             serves: u8::from(view.serves),

@@ -3,7 +3,7 @@
 use quorate_replication::log::{Damage, Inspected, Summary, inspect, live_records};
 use quorate_replication::seam::{FileId, SegmentId};
 use quorate_sim::Disk;
-use quorate_wire::{LogIndex, Term};
+use quorate_wire::{LogIndex, Offset, Term};
 
 use crate::machine::Machine;
 use crate::work::{Body, Made};
@@ -81,6 +81,9 @@ fn every_record_is_shown_and_the_void_ones_are_told() {
             segments: 2,
             records: 4,
             events: 5,
+            start: LogIndex(0),
+            start_offset: Offset(0),
+            ready: 1,
             first: LogIndex(1),
             last: LogIndex(4),
             last_term: Term(4),

@@ -81,7 +81,7 @@ pub use options::{ConsumerOptions, ProducerOptions};
 pub use producer::Producer;
 pub use session::Ack;
 pub use stats::{CloseError, Stats};
-pub use status::{Role, Status, status};
+pub use status::{Role, Status, Written, status};
 
 pub use quorate_wire::client::{AckLevel, Consistency, ReadFrom, Stage, StageTimes};
 pub use quorate_wire::filter::{Clause, FilterError};

@@ -57,6 +57,36 @@ impl fmt::Display for Role {
     }
 }
 
+/// What a node has written to its log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// How often.
+    pub writes: u64,
+    /// Records.
+    pub records: u64,
+    /// Bytes, with what fills the last block of each write.
+    pub bytes: u64,
+}
+
+impl Written {
+    /// What was written since an earlier moment; nothing is known if the node has begun anew in between.
+    #[must_use]
+    pub const fn since(&self, earlier: &Self) -> Option<Self> {
+        match (
+            self.writes.checked_sub(earlier.writes),
+            self.records.checked_sub(earlier.records),
+            self.bytes.checked_sub(earlier.bytes),
+        ) {
+            (Some(writes), Some(records), Some(bytes)) => Some(Self {
+                writes,
+                records,
+                bytes,
+            }),
+            _ => None,
+        }
+    }
+}
+
 /// How a node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -88,6 +118,18 @@ pub struct Status {
     pub log_bytes: u64,
     /// Producers that the group knows.
     pub producers: u64,
+    /// The record before its log begins; zero if nothing has been released.
+    pub start_index: LogIndex,
+    /// The first offset that its log has.
+    pub start_offset: Offset,
+    /// Bytes of segments that lie ready on its disk.
+    pub ready_bytes: u64,
+    /// The last record that its newest snapshot covers; zero if it has none.
+    pub snapshot_index: LogIndex,
+    /// Bytes of that.
+    pub snapshot_bytes: u64,
+    /// What it has written to its log since it began to run.
+    pub written: Written,
     /// Its process id.
     pub process: u32,
     /// Peers that it is connected with.
@@ -135,6 +177,16 @@ fn parse(
         digest: reply.digest.get(),
         log_bytes: reply.log_bytes.get(),
         producers: reply.producers.get(),
+        start_index: LogIndex(reply.start_index.get()),
+        start_offset: Offset(reply.start_offset.get()),
+        ready_bytes: reply.ready_bytes.get(),
+        snapshot_index: LogIndex(reply.snapshot_index.get()),
+        snapshot_bytes: reply.snapshot_bytes.get(),
+        written: Written {
+            writes: reply.writes.get(),
+            records: reply.written_records.get(),
+            bytes: reply.written_bytes.get(),
+        },
         process: reply.process.get(),
         peers_up: reply.peers_up,
         nodes,

@@ -6,6 +6,7 @@
 //! report      the figures, as a table and as JSON
 //! comparison  two sides' runs, and what they can show
 //! plots       the page with charts
+//! writes      what the nodes' disks had to do
 //! outage      how long clusters took to go on
 //! ```
 mod comparison;
@@ -14,6 +15,7 @@ mod outage;
 mod plots;
 mod report;
 mod summary;
+mod writes;
 
 pub(crate) use comparison::{Comparison, Side};
 pub(crate) use latency::Quantiles;
@@ -21,6 +23,7 @@ pub(crate) use outage::{Outage, Outages};
 pub(crate) use plots::{Plotted, page};
 pub(crate) use report::{Cost, Host, Measures, Report, Setting, SlotJson, Workload};
 pub(crate) use summary::{Run, Summary, sweep_table};
+pub(crate) use writes::{Sighting, Writes};
 
 #[cfg(test)]
 pub(crate) use summary::sample::run;

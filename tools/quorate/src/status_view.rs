@@ -44,8 +44,22 @@ struct StatusJson {
     committed: u64,
     digest: String,
     log_bytes: u64,
+    start_index: u64,
+    start_offset: u64,
+    ready_bytes: u64,
+    snapshot: Option<SnapshotJson>,
+    writes: u64,
+    written_records: u64,
+    written_bytes: u64,
     producers: u64,
     peers_up: u8,
+}
+
+/// The newest snapshot.
+#[derive(Debug, Serialize)]
+struct SnapshotJson {
+    index: u64,
+    bytes: u64,
 }
 
 /// A digest as it is shown: numbers of 64 bits do not survive every reader of JSON.
@@ -75,11 +89,35 @@ impl Row {
                 committed: status.committed.0,
                 digest: digest_text(status.digest),
                 log_bytes: status.log_bytes,
+                start_index: status.start_index.0,
+                start_offset: status.start_offset.0,
+                ready_bytes: status.ready_bytes,
+                snapshot: (status.snapshot_index.0 > 0).then_some(SnapshotJson {
+                    index: status.snapshot_index.0,
+                    bytes: status.snapshot_bytes,
+                }),
+                writes: status.written.writes,
+                written_records: status.written.records,
+                written_bytes: status.written.bytes,
                 producers: status.producers,
                 peers_up: status.peers_up,
             }),
         }
     }
+}
+
+/// The newest snapshot: the last record that it covers, and how long it is.
+fn snapshot(status: &Status) -> String {
+    if status.snapshot_index.0 == 0 {
+        return "-".to_owned();
+    }
+    let kib = status.snapshot_bytes.div_ceil(1024);
+    let long = if kib < 10_000 {
+        format!("{kib} KiB")
+    } else {
+        format!("{} MiB", kib >> 10)
+    };
+    format!("{} ({long})", thousands(status.snapshot_index.0))
 }
 
 /// The rows for people.
@@ -99,6 +137,9 @@ pub(crate) fn table(rows: &[Row]) -> Table {
         "peers",
         "producers",
         "log",
+        "from offset",
+        "ready",
+        "snapshot at",
         "digest",
     ]);
     let dash = || "-".to_owned();
@@ -121,6 +162,9 @@ pub(crate) fn table(rows: &[Row]) -> Table {
                 status.peers_up.to_string(),
                 thousands(status.producers),
                 format!("{} MiB", status.log_bytes >> 20),
+                thousands(status.start_offset.0),
+                format!("{} MiB", status.ready_bytes >> 20),
+                snapshot(status),
                 digest_text(status.digest),
             ]),
             Err(_) => table.row([node, row.address.clone(), process, "down".to_owned()]),
@@ -131,7 +175,7 @@ pub(crate) fn table(rows: &[Row]) -> Table {
 
 #[cfg(test)]
 pub(crate) mod sample {
-    use quorate_client::{ClusterName, LogIndex, NodeId, Offset, Role, Status, Term};
+    use quorate_client::{ClusterName, LogIndex, NodeId, Offset, Role, Status, Term, Written};
 
     /// A leader that has committed so many events.
     pub(crate) fn with_committed(committed: u64) -> Status {
@@ -150,6 +194,12 @@ pub(crate) mod sample {
             digest: 0xabc,
             log_bytes: 33 << 20,
             producers: 17,
+            start_index: LogIndex(120),
+            start_offset: Offset(7_680),
+            ready_bytes: 384 << 20,
+            snapshot_index: LogIndex(1_250),
+            snapshot_bytes: 12_288,
+            written: Written::default(),
             process: 4711,
             peers_up: 1,
             nodes: Vec::new(),
@@ -187,7 +237,8 @@ mod tests {
             lines[1].contains("leader") && lines[1].ends_with("0000000000000abc"),
             "{text}"
         );
-        let numbers = ["1,302", "1,301", "1,300", "83,161", "17"];
+        assert!(lines[1].contains("384 MiB") && lines[1].contains("1,250 (12 KiB)"));
+        let numbers = ["7,680", "1,302", "1,301", "1,300", "83,161", "17"];
         let cells: Vec<&str> = lines[1].split_whitespace().collect();
         assert!(
             numbers.iter().all(|number| cells.contains(number)),
@@ -203,6 +254,8 @@ mod tests {
         assert_eq!(json[0]["process"], 4711);
         assert_eq!(json[0]["digest"], "0000000000000abc");
         assert_eq!(json[0]["leader"], 1);
+        assert_eq!(json[0]["start_offset"], 7_680);
+        assert_eq!(json[0]["snapshot"]["index"], 1_250);
         assert_eq!(json[1]["up"], false);
         assert_eq!(json[1]["error"], "no node answers");
         assert_eq!(json[1].get("term"), None);

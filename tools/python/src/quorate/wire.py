@@ -43,7 +43,7 @@ _PRODUCE = struct.Struct("<BBHI")
 _PRODUCE_REPLY = struct.Struct("<QQB7x")
 FETCH_MESSAGE = struct.Struct("<QQIIBBHI")
 _FETCH_REPLY = struct.Struct("<QQQQ")
-_STATUS_REPLY = struct.Struct("<16sIIQQQQQQQQIBBBx")
+_STATUS_REPLY = struct.Struct("<16sIIQQQQQQQQQQQQQQQQIBBBx")
 _COMMAND = struct.Struct("<HHI")
 _SET_CURSOR = struct.Struct("<64sQ")
 _DELETE_CURSOR = struct.Struct("<64s")
@@ -338,6 +338,14 @@ class Status:
     digest: int
     log_bytes: int
     producers: int
+    start_index: int
+    start_offset: int
+    ready_bytes: int
+    snapshot_index: int
+    snapshot_bytes: int
+    writes: int
+    written_records: int
+    written_bytes: int
     process: int
     role: str
     serves: bool
@@ -348,6 +356,7 @@ def read_status(frame: Frame) -> Status:
     """Reads a StatusReply."""
     (
         cluster, node, leader, term, last_index, durable_index, commit_index, committed, digest, log_bytes, producers,
+        start_index, start_offset, ready_bytes, snapshot_index, snapshot_bytes, writes, written_records, written_bytes,
         process, role, serves, peers_up,
     ) = _STATUS_REPLY.unpack(frame.message)  # fmt: skip
     return Status(
@@ -362,6 +371,14 @@ def read_status(frame: Frame) -> Status:
         digest=digest,
         log_bytes=log_bytes,
         producers=producers,
+        start_index=start_index,
+        start_offset=start_offset,
+        ready_bytes=ready_bytes,
+        snapshot_index=snapshot_index,
+        snapshot_bytes=snapshot_bytes,
+        writes=writes,
+        written_records=written_records,
+        written_bytes=written_bytes,
         process=process,
         role=ROLES[role] if role < len(ROLES) else f"role {role}",
         serves=serves == 1,

@@ -3,7 +3,7 @@
 use quorate_bench::{Machine, Point};
 use serde::Serialize;
 
-use super::Quantiles;
+use super::{Quantiles, Writes};
 use crate::stages::StageFigures;
 use crate::table::thousands;
 
@@ -23,6 +23,8 @@ pub(crate) struct Report {
     pub(crate) stages: Vec<StageFigures>,
     /// What each node has used.
     pub(crate) costs: Vec<Cost>,
+    /// What each node has written to its log.
+    pub(crate) writes: Vec<Writes>,
     /// How restless the machine was meanwhile.
     pub(crate) host: Host,
     /// Throughput and latency over time.
@@ -344,6 +346,9 @@ impl Report {
         for cost in &self.costs {
             line(&format!("node {}", cost.node), cost.text());
         }
+        for writes in &self.writes {
+            line(&format!("writes of node {}", writes.node), writes.text());
+        }
         line(
             "trouble",
             format!(
@@ -358,7 +363,7 @@ impl Report {
 #[cfg(test)]
 pub(crate) mod sample {
     use super::{Cost, Host, MachineJson, Measures, Report, Setting, SlotJson, Workload};
-    use crate::bench::Quantiles;
+    use crate::bench::{Quantiles, Writes};
     use crate::stages::StageFigures;
 
     /// A report with such a throughput and 99th percentile.
@@ -433,6 +438,12 @@ pub(crate) mod sample {
                 disk_bytes_per_event: Some(190.4),
                 rss_mib: 80,
                 rss_peak_mib: 88,
+            }],
+            writes: vec![Writes {
+                node: 2,
+                writes_per_s: 2_500.0,
+                records_per_write: 6.5,
+                bytes_per_write: 40_960.0,
             }],
             host: Host {
                 oversleep_us: Quantiles {
@@ -539,6 +550,7 @@ mod tests {
             "acks",
             "not_on_all",
             "costs",
+            "writes",
             "host",
             "series",
         ] {

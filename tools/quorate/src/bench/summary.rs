@@ -71,6 +71,7 @@ impl Summary {
         middle.host.steal_percent = median_f(&reports, |run| run.host.steal_percent);
         // Which node leads differs from run to run, and so does when a second was slow.
         middle.costs = Vec::new();
+        middle.writes = Vec::new();
         middle.series = Vec::new();
         Some(Self {
             middle,

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use quorate_client::{ErrorCode, LogIndex};
 use quorate_engine::files::{DataDir, GroupFiles};
-use quorate_replication::log::{Cut, Damage, Inspected, Summary, inspect};
+use quorate_replication::log::{
+    Cut, Damage, Inspected, InspectedSnapshot, Summary, inspect, inspect_snapshots,
+};
 use quorate_replication::seam::SegmentId;
 use quorate_wire::GroupId;
 use serde::Serialize;
@@ -38,7 +40,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check every record: its checksums, and that it continues the one before it.
+    /// Check every record: its checksums, and that it continues the one before it; and every snapshot.
     Verify(Verify),
     /// Print every record, a line each.
     Dump(Dump),
@@ -127,12 +129,27 @@ struct Verified {
     first_index: u64,
     last_index: u64,
     last_term: u64,
+    /// The record before the log begins; zero if nothing has been released.
+    start_index: u64,
+    /// The first offset that it has.
+    start_offset: u64,
+    /// Segments that lie ready.
+    ready: u64,
+    snapshots: Vec<SnapshotJson>,
     /// An end that was never finished.
     cut: Option<CutJson>,
     /// How many places are damaged.
     damaged: u64,
     /// The first of them.
     damage: Vec<DamageJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct SnapshotJson {
+    index: u64,
+    bytes: u64,
+    /// What is wrong with it.
+    damage: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -157,6 +174,8 @@ fn verify(args: &Verify) -> Result<(), Failure> {
     };
     let summary = look(&files, &mut |seen| verified.see(&seen))?;
     verified.sum_up(&summary);
+    let snapshots = inspect_snapshots(&files);
+    verified.add_snapshots(snapshots.map_err(|error| Failure::from(error).of_command())?);
     if args.json {
         terminal::print_json(&verified);
     } else {
@@ -209,13 +228,47 @@ impl Verified {
         self.last_index = summary.last.0;
         self.last_term = summary.last_term.0;
         self.damaged = summary.damaged;
+        self.start_index = summary.start.0;
+        self.start_offset = summary.start_offset.0;
+        self.ready = summary.ready;
+    }
+
+    fn add_snapshots(&mut self, snapshots: Vec<InspectedSnapshot>) {
+        let json = snapshots.into_iter().map(|found| SnapshotJson {
+            index: found.snapshot.0,
+            bytes: found.bytes,
+            damage: found.wrong.map(|why| why.to_string()),
+        });
+        self.snapshots = json.collect();
+        let damaged = |snapshot: &&SnapshotJson| snapshot.damage.is_some();
+        self.damaged += self.snapshots.iter().filter(damaged).count() as u64;
+        self.sound = self.damaged == 0;
     }
 
     fn table(&self) -> Table {
         let mut table = Table::new();
         let mut line = |what: &str, text: String| table.row([what.to_owned(), format!(": {text}")]);
         line("log", self.directory.clone());
-        line("segments", thousands(self.segments));
+        line(
+            "segments",
+            format!(
+                "{} in use, {} ready",
+                thousands(self.segments),
+                thousands(self.ready)
+            ),
+        );
+        line(
+            "begins",
+            if self.start_index == 0 {
+                "with the first record".to_owned()
+            } else {
+                format!(
+                    "behind index {}, at offset {}: what was before is in the snapshots",
+                    self.start_index,
+                    thousands(self.start_offset)
+                )
+            },
+        );
         line(
             "records",
             format!(
@@ -240,6 +293,16 @@ impl Verified {
                 ),
             },
         );
+        for snapshot in &self.snapshots {
+            let bytes = thousands(snapshot.bytes);
+            line(
+                "snapshot",
+                match &snapshot.damage {
+                    None => format!("up to index {}, {bytes} bytes", snapshot.index),
+                    Some(why) => format!("up to index {}: DAMAGE: {why}", snapshot.index),
+                },
+            );
+        }
         if self.sound {
             line("damage", "none".to_owned());
         }
@@ -382,9 +445,12 @@ impl<W: io::Write> Dumping<'_, W> {
 mod tests {
     use std::path::Path;
 
-    use quorate_client::{LogIndex, Term};
-    use quorate_replication::log::{Cut, Damage, FormatError, Inspected, Summary};
-    use quorate_replication::seam::SegmentId;
+    use quorate_client::{LogIndex, Offset, Term};
+    use quorate_replication::log::{
+        Cut, Damage, FormatError, Inspected, InspectedSnapshot, Summary,
+    };
+    use quorate_replication::seam::{SegmentId, SnapshotId};
+    use quorate_replication::snapshot::SnapshotError;
     use quorate_wire::GroupId;
 
     use super::{LISTED_MAX, Verified, files, group_of};
@@ -432,6 +498,9 @@ mod tests {
             last: LogIndex(1_000),
             last_term: Term(2),
             damaged: places,
+            start: LogIndex(900),
+            start_offset: Offset(57_600),
+            ready: 2,
         });
         verified
     }
@@ -444,6 +513,8 @@ mod tests {
         for part in [
             "1,000 with 64,000 events, index 1 to 1000, last term 2; 0 void",
             "4,096 bytes behind byte 8192 of segment 3 were never finished",
+            "3 in use, 2 ready",
+            "behind index 900, at offset 57,600",
             "damage    : none",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
@@ -467,6 +538,27 @@ mod tests {
             (&json["sound"], &json["damaged"]),
             (&false.into(), &2.into())
         );
+    }
+
+    #[test]
+    fn a_damaged_snapshot_is_damage() {
+        let mut verified = verified(0);
+        let snapshot = |index, wrong| InspectedSnapshot {
+            snapshot: SnapshotId(index),
+            bytes: 8_192,
+            wrong,
+        };
+        verified.add_snapshots(vec![snapshot(800, None)]);
+        assert!(verified.check().is_ok());
+        let wrong = SnapshotError::Checksum { at: 128 };
+        verified.add_snapshots(vec![snapshot(800, None), snapshot(950, Some(wrong))]);
+        assert_eq!(verified.check().expect_err("it is damaged").status(), 71);
+        let text = verified.table().to_string();
+        assert!(text.contains("up to index 800, 8,192 bytes"), "{text}");
+        assert!(text.contains("up to index 950: DAMAGE"), "{text}");
+        let json = serde_json::to_value(&verified).expect("it has a form");
+        assert_eq!(json["snapshots"][0]["damage"], serde_json::Value::Null);
+        assert!(json["snapshots"][1]["damage"].is_string(), "{json}");
     }
 
     #[test]

@@ -26,14 +26,14 @@ fn run(nodes: &str, arguments: &[&str]) -> Output {
 }
 
 /// Runs a command that must succeed, and returns what it printed.
-fn succeed(nodes: &str, arguments: &[&str]) -> String {
+pub(crate) fn succeed(nodes: &str, arguments: &[&str]) -> String {
     let output = run(nodes, arguments);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {said}");
     String::from_utf8(output.stdout).expect("results are text")
 }
 
-fn json(text: &str) -> Value {
+pub(crate) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
@@ -399,6 +399,13 @@ fn a_measurement_measures_and_leaves_nothing() {
 
     assert!(report["host"]["naps"].as_u64() > Some(0), "{report}");
     assert_eq!(report["loop"], "closed", "{report}");
+    let writes = report["writes"].as_array().expect("each node has some");
+    assert_eq!(writes.len(), 3, "{report}");
+    for one in writes {
+        assert!(one["writes_per_s"].as_f64() > Some(1.0), "{report}");
+        assert!(one["records_per_write"].as_f64() >= Some(1.0), "{report}");
+        assert!(one["bytes_per_write"].as_f64() >= Some(4096.0), "{report}");
+    }
     let leader = report["costs"]
         .as_array()
         .and_then(|costs| costs.iter().find(|cost| cost["role"] == "leader").cloned());

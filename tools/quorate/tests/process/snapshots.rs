@@ -7,6 +7,7 @@ use quorate_client::{Consumer, ConsumerOptions, NodeId, ReadFrom};
 use quorate_engine::config::Config;
 
 use crate::audit::equal;
+use crate::client::{json, succeed};
 use crate::load::Load;
 use crate::world::{SOON, World, small_segments, wait_for};
 
@@ -104,8 +105,20 @@ fn a_node_that_lacks_what_the_others_released_gets_a_snapshot() {
     check_audit(&world);
     let kept = numbers(&group(&world, away), "snapshot-");
     assert!((1..=2).contains(&kept.len()), "{kept:?}");
+    for status in world.local.statuses() {
+        assert!(status.start_index.0 > 0 && status.start_offset.0 > 0);
+        assert!(status.snapshot_index >= status.start_index);
+        assert!(status.snapshot_bytes >= 4096 && status.ready_bytes > 0);
+    }
     // All begin with their snapshots when they are started again.
     world.stop();
+    let data = group(&world, away).display().to_string();
+    let verified = json(&succeed("", &["log", "verify", &data, "--json"]));
+    assert!(verified["start_index"].as_u64() > Some(0), "{verified}");
+    let newest = verified["snapshots"].as_array().and_then(|all| all.last());
+    let newest = newest.expect("it has one");
+    assert!(newest["index"].as_u64() >= verified["start_index"].as_u64());
+    assert!(newest["damage"].is_null(), "{verified}");
     world.local.start_all().expect("the ports are free");
     world.wait_complete();
     check_equal(&mut world);

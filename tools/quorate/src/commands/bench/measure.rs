@@ -1,6 +1,7 @@
 //! One run: nodes up, load, figures, nodes down.
 
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use quorate_bench::{Generator, Jitter, Measured, Readers, Restlessness};
@@ -9,7 +10,9 @@ use quorate_engine::probe::disk_of;
 
 use super::shape::{Pacing, Shape, size};
 use crate::Failure;
-use crate::bench::{Cost, Host, Measures, Quantiles, Report, Run, Setting, SlotJson};
+use crate::bench::{
+    Cost, Host, Measures, Quantiles, Report, Run, Setting, Sighting, SlotJson, Writes,
+};
 use crate::demo::{Workplace, is_memory};
 use crate::figures::rate;
 use crate::interrupt::Interrupt;
@@ -143,10 +146,15 @@ impl Bench<'_> {
         let jitter = Jitter::start();
         let before = (own_usage()?, usages()?);
         let read_before = readers.events();
+        // Asked beside the load, which does not wait for the answers.
+        let asked = nodes.to_vec();
+        let seen = thread::spawn(move || Sighting::of_all(&asked, STATUS_WITHIN));
         let load = generator.run(self.shape.duration, &mut stop)?;
         let read = readers.events() - read_before;
         let after = (own_usage()?, usages()?);
         let unrest = jitter.finish();
+        let seen = seen.join().expect("asking does not panic");
+        let writes = Writes::between(&seen, &Sighting::of_all(nodes, STATUS_WITHIN));
         self.interrupt.check()?;
         readers.finish()?;
         let nodes = before.1.into_iter().zip(after.1);
@@ -154,6 +162,7 @@ impl Bench<'_> {
             load,
             read,
             unrest,
+            writes,
             client: (before.0, after.0),
             nodes: nodes
                 .map(|((node, before), (_, after))| (node, before, after))
@@ -193,6 +202,7 @@ impl Bench<'_> {
             workload: self.shape.workload(plan.pacing),
             stages: StageFigures::of(&load.stages),
             costs,
+            writes: stretch.writes,
             host: host(&stretch.unrest),
             series: load
                 .series
@@ -213,6 +223,7 @@ struct Stretch {
     /// Events that the consumers have read.
     read: u64,
     unrest: Restlessness,
+    writes: Vec<Writes>,
     client: (Usage, Usage),
     nodes: Vec<(NodeId, Usage, Usage)>,
 }
