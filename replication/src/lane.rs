@@ -9,7 +9,7 @@ use bytes::Bytes;
 use quorate_wire::admin::{AdminAsk, AdminMember, AdminReply};
 use quorate_wire::audit::AuditReply;
 use quorate_wire::client::{AckLevel, Consistency, ReadFrom, StatusReply};
-use quorate_wire::{ChunkId, ErrorCode, LogIndex, NodeId, Offset, Term};
+use quorate_wire::{Chunk, ChunkId, ErrorCode, EventId, LogIndex, NodeId, Offset, Term};
 
 use crate::trace::Trace;
 
@@ -80,6 +80,15 @@ pub struct ProducedChunk {
     pub acks: Acks,
     /// Its way so far, if its producer wants to know.
     pub trace: Option<Box<Trace>>,
+}
+
+impl ProducedChunk {
+    /// The ids of its events, if it has them.
+    #[must_use]
+    pub fn event_ids(&self) -> Option<&[EventId]> {
+        self.id.has_ids().then_some(())?;
+        Chunk::frame(&self.bytes).ok()?.0.ids()
+    }
 }
 
 /// When a producer wants to be answered.

@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum::crc32;
 use crate::limits::{ALIGNMENT, CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX};
-use crate::{Epoch, ErrorCode, Event, EventError, ProducerId, Sequence};
+use crate::{Epoch, ErrorCode, Event, EventError, EventId, ProducerId, Sequence};
 
 /// Bytes of a chunk's header.
 pub const CHUNK_HEADER_BYTES: usize = 32;
@@ -123,6 +123,22 @@ impl ChunkError {
 }
 
 impl ChunkId {
+    /// Whether it belongs to no producer: its events are known by their ids, and nobody looks at its epoch and sequence.
+    #[must_use]
+    pub const fn has_ids(&self) -> bool {
+        self.producer.0 == ProducerId::NONE.0
+    }
+
+    /// Bytes of the ids between its header and its events.
+    fn ids_len(&self) -> usize {
+        let count = usize::try_from(self.events).expect("32 bits fit into a size");
+        if self.has_ids() {
+            count * EventId::BYTES
+        } else {
+            0
+        }
+    }
+
     /// What gate and sealer both hold a chunk's counts against.
     fn check(&self) -> Result<(), ChunkError> {
         if self.events == 0 || self.events > CHUNK_EVENTS_MAX {
@@ -166,6 +182,13 @@ impl<'a> Chunk<'a> {
             events: header.event_count.get(),
         };
         id.check()?;
+        let needed = id.ids_len() + CHUNK_HEADER_BYTES;
+        if needed > size {
+            return Err(ChunkError::Cut {
+                bytes: size,
+                needed,
+            });
+        }
         let (bytes, after) = bytes.split_at_checked(size).ok_or(ChunkError::Cut {
             bytes: bytes.len(),
             needed: size,
@@ -198,7 +221,7 @@ impl<'a> Chunk<'a> {
         if found != computed {
             return Err(ChunkError::Checksum { found, computed });
         }
-        let mut rest = events;
+        let mut rest = self.encoded_events();
         for at in 0..self.id.events {
             let (_, after) = Event::parse(rest).map_err(|error| ChunkError::Event { at, error })?;
             rest = after;
@@ -225,9 +248,23 @@ impl<'a> Chunk<'a> {
         self.bytes
     }
 
+    /// The ids of its events, in order, if its source has ids and no sequences.
+    #[must_use]
+    pub fn ids(&self) -> Option<&'a [EventId]> {
+        let count = usize::try_from(self.id.events).expect("32 bits fit into a size");
+        let behind = self.bytes.get(CHUNK_HEADER_BYTES..)?;
+        let (ids, _) = <[EventId]>::ref_from_prefix_with_elems(behind, count).ok()?;
+        self.id.has_ids().then_some(ids)
+    }
+
+    fn encoded_events(&self) -> &'a [u8] {
+        let at = CHUNK_HEADER_BYTES + self.id.ids_len();
+        self.bytes.get(at..).unwrap_or_default()
+    }
+
     /// Its events, in order. Ends early where a chunk that was only framed is unsound.
     pub fn events(&self) -> impl Iterator<Item = Event<'a>> + use<'a> {
-        let mut rest = self.bytes.get(CHUNK_HEADER_BYTES..).unwrap_or_default();
+        let mut rest = self.encoded_events();
         (0..self.id.events).map_while(move |_| {
             let (event, after) = Event::parse(rest).ok()?;
             rest = after;
@@ -236,7 +273,8 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Seals a chunk: `chunk` is [`CHUNK_HEADER_BYTES`] of room and the events behind it; the header is written into the room.
+/// Seals a chunk: `chunk` is [`CHUNK_HEADER_BYTES`] of room and the events behind it, between them the ids of those if it belongs to no
+/// producer; the header is written into the room.
 ///
 /// # Errors
 /// The chunk is over a limit, shorter than its header, or runs past the last sequence.
@@ -268,9 +306,10 @@ pub fn seal_chunk(id: ChunkId, chunk: &mut [u8]) -> Result<(), ChunkError> {
 mod tests {
     use super::{CHUNK_HEADER_BYTES, Chunk, ChunkError, ChunkId, seal_chunk};
     use crate::limits::{CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX};
-    use crate::{Epoch, Event, EventError, ProducerId, Sequence};
+    use crate::{Epoch, Event, EventError, EventId, ProducerId, Sequence};
     use std::vec;
     use std::vec::Vec;
+    use zerocopy::IntoBytes;
 
     fn id(first: u64, events: u32) -> ChunkId {
         ChunkId {
@@ -341,6 +380,33 @@ mod tests {
         let (parsed, _) = Chunk::parse(&bytes).expect("it is sound");
         assert_eq!(parsed.events().count(), 16_384);
         assert_eq!(parsed.id().next(), Sequence(16_384));
+    }
+
+    #[test]
+    fn a_chunk_of_no_producer_has_an_id_for_each_event() {
+        let of_none = |events| ChunkId {
+            producer: ProducerId::NONE,
+            ..id(9, events)
+        };
+        let ids = [EventId([3; 16]), EventId([7; 16])];
+        let mut bytes = vec![0; CHUNK_HEADER_BYTES];
+        bytes.extend_from_slice(ids.as_bytes());
+        bytes.extend(chunk(2, 2).into_iter().skip(CHUNK_HEADER_BYTES));
+        seal_chunk(of_none(2), &mut bytes).expect("the chunk is within its limits");
+        let (parsed, _) = Chunk::parse(&bytes).expect("it is sound");
+        assert_eq!(parsed.ids(), Some(&ids[..]));
+        assert_eq!(parsed.events().count(), 2);
+        let ordinary = chunk(1, 1);
+        let (parsed, _) = Chunk::parse(&ordinary).expect("it is sound");
+        assert_eq!(parsed.ids(), None);
+        // There is no room for the ids of so many.
+        let mut short = vec![0; CHUNK_HEADER_BYTES + 24];
+        seal_chunk(of_none(2), &mut short).expect("it does not look inside");
+        let cut = ChunkError::Cut {
+            bytes: 56,
+            needed: 64,
+        };
+        assert_eq!(Chunk::frame(&short), Err(cut));
     }
 
     #[test]

@@ -78,6 +78,10 @@ codes! {
     ProducerUnknown = 207, retry false;
     /// No further producers fit.
     ProducersFull = 208, retry true;
+    /// Of a chunk's ids, some are known and others not, or they are not known side by side.
+    EventIdsMixed = 209, retry false;
+    /// No further ids of events fit.
+    EventIdsFull = 210, retry true;
 
     /// Another node leads.
     NotLeader = 301, retry true;

@@ -40,6 +40,11 @@ counted!(
     /// Who produced a chunk: chosen by the producer at random, once.
     ProducerId(u64)
 );
+impl ProducerId {
+    /// No producer: a chunk under this name has no sequences, and an id for each event.
+    pub const NONE: Self = Self(0);
+}
+
 counted!(
     /// Incarnation of a producer: a higher one fences the lower ones.
     Epoch(u32)

@@ -25,6 +25,7 @@ pub mod client;
 mod command;
 mod error;
 mod event;
+mod event_id;
 pub mod filter;
 mod frame;
 pub mod limits;
@@ -38,6 +39,7 @@ pub use chunk::{CHUNK_HEADER_BYTES, Chunk, ChunkError, ChunkId, seal_chunk};
 pub use command::{COMMAND_BYTES_MAX, COMMAND_HEADER_BYTES, Command, CommandBytes, CommandError};
 pub use error::ErrorCode;
 pub use event::{EVENT_HEADER_BYTES, Event, EventError};
+pub use event_id::EventId;
 pub use frame::{
     FRAME_HEADER_BYTES, FRAME_MAGIC, Frame, FrameError, FrameHeader, FrameKind, PROTOCOL_VERSION,
     Tail,

@@ -39,6 +39,12 @@ pub const PRODUCERS_MAX: usize = 100_000;
 /// have a gap. A constant of the version, as above.
 pub const RUNS_MAX: usize = 1 << 20;
 
+/// Most ids of events that a group knows.
+pub const EVENT_IDS_MAX: usize = 1 << 19;
+
+/// How long an id is known after its event, in seconds of log time. A constant of the version, as above.
+pub const EVENT_ID_LIFE_SECONDS: u64 = 60 * 60;
+
 /// Longest topic of an event, in bytes.
 pub const TOPIC_BYTES_MAX: usize = 255;
 

@@ -251,6 +251,14 @@ const SENTENCES: &[(ErrorCode, &str)] = &[
     ),
     (ErrorCode::ProducersFull, "no further producers fit"),
     (
+        ErrorCode::EventIdsMixed,
+        "some ids of the chunk are known and others not, or they are not known side by side: send the events one by one",
+    ),
+    (
+        ErrorCode::EventIdsFull,
+        "no further ids of events fit until some are forgotten",
+    ),
+    (
         ErrorCode::LeaderNotReady,
         "this node leads, and its term's first record is not committed yet",
     ),

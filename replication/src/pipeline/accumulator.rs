@@ -60,7 +60,10 @@ impl Accumulator {
         place.copy_from_slice(chunk);
         self.bytes = at + chunk.len();
         self.events += id.events;
-        self.chunks.push((id, base_offset));
+        // The state has the ids of the others.
+        if !id.has_ids() {
+            self.chunks.push((id, base_offset));
+        }
         self.since.get_or_insert(now);
     }
 

@@ -5,7 +5,7 @@ use quorate_wire::client::AckLevel;
 use quorate_wire::{ErrorCode, LogIndex, Time};
 
 use super::Pipeline;
-use super::config::{INTAKE_MAX, PENDING_RECORDS_MAX};
+use super::config::{IDS_FULL_MS, INTAKE_MAX, PENDING_RECORDS_MAX};
 use super::waiters::Waiter;
 use crate::lane::{Answer, Ask, ProducedChunk, Refusal, Request, ShardId, Ticket};
 use crate::seam::Seam;
@@ -73,7 +73,7 @@ impl Pipeline {
             return None;
         }
         let id = chunk.id;
-        let refusal = match self.state.judge(&id) {
+        let refusal = match self.judge(&chunk, seam) {
             Verdict::New => return self.append_chunk(shard, ticket, chunk, now, seam),
             Verdict::Committed(base_offset) => {
                 // Who wants it on every disk waits until all that is committed by now is there.
@@ -101,6 +101,17 @@ impl Pipeline {
                     None => Refusal::new(ErrorCode::SequenceTooOld),
                 }
             }
+            Verdict::Appended(base_offset) => {
+                let place = (self.open_index(), base_offset);
+                let waiter = Waiter::new(place, (shard, ticket), &mut chunk, now);
+                self.await_commit(waiter, chunk, seam);
+                return None;
+            }
+            Verdict::Mixed => Refusal::new(ErrorCode::EventIdsMixed),
+            Verdict::IdsFull => Refusal {
+                retry_after_ms: IDS_FULL_MS,
+                ..Refusal::new(ErrorCode::EventIdsFull)
+            },
             Verdict::Gap { expected } => Refusal {
                 expected: expected.0,
                 ..Refusal::new(ErrorCode::SequenceGap)
@@ -115,6 +126,14 @@ impl Pipeline {
         };
         Self::refuse(ticket, refusal, shard, seam);
         None
+    }
+
+    /// What is to be done with a chunk.
+    fn judge(&self, chunk: &ProducedChunk, seam: &mut impl Seam) -> Verdict {
+        match chunk.event_ids() {
+            None => self.state.judge(&chunk.id),
+            Some(ids) => self.state.judge_ids(ids, seam.wall()),
+        }
     }
 
     /// Why this node takes no chunks at all now, if so.
@@ -181,7 +200,10 @@ impl Pipeline {
         let base_offset = self.accumulator.next_offset(&self.state);
         self.accumulator
             .push(chunk.id, &chunk.bytes, base_offset, room, now);
-        self.state.take(&chunk.id);
+        match chunk.event_ids() {
+            None => self.state.take(&chunk.id),
+            Some(ids) => self.state.take_ids(ids, base_offset),
+        }
         self.counts.chunks += 1;
         let place = (self.open_index(), base_offset);
         let waiter = Waiter::new(place, (shard, ticket), &mut chunk, now);

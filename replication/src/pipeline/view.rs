@@ -72,9 +72,9 @@ impl Pipeline {
         Some(self.state.consumer_group(name)?.offsets)
     }
 
-    /// One number for what it knows of all producers, and keeps under names, at [`View::applied`].
+    /// One number for what it knows of all producers and ids of events, and keeps under names, at [`View::applied`].
     #[must_use]
     pub fn tables_digest(&self) -> u64 {
-        self.state.producers_digest() ^ self.state.named_digest()
+        self.state.producers_digest() ^ self.state.named_digest() ^ self.state.ids_digest()
     }
 }

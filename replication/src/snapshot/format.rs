@@ -91,6 +91,8 @@ pub enum Section {
     Cursors = 3,
     /// Consumer groups.
     ConsumerGroups = 4,
+    /// Ids of events.
+    EventIds = 5,
 }
 
 impl Section {
@@ -101,6 +103,7 @@ impl Section {
             1 => Some(Self::Producers),
             3 => Some(Self::Cursors),
             4 => Some(Self::ConsumerGroups),
+            5 => Some(Self::EventIds),
             _ => None,
         }
     }

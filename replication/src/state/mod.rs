@@ -9,6 +9,7 @@
 
 mod consumers;
 mod cursors;
+mod event_ids;
 mod kept;
 mod marks;
 mod named;
@@ -20,12 +21,15 @@ mod table;
 use alloc::collections::VecDeque;
 
 use quorate_wire::limits::RUNS_MAX;
-use quorate_wire::{ChunkId, Command, LogIndex, Name, Offset, Position, Record, RecordHeader};
+use quorate_wire::{
+    ChunkId, Command, EventId, LogIndex, Name, Offset, Position, Record, RecordHeader,
+};
 
 use crate::log::{Identity, Replay};
 use crate::snapshot::SnapshotError;
 pub use consumers::{ConsumerGroup, Member};
 pub use cursors::Cursor;
+use event_ids::EventIds;
 pub use marks::Mark;
 use marks::Marks;
 pub use named::{Declined, Outcome};
@@ -45,6 +49,8 @@ struct Pending {
     chunks: usize,
     /// How many of `State::commands` are its own.
     commands: usize,
+    /// How many of the pending ids of events are its own.
+    ids: usize,
 }
 
 /// What came of a command in a record that was applied just now.
@@ -65,6 +71,7 @@ pub struct State {
     pending: VecDeque<Pending>,
     /// The chunks of all pending records, in order, each with the offset of its first event.
     chunks: VecDeque<(ChunkId, Offset)>,
+    ids: EventIds,
     named: Named,
     /// The commands of all pending records, in order.
     commands: VecDeque<Command>,
@@ -102,6 +109,7 @@ impl State {
             producers: Producers::new(runs_max),
             pending: VecDeque::new(),
             chunks: VecDeque::new(),
+            ids: EventIds::default(),
             named: Named::default(),
             commands: VecDeque::new(),
             applied: Applied::default(),
@@ -236,6 +244,23 @@ impl State {
         self.producers.judge(id)
     }
 
+    /// The same of a chunk that has ids, with the wall clock of the leader.
+    #[must_use]
+    pub fn judge_ids(&self, ids: &[EventId], wall: u64) -> Verdict {
+        self.ids.judge(ids, self.log_time().max(wall))
+    }
+
+    /// A leader has taken this new chunk, which has ids and begins at an offset.
+    pub fn take_ids(&mut self, ids: &[EventId], offset: Offset) {
+        self.ids.take(ids, offset);
+    }
+
+    /// One number for all ids of events that are known at [`State::applied`]: equal where the log's is.
+    #[must_use]
+    pub fn ids_digest(&self) -> u64 {
+        self.ids.fingerprint()
+    }
+
     /// A leader has taken this new chunk: the next one of its producer must follow it.
     pub fn take(&mut self, id: &ChunkId) {
         self.producers.take(id);
@@ -251,13 +276,16 @@ impl State {
             .map(|&(_, offset)| offset)
     }
 
-    /// Appends a record that was made here, of these chunks.
+    /// Appends a record that was made here, of these chunks and of those with ids that were taken since the last one.
     pub fn append_own(
         &mut self,
         header: &RecordHeader,
         chunks: impl Iterator<Item = (ChunkId, Offset)>,
     ) {
-        self.push(header, chunks, core::iter::empty());
+        let before = self.counts();
+        self.chunks.extend(chunks);
+        self.ids.append_taken();
+        self.push(header, before);
     }
 
     /// Appends a record that was made here, of these commands.
@@ -266,22 +294,25 @@ impl State {
         header: &RecordHeader,
         commands: impl Iterator<Item = Command>,
     ) {
-        self.push(header, core::iter::empty(), commands);
+        let before = self.counts();
+        self.commands.extend(commands);
+        self.push(header, before);
     }
 
-    fn push(
-        &mut self,
-        header: &RecordHeader,
-        chunks: impl Iterator<Item = (ChunkId, Offset)>,
-        commands: impl Iterator<Item = Command>,
-    ) {
+    /// How many chunks, commands and ids of events are pending.
+    fn counts(&self) -> [usize; 3] {
+        let ids = self.ids.appended();
+        [self.chunks.len(), self.commands.len(), ids]
+    }
+
+    /// Appends a record, whose parts are pending behind those that there were before.
+    fn push(&mut self, header: &RecordHeader, before: [usize; 3]) {
         assert!(
             header.index == self.last().next(),
             "records are appended in order"
         );
-        let before = (self.chunks.len(), self.commands.len());
-        self.chunks.extend(chunks);
-        self.commands.extend(commands);
+        let [chunks, commands, ids] = self.counts();
+        let [chunks_before, commands_before, ids_before] = before;
         self.pending.push_back(Pending {
             position: Position {
                 term: header.term,
@@ -291,8 +322,9 @@ impl State {
             body_crc: header.body_crc,
             next_offset: header.next_offset(),
             log_time: header.log_time,
-            chunks: self.chunks.len() - before.0,
-            commands: self.commands.len() - before.1,
+            chunks: chunks - chunks_before,
+            commands: commands - commands_before,
+            ids: ids - ids_before,
         });
     }
 
@@ -306,6 +338,7 @@ impl State {
     /// Forgets what a leader has taken and not seen committed: it leads no more. The records stay pending, as any follower's.
     pub fn forget_taken(&mut self) {
         self.producers.forget_taken();
+        self.ids.forget_taken();
     }
 
     fn apply_one(&mut self, record: Pending, done: &mut impl FnMut(Done)) {
@@ -314,6 +347,7 @@ impl State {
         }
         self.producers
             .expire(self.applied.log_time, record.log_time);
+        self.ids.commit(record.ids, record.log_time);
         let fingerprint = u64::from(record.header_crc) << 32 | u64::from(record.body_crc);
         let mut digest = mix(self.applied.digest ^ mix(fingerprint));
         let moment = Moment {
@@ -348,11 +382,15 @@ impl Replay for State {
     }
 
     fn append(&mut self, record: &Record<'_>) {
-        self.push(
-            record.header(),
-            record.chunks().map(|(offset, chunk)| (chunk.id(), offset)),
-            record.commands(),
-        );
+        let before = self.counts();
+        for (offset, chunk) in record.chunks() {
+            match chunk.ids() {
+                None => self.chunks.push_back((chunk.id(), offset)),
+                Some(ids) => self.ids.append(ids, offset),
+            }
+        }
+        self.commands.extend(record.commands());
+        self.push(record.header(), before);
     }
 
     fn truncate(&mut self, first: LogIndex) {
@@ -368,6 +406,7 @@ impl Replay for State {
             let void = self.pending.pop_back().expect("the back was just seen");
             self.chunks.truncate(self.chunks.len() - void.chunks);
             self.commands.truncate(self.commands.len() - void.commands);
+            self.ids.truncate(void.ids);
         }
     }
 

@@ -20,6 +20,12 @@ pub enum Verdict {
     Committed(Offset),
     /// It is appended, and not yet committed.
     Taken,
+    /// Its ids are appended, not all of them committed: its first event has this offset.
+    Appended(Offset),
+    /// Of its ids, some are known and others not, or they are not known side by side.
+    Mixed,
+    /// No further ids of events fit.
+    IdsFull,
     /// A chunk before it is missing.
     Gap {
         /// The sequence that comes next.

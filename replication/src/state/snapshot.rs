@@ -17,6 +17,7 @@ impl State {
     /// From now on, [`State::copy`] gives the state as it is applied at this moment, whatever is applied meanwhile.
     pub fn freeze(&mut self) -> Applied {
         self.producers.freeze();
+        self.ids.freeze();
         self.named.freeze();
         self.applied
     }
@@ -24,12 +25,17 @@ impl State {
     /// No copy is made any more.
     pub fn thaw(&mut self) {
         self.producers.thaw();
+        self.ids.thaw();
         self.named.thaw();
     }
 
     /// Copies up to `most` further entries of the frozen state. Says whether more are left.
     pub fn copy(&mut self, most: usize, writer: &mut Writer) -> bool {
         let more = self.producers.copy(most, writer);
+        let more = more
+            || self.ids.copy(most, &mut |known| {
+                writer.entry(Section::EventIds, |bytes| known.encode(bytes));
+            });
         more || self.named.copy(most, writer)
     }
 
@@ -57,6 +63,9 @@ impl State {
         while let Some(piece) = pieces.next_piece()? {
             match piece.section {
                 Section::Producers => self.producers.load(&piece)?,
+                Section::EventIds => {
+                    load_each(&piece, "an id of an event", |bytes| self.ids.load(bytes))?;
+                }
                 Section::Cursors => {
                     load_each(&piece, "a cursor", |bytes| self.named.cursors.load(bytes))?;
                 }

@@ -54,7 +54,10 @@ fn check(life: &Life) -> Result<(), TestCaseError> {
             | Verdict::Taken
             | Verdict::Gap { .. }
             | Verdict::Unknown
-            | Verdict::Full) => prop_assert!(false, "{id:?}: {verdict:?}"),
+            | Verdict::Full
+            | Verdict::Appended(_)
+            | Verdict::Mixed
+            | Verdict::IdsFull) => prop_assert!(false, "{id:?}: {verdict:?}"),
         }
         *count += 1;
     }

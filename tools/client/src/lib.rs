@@ -26,6 +26,7 @@
 //! | | |
 //! | --- | --- |
 //! | [`Producer`] | blocking: [`send`](Producer::send), [`send_encoded`](Producer::send_encoded) for load generators, [`poll`](Producer::poll), [`flush`](Producer::flush), [`take_acks`](Producer::take_acks), [`stats`](Producer::stats), [`close`](Producer::close) |
+//! | [`IdProducer`] | blocking, for sources that have an id for each event and no order of their own: each is in the log once |
 //! | [`Consumer`] | blocking: [`fetch`](Consumer::fetch) gives a [`Batch`] of verified records and events; follows to any node, or sticks to one |
 //! | `AsyncProducer`, `AsyncConsumer` | the same on tokio, with the feature `tokio`; every future may be dropped at any moment |
 //! | [`Filter`], [`ReadFrom`], [`Consistency`] | which events a consumer wants, from where on, and how fresh |
@@ -51,6 +52,7 @@ mod error;
 mod filter;
 mod greeting;
 mod group_consumer;
+mod id_producer;
 pub mod member;
 mod named;
 #[cfg(feature = "tokio")]
@@ -73,6 +75,7 @@ pub use consumer::Consumer;
 pub use error::{ClientError, InvalidEvent, LinkCause};
 pub use filter::Filter;
 pub use group_consumer::{GroupConsumer, Polled};
+pub use id_producer::{IdProducer, question as id_question};
 pub use member::{Commit, Committed, Regrouped, Reset};
 pub use named::Names;
 #[cfg(feature = "tokio")]
@@ -86,7 +89,7 @@ pub use status::{Role, Status, Written, status};
 pub use quorate_wire::client::{AckLevel, Consistency, ReadFrom, Stage, StageTimes};
 pub use quorate_wire::filter::{Clause, FilterError};
 pub use quorate_wire::{
-    Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, Generation, LogIndex, MemberId, Name,
-    NodeId, Offset, ProducerId, Record, RecordKind, Sequence, Slot, Slots, Term, Time,
+    Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, EventId, Generation, LogIndex, MemberId,
+    Name, NodeId, Offset, ProducerId, Record, RecordKind, Sequence, Slot, Slots, Term, Time,
     checksum::key_of,
 };

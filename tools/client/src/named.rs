@@ -71,7 +71,7 @@ impl Names {
     pub fn cursors_after(&mut self, name: Option<Name>) -> Result<CursorPage, ClientError> {
         match self.ask(Question::CursorsAfter(name))? {
             Answer::Cursors(page) => Ok(page),
-            Answer::Applied(_) | Answer::Standing(_) | Answer::Group(_) => {
+            Answer::Applied(_) | Answer::Placed(_) | Answer::Standing(_) | Answer::Group(_) => {
                 unreachable!("an answer is of the question's kind")
             }
         }
@@ -128,29 +128,36 @@ impl Names {
     fn apply(&mut self, command: Command) -> Result<u64, ClientError> {
         match self.ask(Question::Command(command))? {
             Answer::Applied(value) => Ok(value),
-            Answer::Cursors(_) | Answer::Standing(_) | Answer::Group(_) => {
+            Answer::Cursors(_) | Answer::Placed(_) | Answer::Standing(_) | Answer::Group(_) => {
                 unreachable!("an answer is of the question's kind")
             }
         }
     }
 
     fn ask(&mut self, question: Question) -> Result<Answer, ClientError> {
-        self.caller.ask(question, self.transport.now());
-        loop {
-            if let Some(end) = self.caller.take() {
-                return end;
-            }
-            self.transport
-                .turn(&mut self.caller, SLEEP_MAX)
-                .map_err(waiting)?;
+        ask(&mut self.caller, &mut self.transport, question)
+    }
+}
+
+/// Asks, and waits for the answer.
+pub(crate) fn ask(
+    caller: &mut Caller,
+    transport: &mut Transport<PollSocket>,
+    question: Question,
+) -> Result<Answer, ClientError> {
+    caller.ask(question, transport.now());
+    loop {
+        if let Some(end) = caller.take() {
+            return end;
         }
+        transport.turn(caller, SLEEP_MAX).map_err(waiting)?;
     }
 }
 
 fn group(answer: Answer) -> Option<GroupStanding> {
     match answer {
         Answer::Group(group) => group,
-        Answer::Applied(_) | Answer::Cursors(_) | Answer::Standing(_) => {
+        Answer::Applied(_) | Answer::Placed(_) | Answer::Cursors(_) | Answer::Standing(_) => {
             unreachable!("an answer is of the question's kind")
         }
     }

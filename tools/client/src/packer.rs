@@ -87,7 +87,7 @@ impl Packer {
 }
 
 /// Appends the event, or leaves the buffer as it was.
-fn append(buffer: &mut Vec<u8>, event: &Event<'_>) -> Result<(), ClientError> {
+pub(crate) fn append(buffer: &mut Vec<u8>, event: &Event<'_>) -> Result<(), ClientError> {
     let invalid = |error| ClientError::InvalidEvent(InvalidEvent::Event(error));
     let size = event.size();
     let before = buffer.len();

@@ -8,6 +8,7 @@ use quorate_replication::lane::{Answer, Reply};
 use quorate_wire::{ClusterName, NodeId, ProducerId, Time};
 
 use crate::consumer::Consumer;
+use crate::id_source::IdSource;
 use crate::member::GroupMember;
 use crate::node::Node;
 use crate::options::Options;
@@ -27,6 +28,7 @@ pub struct Clients {
     producers: Vec<Producer>,
     consumers: Vec<Consumer>,
     members: Vec<GroupMember>,
+    sources: Vec<IdSource>,
     /// Memory to work in.
     input: Vec<u8>,
 }
@@ -53,6 +55,7 @@ impl Clients {
         };
         let consumer = |at| Consumer::new(options, addresses.clone(), at);
         let member = |at| GroupMember::new(options.seed, addresses.clone(), at);
+        let source = |at| IdSource::new(options.seed, addresses.clone(), at, options.chunks);
         Self {
             cluster,
             nodes,
@@ -61,6 +64,7 @@ impl Clients {
             producers: (0..options.producers).map(producer).collect(),
             consumers: (0..options.consumers).map(consumer).collect(),
             members: (0..options.members).map(member).collect(),
+            sources: (0..options.sources).map(source).collect(),
             input: Vec::new(),
         }
     }
@@ -93,6 +97,17 @@ impl Clients {
         &mut self.members
     }
 
+    /// The sources of events with ids.
+    #[must_use]
+    pub fn sources(&self) -> &[IdSource] {
+        &self.sources
+    }
+
+    /// The sources of events with ids.
+    pub fn sources_mut(&mut self) -> &mut [IdSource] {
+        &mut self.sources
+    }
+
     /// The wires.
     pub fn wires(&mut self) -> &mut Wires {
         &mut self.wires
@@ -120,7 +135,8 @@ impl Clients {
         let members = self.members.iter().filter_map(GroupMember::deadline);
         let hungry = self.shards.values().any(Shard::is_hungry);
         let now = hungry.then_some(Time(0));
-        let clients = producers.chain(consumers).chain(members);
+        let sources = self.sources.iter().filter_map(IdSource::deadline);
+        let clients = producers.chain(consumers).chain(members).chain(sources);
         clients.chain(wires).chain(now).min()
     }
 
@@ -155,6 +171,9 @@ impl Clients {
         }
         for member in &mut self.members {
             member.act(now, &mut self.wires, oracle);
+        }
+        for source in &mut self.sources {
+            source.act(now, &mut self.wires, oracle);
         }
     }
 

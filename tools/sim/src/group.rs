@@ -14,6 +14,7 @@ use quorate_wire::{ErrorCode, GroupId, NodeId, Offset, Time};
 use crate::clients::Clients;
 use crate::consumer::Consumer;
 use crate::disk::Disk;
+use crate::id_source::IdSource;
 use crate::member::GroupMember;
 use crate::network::Network;
 use crate::node::{self, Node};
@@ -164,6 +165,17 @@ impl Group {
     #[must_use]
     pub fn members(&self) -> &[GroupMember] {
         self.clients.members()
+    }
+
+    /// The sources of events with ids.
+    #[must_use]
+    pub fn sources(&self) -> &[IdSource] {
+        self.clients.sources()
+    }
+
+    /// The sources of events with ids.
+    pub fn sources_mut(&mut self) -> &mut [IdSource] {
+        self.clients.sources_mut()
     }
 
     /// From now on the members of the consumer group stay, and read to the end.

@@ -47,6 +47,8 @@ pub struct Options {
     pub consumers: usize,
     /// How many members has the consumer group.
     pub members: usize,
+    /// How many sources send events with ids.
+    pub sources: u32,
     /// The connections of clients.
     pub wires: WireWeather,
     /// The links between nodes.
@@ -95,6 +97,7 @@ impl Options {
             },
             consumers: 2,
             members: 0,
+            sources: 0,
             wires: WireWeather {
                 latency: (10 * US, 100 * US),
                 capacity: 1 << 20,
@@ -207,6 +210,7 @@ impl Options {
             chunk,
             consumers: random.below(4),
             members,
+            sources: Random::new(seed, "sources").of(&[0, 0, 1, 2]),
             network: NetworkWeather {
                 latency: (least, least + random.scaled(1, 4 * least)),
                 spike_one_in: random.of(&[100, 1000, 100_000]),

@@ -12,6 +12,7 @@ use quorate_wire::Time;
 
 use crate::faults::Faults;
 use crate::group::Group;
+use crate::id_source::IdSource;
 use crate::member::GroupMember;
 use crate::options::Options;
 use crate::plan::Plan;
@@ -209,11 +210,15 @@ pub fn recover(world: &mut World) {
         for producer in group.producers_mut() {
             producer.stop();
         }
+        group.sources_mut().iter_mut().for_each(IdSource::stop);
         group.read_to_end();
     }
     let done = |world: &World| {
         let mut groups = world.groups().iter();
-        groups.all(|group| group.producers().iter().all(crate::Producer::is_done))
+        groups.all(|group| {
+            let produced = group.producers().iter().all(crate::Producer::is_done);
+            produced && group.sources().iter().all(IdSource::is_done)
+        })
     };
     assert!(
         world.run_until(SERVED, done),

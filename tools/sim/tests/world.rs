@@ -6,7 +6,8 @@ mod seeds;
 use std::cell::Cell;
 
 use quorate_sim::{
-    Case, ChunkWeather, DiskWeather, Group, Keep, Options, Profile, Trace, World, recover, run,
+    Case, ChunkWeather, DiskWeather, Group, IdSource, Keep, Options, Profile, Trace, World,
+    recover, run,
 };
 use quorate_wire::{ErrorCode, NodeId, Time};
 use seeds::each_seed;
@@ -78,6 +79,34 @@ fn what_is_known_of_producers_is_bounded_and_enough_for_every_retry() {
         }
         must_converge(&mut world, 60 * SECOND);
     });
+}
+
+#[test]
+fn an_id_is_in_the_log_once_whoever_says_it_and_through_new_leaders() {
+    let mixed = Cell::new(0);
+    each_seed("ids", 0..3, |seed, trace| {
+        let options = Options {
+            sources: 3,
+            producers: 1,
+            chunks: 200,
+            ..Options::calm(seed, 3)
+        };
+        let mut world = World::new(options, trace.clone());
+        let mut leader = elect(&mut world);
+        for _ in 0..3 {
+            world.run_for(200 * MS);
+            world.crash(leader, false);
+            world.run_for(SECOND);
+            world.start(leader);
+            assert!(world.run_until(5 * SECOND, |world| world.leader().is_some()));
+            leader = world.leader().expect("it was just seen");
+        }
+        must_converge(&mut world, 60 * SECOND);
+        let sources = world.groups().iter().flat_map(Group::sources);
+        mixed.set(mixed.get() + sources.map(IdSource::mixed).sum::<u64>());
+        assert!(world.oracle().ids().said() > 100, "they have said much");
+    });
+    assert!(mixed.get() > 20, "{} chunks were mixed", mixed.get());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What can be asked, and what is answered.
 
+use quorate_wire::client::{AckLevel, Produce, ProduceReply};
 use quorate_wire::named::{
     CommandReply, CursorEntry, CursorsReply, GroupsReply, Heartbeat, HeartbeatReply, Listed,
     MemberEntry,
@@ -17,6 +18,8 @@ use crate::greeting::GROUP;
 pub enum Question {
     /// Apply this command.
     Command(Command),
+    /// Append this chunk, whose events have ids, unless they are known.
+    Produce(Vec<u8>),
     /// Where is this cursor?
     Cursor(Name),
     /// Which cursors come after this name, or from the first on?
@@ -34,6 +37,8 @@ pub enum Question {
 pub enum Answer {
     /// The command is committed and applied; it says what this number is.
     Applied(u64),
+    /// The chunk's first event has this offset, perhaps since long ago.
+    Placed(Offset),
     /// Cursors, by name.
     Cursors(CursorPage),
     /// How a member's consumer group stands.
@@ -107,7 +112,7 @@ impl Question {
     /// Whether the leader alone can answer it.
     pub(super) const fn is_for_leader(&self) -> bool {
         match self {
-            Self::Command(_) | Self::Heartbeat(..) => true,
+            Self::Command(_) | Self::Produce(_) | Self::Heartbeat(..) => true,
             Self::Cursor(_) | Self::CursorsAfter(_) | Self::Group(_) | Self::GroupAfter(_) => false,
         }
     }
@@ -115,6 +120,7 @@ impl Question {
     const fn answer_kind(&self) -> FrameKind {
         match self {
             Self::Command(_) => FrameKind::CommandReply,
+            Self::Produce(_) => FrameKind::ProduceReply,
             Self::Cursor(_) | Self::CursorsAfter(_) => FrameKind::CursorsReply,
             Self::Heartbeat(..) => FrameKind::HeartbeatReply,
             Self::Group(_) | Self::GroupAfter(_) => FrameKind::GroupsReply,
@@ -137,6 +143,7 @@ impl Question {
             reserved: [0; 6],
         };
         match *self {
+            Self::Produce(ref chunk) => write_produce(chunk, correlation, out),
             Self::Command(command) => frame(FrameKind::Command, &command.encode()),
             Self::Cursor(name) => frame(FrameKind::Cursors, listed(Some(name), 1).as_bytes()),
             Self::CursorsAfter(name) => frame(FrameKind::Cursors, listed(name, 0).as_bytes()),
@@ -161,6 +168,10 @@ impl Question {
             });
         }
         match self {
+            Self::Produce(_) => {
+                let reply: &ProduceReply = message(frame)?;
+                Ok(Answer::Placed(Offset(reply.base_offset.get())))
+            }
             Self::Command(_) => {
                 let reply: &CommandReply = message(frame)?;
                 Ok(Answer::Applied(reply.value.get()))
@@ -178,6 +189,27 @@ impl Question {
             Self::Group(_) | Self::GroupAfter(_) => read_group(frame).map(Answer::Group),
         }
     }
+}
+
+/// Asks for a chunk to be put on a quorum of disks.
+fn write_produce(chunk: &[u8], correlation: u64, out: &mut Vec<u8>) {
+    let produce = Produce {
+        acks: AckLevel::Quorum.to_byte(),
+        flags: 0,
+        reserved: 0.into(),
+        timeout_ms: 0.into(),
+    };
+    let parts = [produce.as_bytes()];
+    let kind = FrameKind::Produce;
+    out.extend_from_slice(&FrameHeader::seal(
+        kind,
+        correlation,
+        GROUP,
+        &parts,
+        chunk.len(),
+    ));
+    out.extend_from_slice(produce.as_bytes());
+    out.extend_from_slice(chunk);
 }
 
 fn message<'a, T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned>(

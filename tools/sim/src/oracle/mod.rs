@@ -11,6 +11,7 @@ mod consumer_order;
 mod covered;
 mod durable;
 mod election;
+mod event_ids;
 mod exactly_once;
 mod from_time;
 mod levels;
@@ -43,6 +44,7 @@ use committed::Committed;
 pub(crate) use consumer_order::ConsumerOrder;
 use durable::{Durable, Written};
 use election::ElectionSafety;
+pub use event_ids::EventIds;
 use from_time::FromTime;
 use levels::Levels;
 use log_matching::LogMatching;
@@ -78,6 +80,7 @@ pub struct Oracle {
     wanted: Wanted,
     from_time: FromTime,
     members: Members,
+    ids: EventIds,
     /// How each running node stood when it was last looked at.
     views: BTreeMap<NodeId, Watched>,
     /// Checksums of the records that were handed out.
@@ -322,6 +325,11 @@ impl Oracle {
         &mut self.members
     }
 
+    /// What sources said, and were told.
+    pub fn ids(&mut self) -> &mut EventIds {
+        &mut self.ids
+    }
+
     /// Whether everything below this offset is done in all slots of the consumer group, as far as it was seen.
     #[must_use]
     pub fn group_is_done(&self, end: Offset) -> bool {
@@ -406,6 +414,9 @@ impl Oracle {
                 .map_or(&[][..], Vec::as_slice);
             hold("exactly once", exactly_once::check(chunks, producer));
         }
+        let with_ids = log.chunks.get(&ProducerId::NONE);
+        let with_ids = with_ids.map_or(&[][..], Vec::as_slice);
+        hold("an id is in the log once", self.ids.end(with_ids));
         self.members.end(&log.chunks);
         self.history.read(log.read_at(now));
         hold("linearizable history", self.history.check());
