@@ -224,16 +224,33 @@ impl Work {
             Task::Prepare(_) => unreachable!("segments are filled piece by piece"),
             Task::Append { position, bytes } => {
                 let appended = self.append(position, &bytes);
-                appended.inspect_err(|_| {
-                    // It holds nothing that counts. If it cannot be removed either, the next start does.
-                    self.snapshot = None;
-                    let _removed = std::fs::remove_file(self.directory.join(SNAPSHOT_PREPARING));
-                })?;
-                Ok(Outcome::Appended)
+                self.or_nothing(appended).map(|()| Outcome::Appended)
             }
-            Task::Publish(snapshot) => self.publish(snapshot).map(|()| Outcome::Published),
+            Task::Publish(snapshot) => {
+                let named = self.name(snapshot);
+                self.or_nothing(named)?;
+                let kept = self.open_directory().and_then(rustix::fs::fsync);
+                // Whether it is there after a crash is unknown: that is no matter of room.
+                kept.map_err(|error| {
+                    if error == Errno::NOSPC {
+                        Errno::IO
+                    } else {
+                        error
+                    }
+                })?;
+                Ok(Outcome::Published)
+            }
             Task::Remove(file) => self.remove(file).map(|()| Outcome::Removed),
         }
+    }
+
+    /// Of a snapshot that could not be written, nothing is left: it holds nothing that counts. If it cannot be removed either, the
+    /// next start does it.
+    fn or_nothing(&mut self, result: Result<(), Errno>) -> Result<(), Errno> {
+        result.inspect_err(|_| {
+            self.snapshot = None;
+            let _removed = std::fs::remove_file(self.directory.join(SNAPSHOT_PREPARING));
+        })
     }
 
     fn open_directory(&self) -> Result<File, Errno> {
@@ -265,13 +282,13 @@ impl Work {
         Ok(())
     }
 
-    fn publish(&mut self, snapshot: SnapshotId) -> Result<(), Errno> {
+    /// Gives the snapshot its name, once all of it is durable.
+    fn name(&mut self, snapshot: SnapshotId) -> Result<(), Errno> {
         let file = self.snapshot.take().ok_or(Errno::NOENT)?;
         rustix::fs::fsync(&file)?;
         let directory = self.open_directory()?;
         let name = file_name(FileId::Snapshot(snapshot));
-        rustix::fs::renameat(&directory, SNAPSHOT_PREPARING, &directory, name)?;
-        rustix::fs::fsync(&directory)
+        rustix::fs::renameat(&directory, SNAPSHOT_PREPARING, &directory, name)
     }
 
     fn remove(&self, file: FileId) -> Result<(), Errno> {

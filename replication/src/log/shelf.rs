@@ -143,7 +143,7 @@ impl Log {
                 self.shelf.writing = false;
                 SnapshotEvent::Written
             }
-            (Errand::Append, Err(StorageError::Full)) => {
+            (Errand::Append | Errand::Publish(_), Err(StorageError::Full)) => {
                 self.shelf.writing = false;
                 SnapshotEvent::Failed
             }

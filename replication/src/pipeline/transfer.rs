@@ -432,7 +432,7 @@ impl Pipeline {
 
     /// What comes from a peer has no room on the disk.
     pub(super) fn part_failed(&mut self) {
-        let writes = |it: &mut Receiving| matches!(it.step, Step::Write(_));
-        self.transfer.receiving.take_if(writes);
+        let stores = |it: &mut Receiving| matches!(it.step, Step::Write(_) | Step::Keep);
+        self.transfer.receiving.take_if(stores);
     }
 }

@@ -111,7 +111,7 @@ pub enum StorageOutcome {
 /// An operation that went wrong. A write that did is never retried: whether it happened is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StorageError {
-    /// No room on the file system. Of a `Prepare` or an `Append`, nothing is left behind.
+    /// No room on the file system. Of a `Prepare`, an `Append` or a `Publish`, nothing is left behind.
     #[error("no space left on the disk")]
     Full,
     /// Fewer bytes than asked.

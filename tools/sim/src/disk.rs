@@ -312,6 +312,9 @@ impl Disk {
             StorageOp::Append { position, bytes } => self.append(position, &bytes),
             StorageOp::Publish { snapshot } => {
                 let bytes = self.unnamed.take().ok_or(NOT_THERE)?;
+                if self.room == 0 {
+                    return Err(StorageError::Full); // The directory may have to grow.
+                }
                 self.snapshots.insert(snapshot, Content::from(bytes));
                 self.written.push((FileId::Snapshot(snapshot), 0, 0));
                 Ok(StorageOutcome::Published)

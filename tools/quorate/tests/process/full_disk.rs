@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use quorate_client::{ErrorCode, NodeId};
+use quorate_client::{ErrorCode, NodeId, Status};
+use quorate_engine::config::Config;
 
 use crate::load::{Load, flood};
 use crate::logs;
-use crate::world::{QUORATE, World, directory, small_segments, turn};
+use crate::world::{QUORATE, World, directory, small_segments, turn, wait_for};
 
 /// A file system of a few megabytes.
 struct Small {
@@ -37,6 +38,15 @@ impl Small {
             "skipped: this host does not let us mount a small file system: {said}"
         );
         None
+    }
+
+    /// Takes all its room.
+    fn fill(&self) {
+        let file = std::fs::File::create(self.path.join("ballast")).expect("it is writable");
+        let stat = rustix::fs::fstatvfs(&file).expect("it is mounted");
+        let bytes = stat.f_bavail * stat.f_frsize;
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)
+            .expect("there is so much");
     }
 
     fn resize(&self, mib: u32) {
@@ -110,4 +120,45 @@ fn a_cluster_whose_disks_fill_up_says_so_and_keeps_what_it_acknowledged() {
     load.wait_acked(1_000);
     let after = load.finish();
     logs::check(&mut world, &[sent, after]);
+}
+
+/// A snapshot every thousand records, and the log stays.
+fn frugal(config: &mut Config) {
+    small_segments(config);
+    config.log.segments_stock = 0;
+    config.snapshot.log_mib = 1;
+    config.snapshot.records = 1000;
+}
+
+/// One disk has room for the log that is prepared, and none for a snapshot.
+#[test]
+fn a_snapshot_without_room_is_given_up_and_the_log_goes_on() {
+    let mut world = World::prepare(frugal);
+    let full = NodeId(2);
+    let Some(small) = Small::mount(&world.local.paths(full).data, 16) else {
+        return;
+    };
+    world.local.start_all().expect("the ports are free");
+    world.wait_complete();
+    wait_for("a segment lies ready", || {
+        let status = world.local.status(full).ok()?;
+        (status.ready_bytes > 0).then_some(())
+    });
+    small.fill();
+    let load = Load::start(world.local.addresses());
+    wait_for("a snapshot finds no room", || {
+        let said = std::fs::read_to_string(world.local.paths(full).log).ok()?;
+        said.contains("no room for a snapshot").then_some(())
+    });
+    load.wait_acked(1_000);
+    small.resize(200);
+    wait_for("all nodes have snapshots", || {
+        let statuses = world.local.statuses();
+        let have = |status: &Status| status.snapshot_index.0 > 0;
+        (statuses.len() == 3 && statuses.iter().all(have)).then_some(())
+    });
+    load.wait_acked(1_000);
+    let sent = load.finish();
+    assert!(sent.complete);
+    logs::check(&mut world, &[sent]);
 }
