@@ -25,6 +25,7 @@
 pub mod axis;
 pub mod chart;
 mod dial;
+pub mod flames;
 mod generator;
 pub mod hgrm;
 mod host;
@@ -32,6 +33,7 @@ mod jitter;
 mod load;
 mod measured;
 pub mod page;
+pub mod perf_script;
 mod readers;
 mod schedule;
 mod series;

@@ -3,15 +3,14 @@
 //! A timer of the process's own processor time interrupts whichever thread runs, and the signal's handler notes its stack. So
 //! a thread that sleeps costs nothing and is not seen. What the kernel does stands at the call into it. Owns: the sampling and the page that it makes. Never: runs unless asked to.
 
-use std::fs::File;
-use std::io::BufWriter;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use pprof::ProfilerGuardBuilder;
-use pprof::flamegraph::Options;
+use quorate_bench::flames::Flames;
 use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::{Handle, Signals};
 
@@ -107,18 +106,23 @@ fn sample(length: Duration, page: &Path, told: &Receiver<Told>) -> Told {
 }
 
 /// Writes a flame graph with a tower for each thread. Returns how many samples are in it.
-fn write(guard: &pprof::ProfilerGuard<'_>, page: &Path) -> Result<isize, pprof::Error> {
+fn write(guard: &pprof::ProfilerGuard<'_>, page: &Path) -> Result<u64, pprof::Error> {
     let report = guard.report().build()?;
-    let samples = report.data.values().sum();
+    let mut flames = Flames::default();
+    for (seen, &samples) in &report.data {
+        let callers = seen.frames.iter().rev();
+        let names = callers.flat_map(|frame| frame.iter().rev().map(ToString::to_string));
+        let tower = [seen.thread_name_or_id()].into_iter().chain(names);
+        flames.add(tower, u64::try_from(samples).unwrap_or(0));
+    }
+    let samples = flames.samples();
     if samples == 0 {
         return Ok(samples);
     }
-    let mut options = Options::default();
-    options.title = "Processor time of a node, by thread".to_owned();
-    options.subtitle = Some(format!(
+    let subtitle = format!(
         "{samples} samples, at most {SAMPLES_PER_SECOND} a second of processor time; perf/README.md says what each tower is"
-    ));
-    let file = BufWriter::new(File::create(page)?);
-    report.flamegraph_with_options(file, &mut options)?;
+    );
+    let svg = flames.svg("Processor time of a node, by thread", &subtitle);
+    fs::write(page, svg)?;
     Ok(samples)
 }
