@@ -177,7 +177,7 @@ impl<R: BufRead> Lines<R> {
 }
 
 /// A column of comma-separated values, counted from 1, without the quotes around it. A comma between quotes separates nothing.
-fn field(line: &[u8], column: NonZeroUsize) -> Option<&[u8]> {
+pub(crate) fn field(line: &[u8], column: NonZeroUsize) -> Option<&[u8]> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut quoted = false;
     let mut columns = line.split(|&byte| {

@@ -1,9 +1,10 @@
 //! `quorate produce`: events from a file or a pipe, one a line, each in the log exactly once.
 
+mod ids;
 mod resume;
 
 use std::io::{self, BufRead};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -41,6 +42,7 @@ Examples:
   quorate produce orders.csv --skip-header --key-column 2 --topic orders
   zcat log.gz | quorate produce --key-regex 'user=([0-9]+)'
   quorate produce big.csv --resume big.state        after whatever killed it: the same again
+  quorate produce hooks.csv --id-column 1           the same event twice, from wherever, is in the log once
   tail -f app.log | quorate produce --nodes 10.0.0.1:9001 --json
 
 Events of one key keep their order. The key is a number made of text (FNV-1a, 64 bits): of a column, or of what an expression
@@ -87,6 +89,10 @@ pub(crate) struct Args {
     /// Give up when no node answers, or nothing is acknowledged, for so many seconds.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     patience: u64,
+    /// The column that is an event's id, counted from 1: whoever sends an event of this id within an hour, and however often, it is in the
+    /// log once. One request is on its way at a time.
+    #[arg(long, value_name = "N", conflicts_with_all = ["resume", "acks", "trace_stages", "in_flight"])]
+    id_column: Option<NonZeroUsize>,
     /// Take up where the run before stopped, and write down in this file how far this one comes.
     #[arg(long, value_name = "STATE")]
     resume: Option<PathBuf>,
@@ -162,6 +168,9 @@ struct Summary {
 /// Does it.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
+    if let Some(column) = args.id_column {
+        return ids::run(args, column, &interrupt);
+    }
     let failed = |error| Failure::new(format!("{}: {error}", args.file.display()));
     let opened = source::open(&args.file, &interrupt).map_err(failed)?;
     let opened = opened.ok_or_else(Failure::interrupted)?;

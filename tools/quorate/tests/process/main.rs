@@ -12,6 +12,7 @@ mod full_disk;
 mod gone;
 mod groups;
 mod handover;
+mod ids;
 mod load;
 mod logs;
 mod nonsense;
