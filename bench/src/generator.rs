@@ -53,6 +53,7 @@ impl Generator {
                 epoch: Epoch(0),
                 first: Sequence(0),
                 acks: load.acks,
+                priority: 0,
                 all_timeout: ALL_TIMEOUT,
                 trace_one_in: load.trace_one_in,
                 window_requests: load.in_flight.max(1),

@@ -1,13 +1,13 @@
-//! What a full table of producers takes, in bytes that the allocator has given out.
+//! What a full table of producers takes, and one of event ids, in bytes that the allocator has given out.
 
 use std::alloc::System;
 
 use quorate_replication::log::Replay;
-use quorate_replication::state::State;
-use quorate_wire::limits::{PRODUCERS_MAX, RUNS_MAX, WINDOW_REQUESTS_MAX};
+use quorate_replication::state::{State, Verdict};
+use quorate_wire::limits::{EVENT_IDS_MAX, PRODUCERS_MAX, RUNS_MAX, WINDOW_REQUESTS_MAX};
 use quorate_wire::{
-    ChunkId, Epoch, LogIndex, Offset, Position, ProducerId, RecordHeader, RecordKind, Sequence,
-    Stamp, Term,
+    ChunkId, Epoch, EventId, LogIndex, Offset, Position, ProducerId, RecordHeader, RecordKind,
+    Sequence, Stamp, Term,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -20,7 +20,8 @@ const BYTES_MAX: usize = 64 << 20;
 /// Chunks in one record.
 const TOGETHER: usize = 1_000;
 
-fn commit(state: &mut State, chunks: &[ChunkId]) {
+/// Commits a record of these chunks, or of taken ids: of so many events.
+fn commit(state: &mut State, chunks: &[ChunkId], events: usize) {
     let last = state.last();
     let index = last.next();
     let stamp = Stamp {
@@ -37,7 +38,7 @@ fn commit(state: &mut State, chunks: &[ChunkId]) {
     };
     let mut header = RecordHeader::parse(&RecordHeader::stamp(&stamp, &[])).expect("it is sound");
     // The state looks at headers and chunks' names only.
-    header.event_count = u16::try_from(chunks.len()).expect("few");
+    header.event_count = u16::try_from(events).expect("few");
     let places = (stamp.base_offset.0..).map(Offset);
     state.append_own(&header, chunks.iter().copied().zip(places));
     state.commit(LogIndex(index.0));
@@ -55,19 +56,43 @@ fn send(state: &mut State, producers: std::ops::Range<u64>, rounds: std::ops::Ra
                 events: 1,
             });
             if made.len() == TOGETHER {
-                commit(state, &made);
+                commit(state, &made, made.len());
                 made.clear();
             }
         }
         if !made.is_empty() {
-            commit(state, &made);
+            commit(state, &made, made.len());
             made.clear();
         }
     }
 }
 
 #[test]
-fn a_hundred_thousand_producers_fit_into_64_mib_whatever_they_send() {
+fn full_tables_fit_into_64_mib() {
+    // One after the other: the allocator counts for all threads.
+    a_hundred_thousand_producers_fit_whatever_they_send();
+    half_a_million_ids_fit();
+}
+
+fn half_a_million_ids_fit() {
+    let region = Region::new(ALLOCATOR);
+    let mut state = State::default();
+    let mut number = 0_u64;
+    while number < u64::try_from(EVENT_IDS_MAX).expect("few") {
+        let ids = (number..).take(512);
+        let ids: Vec<_> = ids.map(|it| EventId::of(&it.to_le_bytes())).collect();
+        assert_eq!(state.judge_ids(&ids, 0), Verdict::New);
+        state.take_ids(&ids, state.next_offset());
+        commit(&mut state, &[], ids.len());
+        number += 512;
+    }
+    assert_eq!(state.judge_ids(&[EventId([0; 16])], 0), Verdict::IdsFull);
+    let taken = region.change();
+    let bytes = taken.bytes_allocated - taken.bytes_deallocated;
+    assert!((1 << 20..BYTES_MAX).contains(&bytes), "{bytes} bytes");
+}
+
+fn a_hundred_thousand_producers_fit_whatever_they_send() {
     let all = u64::try_from(PRODUCERS_MAX).expect("few");
     let window = u64::try_from(WINDOW_REQUESTS_MAX).expect("few");
     let region = Region::new(ALLOCATOR);

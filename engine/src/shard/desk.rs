@@ -28,6 +28,9 @@ use crate::lane::ShardLane;
 /// When to try again at a bound, in nanoseconds: what is in flight is answered within a few disk writes.
 const OVERLOADED_FOR: u64 = 5_000_000;
 
+/// When to try again if room is kept for those of higher priorities, in nanoseconds: not at once when it is.
+const SHED_FOR: u64 = 4 * OVERLOADED_FOR;
+
 /// What the tasks of a shard share.
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -107,6 +110,7 @@ impl Desk {
             Asked::Talk(talk) => return self.talk(connection, correlation, talk),
         };
         let room = self.has_room(connection, holds);
+        let room = room.and_then(|()| self.is_important_enough(asked));
         if let Err(no) = room.and_then(|()| within_quota(connection, asked, read)) {
             self.refuse(connection, correlation, &no);
             return;
@@ -154,6 +158,23 @@ impl Desk {
     /// Whether new chunks and fetches are taken no more.
     pub(super) fn is_closing(&self) -> bool {
         self.is_orphan.get() || !self.intake.get()
+    }
+
+    /// Whether a chunk leaves enough room to those of higher priorities.
+    fn is_important_enough(&self, asked: &Asked) -> Result<(), No> {
+        let Asked::Produce { at, priority, .. } = asked else {
+            return Ok(());
+        };
+        let (limits, all) = (&self.limits, &self.in_flight);
+        let requests = gate::share(limits.shard_requests, *priority);
+        let bytes = gate::share(limits.shard_bytes, *priority);
+        if all.requests.get() < requests && all.chunk_bytes.get() + at.len() <= bytes {
+            return Ok(());
+        }
+        let text = format!(
+            "in flight on this shard: priority {priority} may have it filled up to {requests} requests and {bytes} bytes"
+        );
+        Err(No::for_now(ErrorCode::Overloaded, text, SHED_FOR))
     }
 
     pub(super) fn has_room(&self, connection: &Connection, holds: Holds) -> Result<(), No> {

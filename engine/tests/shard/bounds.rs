@@ -11,7 +11,7 @@ use quorate_wire::{ErrorCode, FrameKind, Offset};
 use zerocopy::FromBytes;
 
 use crate::support::{
-    Client, PATIENCE, Rig, chunk, cluster, fetch, hello, produce, status, wait_for,
+    Client, PATIENCE, Rig, chunk, cluster, fetch, hello, produce, produce_as, status, wait_for,
 };
 
 #[test]
@@ -183,8 +183,50 @@ fn bytes_in_flight_on_a_shard_are_bounded() {
         shard_bytes: 6 * chunk.len(),
         ..Limits::default()
     };
-    let text = one_too_many(limits, 6, |at| produce(at, &chunk));
+    let text = one_too_many(limits, 6, |at| produce_as(255, at, &chunk));
     assert!(text.contains("bytes in flight on this shard"), "{text}");
+}
+
+#[test]
+fn chunks_of_low_priority_are_shed_first() {
+    let chunk = chunk(0, 10, 100);
+    for limits in [
+        Limits {
+            shard_bytes: 8 * chunk.len(),
+            ..Limits::default()
+        },
+        Limits {
+            shard_requests: 8,
+            ..Limits::default()
+        },
+    ] {
+        let rig = Rig::start(limits);
+        let (mut low, mut high) = (rig.client(), rig.client());
+        rig.pipeline.hold();
+        low.send(
+            &(0..=6)
+                .flat_map(|at| produce(at, &chunk))
+                .collect::<Vec<_>>(),
+        );
+        let text = low.expect_refusal(6, ErrorCode::Overloaded);
+        assert!(text.contains("priority 0 may have it filled"), "{text}");
+        rig.pipeline.wait_until_it_holds(6);
+        high.send(
+            &(0..=2)
+                .flat_map(|at| produce_as(255, at, &chunk))
+                .collect::<Vec<_>>(),
+        );
+        high.expect_refusal(2, ErrorCode::Overloaded);
+        rig.pipeline.answer();
+        for at in 0..6 {
+            assert_eq!(low.read().correlation, at);
+        }
+        for at in 0..2 {
+            assert_eq!(high.read().correlation, at);
+        }
+        low.send(&produce(7, &chunk));
+        assert_eq!(low.read().correlation, 7, "it is taken when it comes again");
+    }
 }
 
 #[test]

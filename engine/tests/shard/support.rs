@@ -475,5 +475,11 @@ pub(crate) fn chunk(first: u64, events: u32, payload: usize) -> Vec<u8> {
 }
 
 pub(crate) fn produce(correlation: u64, chunk: &[u8]) -> Vec<u8> {
-    frame(FrameKind::Produce, correlation, 0, &[0; 8], chunk)
+    produce_as(0, correlation, chunk)
+}
+
+/// The same, of this priority.
+pub(crate) fn produce_as(priority: u8, correlation: u64, chunk: &[u8]) -> Vec<u8> {
+    let message = [0, 0, priority, 0, 0, 0, 0, 0];
+    frame(FrameKind::Produce, correlation, 0, &message, chunk)
 }

@@ -9,10 +9,12 @@ mod named;
 mod quota;
 mod records;
 mod request;
+mod shed;
 mod subscription;
 
 pub use answer::{Greeting, write, write_no};
 pub use filter::Filter;
 pub use quota::Quota;
 pub use request::{Asked, Gate, No, Opened};
+pub use shed::share;
 pub use subscription::{Subscribe, SubscriptionId, Subscriptions, Talk};

@@ -99,6 +99,8 @@ pub enum Asked {
         at: Range<usize>,
         /// When to answer.
         acks: Acks,
+        /// Who is shed first: lower goes first.
+        priority: u8,
         /// Whether the answer tells of its way.
         traced: bool,
     },
@@ -465,6 +467,7 @@ fn produce(frame: &Frame<'_>) -> Result<Result<Asked, No>, No> {
         id: chunk.id(),
         at: FRAME_HEADER_BYTES + frame.message.len()..frame.bytes(),
         acks,
+        priority: asked.priority,
         traced,
     }))
 }

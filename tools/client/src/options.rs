@@ -27,6 +27,8 @@ pub struct ProducerOptions {
     pub first: Sequence,
     /// What an acknowledgement is to promise; by default, that a majority of the disks has the events.
     pub acks: AckLevel,
+    /// Who is shed first when a node has much to do: chunks of lower priority are refused first, and sent again later.
+    pub priority: u8,
     /// For [`AckLevel::All`]: how long a node waits for the last disks, a minute at most. Then the acknowledgement says
     /// [`AckLevel::Quorum`]: committed, not on all.
     pub all_timeout: Duration,
@@ -66,6 +68,7 @@ impl ProducerOptions {
             epoch: Epoch(0),
             first: Sequence(0),
             acks: AckLevel::Quorum,
+            priority: 0,
             all_timeout: Duration::from_secs(1),
             trace_one_in: 0,
             window_requests: 64,
@@ -101,6 +104,7 @@ impl ProducerOptions {
             epoch: self.epoch,
             first: self.first,
             acks: self.acks,
+            priority: self.priority,
             all_timeout: self.all_timeout,
             trace_one_in: self.trace_one_in,
             window_requests: self.window_requests,

@@ -24,7 +24,7 @@ use quorate_wire::client::{AckLevel, Produce};
 use quorate_wire::{ChunkError, ClusterName, FRAME_HEADER_BYTES, FrameHeader, FrameKind};
 use quorate_wire::{NodeId, Offset, Sequence, Time};
 use zerocopy::IntoBytes;
-use zerocopy::little_endian::{U16, U32};
+use zerocopy::little_endian::U32;
 
 use crate::LinkCause;
 pub use crate::endpoint::{Endpoint, LinkNumber, Wish};
@@ -461,7 +461,8 @@ fn asks(config: &SessionConfig, chunk: ChunkNumber) -> Produce {
     Produce {
         acks: config.acks.to_byte(),
         flags: if traced { Produce::TRACE } else { 0 },
-        reserved: U16::new(0),
+        priority: config.priority,
+        reserved: 0,
         timeout_ms: U32::new(timeout_ms),
     }
 }

@@ -52,6 +52,7 @@ impl World {
             epoch: Epoch(0),
             first: Sequence(0),
             acks: AckLevel::Quorum,
+            priority: 0,
             all_timeout: Duration::from_secs(1),
             trace_one_in: 0,
             window_requests: 8,

@@ -24,6 +24,7 @@ fn config(nodes: usize) -> SessionConfig {
         epoch: Epoch(3),
         first: Sequence(0),
         acks: AckLevel::Quorum,
+        priority: 0,
         all_timeout: Duration::from_secs(1),
         trace_one_in: 0,
         window_requests: 4,

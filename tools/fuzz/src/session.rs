@@ -32,6 +32,7 @@ fn produce(mut script: Script<'_>) {
             epoch: Epoch(0),
             first: Sequence(0),
             acks: AckLevel::Quorum,
+            priority: 0,
             all_timeout: Duration::from_secs(1),
             trace_one_in: 0,
             window_requests: 8,

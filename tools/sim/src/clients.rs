@@ -22,6 +22,7 @@ use crate::wires::{Arrival, WireId, Wires};
 #[derive(Debug)]
 pub struct Clients {
     cluster: ClusterName,
+    shard_requests: usize,
     nodes: Vec<(NodeId, String)>,
     wires: Wires,
     shards: BTreeMap<NodeId, Shard>,
@@ -58,6 +59,7 @@ impl Clients {
         let source = |at| IdSource::new(options.seed, addresses.clone(), at, options.chunks);
         Self {
             cluster,
+            shard_requests: options.shard_requests,
             nodes,
             wires: Wires::new(options.seed, options.wires),
             shards: BTreeMap::new(),
@@ -115,7 +117,7 @@ impl Clients {
 
     /// A node's process begins.
     pub fn start(&mut self, node: NodeId) {
-        let shard = Shard::new(self.cluster, node, &self.nodes);
+        let shard = Shard::new(self.cluster, node, &self.nodes, self.shard_requests);
         self.shards.insert(node, shard);
         self.wires.start(node);
     }

@@ -49,6 +49,8 @@ pub struct Options {
     pub members: usize,
     /// How many sources send events with ids.
     pub sources: u32,
+    /// Chunks in flight at which a node's shard takes no further ones.
+    pub shard_requests: usize,
     /// The connections of clients.
     pub wires: WireWeather,
     /// The links between nodes.
@@ -98,6 +100,7 @@ impl Options {
             consumers: 2,
             members: 0,
             sources: 0,
+            shard_requests: usize::MAX,
             wires: WireWeather {
                 latency: (10 * US, 100 * US),
                 capacity: 1 << 20,
@@ -211,6 +214,7 @@ impl Options {
             consumers: random.below(4),
             members,
             sources: Random::new(seed, "sources").of(&[0, 0, 1, 2]),
+            shard_requests: Random::new(seed, "shards").of(&[usize::MAX, usize::MAX, 64, 8]),
             network: NetworkWeather {
                 latency: (least, least + random.scaled(1, 4 * least)),
                 spike_one_in: random.of(&[100, 1000, 100_000]),

@@ -121,6 +121,7 @@ impl Producer {
             epoch,
             first: Sequence(0),
             acks,
+            priority: levels.of(&[0, 0, 100, 255]),
             all_timeout: Duration::from_millis(levels.of(&[0, 20, 1000])),
             trace_one_in: levels.of(&[0, 0, 1, 3]),
             window_requests: plan.window,

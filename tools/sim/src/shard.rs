@@ -56,15 +56,22 @@ pub struct Shard {
     greeting: Greeting,
     connections: BTreeMap<WireId, Connection>,
     open: BTreeMap<u64, OpenRequest>,
+    /// Chunks in flight at which it takes no further ones.
+    requests: usize,
     last_ticket: u64,
     /// Memory to work in.
     frames: Vec<Opened>,
 }
 
 impl Shard {
-    /// A shard without connections.
+    /// A shard without connections, which takes so many chunks at a time.
     #[must_use]
-    pub fn new(cluster: ClusterName, node: NodeId, nodes: &[(NodeId, String)]) -> Self {
+    pub fn new(
+        cluster: ClusterName,
+        node: NodeId,
+        nodes: &[(NodeId, String)],
+        requests: usize,
+    ) -> Self {
         Self {
             gate: Gate {
                 cluster,
@@ -73,6 +80,7 @@ impl Shard {
             greeting: Greeting::new(cluster, node, nodes, WINDOW_BYTES, WINDOW_REQUESTS),
             connections: BTreeMap::new(),
             open: BTreeMap::new(),
+            requests,
             last_ticket: 0,
             frames: Vec::new(),
         }
@@ -135,6 +143,7 @@ impl Shard {
             Ok(asked) => asked,
             Err(no) => return self.refuse(wire, frame.correlation, no),
         };
+        let chunks = self.open.values().filter(|it| it.chunk.is_some()).count();
         let connection = self
             .connections
             .get_mut(&wire)
@@ -167,7 +176,17 @@ impl Shard {
                 },
             ),
         };
-        if connection.in_flight >= WINDOW_REQUESTS || lanes.ask(request).is_err() {
+        let is_shed = match asked {
+            Asked::Produce { priority, .. } => chunks >= gate::share(self.requests, *priority),
+            Asked::Greet
+            | Asked::Fetch { .. }
+            | Asked::Status
+            | Asked::Audit(_)
+            | Asked::Named(_)
+            | Asked::Talk(_)
+            | Asked::Admin(_) => false,
+        };
+        if is_shed || connection.in_flight >= WINDOW_REQUESTS || lanes.ask(request).is_err() {
             let no = overloaded("requests in flight");
             return self.refuse(wire, frame.correlation, &no);
         }

@@ -82,6 +82,23 @@ fn what_is_known_of_producers_is_bounded_and_enough_for_every_retry() {
 }
 
 #[test]
+fn who_is_shed_comes_again_and_everybody_gets_through() {
+    each_seed("shedding", 0..2, |seed, trace| {
+        let options = Options {
+            shard_requests: 8,
+            pause: 0,
+            chunks: 300,
+            ..Options::calm(seed, 3)
+        };
+        let mut world = World::new(options, trace.clone());
+        world.start_all();
+        must_converge(&mut world, 60 * SECOND);
+        let refusals = world.producers().iter().map(|it| it.counters().refusals);
+        assert!(refusals.sum::<u64>() > 20, "some are shed");
+    });
+}
+
+#[test]
 fn an_id_is_in_the_log_once_whoever_says_it_and_through_new_leaders() {
     let mixed = Cell::new(0);
     each_seed("ids", 0..3, |seed, trace| {

@@ -1,6 +1,6 @@
 //! What a producer asks and is told: the level of the acknowledgement, and how long each stage took.
 
-use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// What an acknowledgement promises.
@@ -67,8 +67,10 @@ pub struct Produce {
     pub acks: u8,
     /// Bits: [`Produce::TRACE`].
     pub flags: u8,
+    /// Who is shed first when the node has much to do: lower goes first.
+    pub priority: u8,
     /// Zero.
-    pub reserved: U16,
+    pub reserved: u8,
     /// For [`AckLevel::All`]: how long to wait for the last disks, in milliseconds.
     pub timeout_ms: U32,
 }

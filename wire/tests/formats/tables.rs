@@ -163,7 +163,8 @@ const HELLO_REPLY: Table = &[
 const PRODUCE: Table = &[
     ("acks", Count(1)),
     ("flags", Bits(1)),
-    ("reserved", Bits(2)),
+    ("priority", Count(1)),
+    ("reserved", Count(1)),
     ("timeout_ms", Count(4)),
 ];
 

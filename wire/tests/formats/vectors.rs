@@ -183,7 +183,8 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
             bytes(&Produce {
                 acks: AckLevel::All.to_byte(),
                 flags: 0,
-                reserved: U16::new(0),
+                priority: 7,
+                reserved: 0,
                 timeout_ms: U32::new(1000),
             }),
             samples::second_chunk(),

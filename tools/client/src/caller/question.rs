@@ -196,7 +196,8 @@ fn write_produce(chunk: &[u8], correlation: u64, out: &mut Vec<u8>) {
     let produce = Produce {
         acks: AckLevel::Quorum.to_byte(),
         flags: 0,
-        reserved: 0.into(),
+        priority: 0,
+        reserved: 0,
         timeout_ms: 0.into(),
     };
     let parts = [produce.as_bytes()];

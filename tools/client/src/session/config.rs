@@ -20,6 +20,8 @@ pub struct SessionConfig {
     pub first: Sequence,
     /// What an acknowledgement is to promise.
     pub acks: AckLevel,
+    /// Who is shed first when a node has much to do: lower goes first.
+    pub priority: u8,
     /// For [`AckLevel::All`]: how long a node waits for the last disks.
     pub all_timeout: Duration,
     /// One in so many chunks is told how long its stages took; zero: none.

@@ -66,6 +66,7 @@ class Producer:
     - `nodes`: addresses of nodes, `host:port`; one is enough, it names the others.
     - `cluster`: the cluster that is meant; otherwise whichever the first node belongs to.
     - `producer`, `epoch`: who this is; by default a new one. An id of old needs a higher epoch.
+    - `priority`: 0 to 255; when a node has much to do, lower priorities are refused first, and sent again later.
     - `acks`: when an event counts as acknowledged: on a `quorum` of disks; on `all` disks, or a quorum's after `all_timeout`
       seconds (the receipt's `level` says which); or `accepted` into the leader's memory, which a crash may lose.
     - `window`: chunks that may be without an acknowledgement.
@@ -84,6 +85,7 @@ class Producer:
         batch_bytes: int = 64 << 10,
         linger: float = 0.001,
         acks: Acks = "quorum",
+        priority: int = 0,
         all_timeout: float = 1.0,
         window: int = 64,
         patience: float = 30.0,
@@ -95,7 +97,7 @@ class Producer:
             raise ValueError(f"window is {window}; 1 to {wire.WINDOW_REQUESTS_MAX} chunks may be under way")
         if acks not in _LEVELS:
             raise ValueError(f"acks is {acks!r}; it is one of {', '.join(_LEVELS)}")
-        self._asked = wire.produce(_LEVELS.index(acks), round(all_timeout * 1000) if acks == "all" else 0)
+        self._asked = wire.produce(_LEVELS.index(acks), round(all_timeout * 1000) if acks == "all" else 0, priority)
         self.producer = secrets.randbits(64) if producer is None else producer
         self.epoch = epoch
         self._batch_events = batch_events

@@ -39,7 +39,7 @@ _RECORD = struct.Struct("<4sIIIQQQQIHBBII")
 _HELLO = struct.Struct("<16sBB6x")
 _HELLO_REPLY = struct.Struct("<16sIIIIIBBH")
 _NODE_ENTRY = struct.Struct("<IH2x56s")
-_PRODUCE = struct.Struct("<BBHI")
+_PRODUCE = struct.Struct("<BBBxI")
 _PRODUCE_REPLY = struct.Struct("<QQB7x")
 FETCH_MESSAGE = struct.Struct("<QQIIBBHI")
 _FETCH_REPLY = struct.Struct("<QQQQ")
@@ -287,9 +287,9 @@ def read_greeting(frame: Frame) -> Greeting:
 ACKS_QUORUM, ACKS_ALL, ACKS_ACCEPTED = 0, 1, 2
 
 
-def produce(acks: int = ACKS_QUORUM, timeout_ms: int = 0) -> bytes:
-    """A Produce's message: when to answer, and for `ACKS_ALL`, how long to wait for the last disks."""
-    return _PRODUCE.pack(acks, 0, 0, timeout_ms)
+def produce(acks: int = ACKS_QUORUM, timeout_ms: int = 0, priority: int = 0) -> bytes:
+    """A Produce's message: when to answer, for `ACKS_ALL` how long to wait for the last disks, and who is shed first."""
+    return _PRODUCE.pack(acks, 0, priority, timeout_ms)
 
 
 class Produced(NamedTuple):

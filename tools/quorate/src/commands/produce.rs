@@ -2,6 +2,7 @@
 
 mod ids;
 mod resume;
+mod summary;
 
 use std::io::{self, BufRead};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -12,17 +13,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 use quorate_bench::Stages;
 use quorate_client::{AckLevel, ClientError, ErrorCode, Event, Offset, Producer, ProducerOptions};
 use quorate_wire::limits::{CHUNK_EVENTS_MAX, TOPIC_BYTES_MAX, WINDOW_REQUESTS_MAX};
-use serde::Serialize;
 
 use self::resume::{IN_FLIGHT_MAX, Resume};
+use self::summary::Summary;
 use super::keys::Keys;
 use super::nodes::Nodes;
-use crate::figures::{Latencies, Percentiles, rate};
+use crate::figures::{Latencies, rate};
 use crate::interrupt::Interrupt;
 use crate::lines::{self, LineError, Lines};
 use crate::source::{self, Waiter};
 use crate::stages::StageFigures;
-use crate::table::{Table, thousands};
 use crate::{Failure, terminal};
 
 /// How long a wait goes on before it looks whether the process was asked to stop.
@@ -83,6 +83,9 @@ pub(crate) struct Args {
     /// a majority is enough, and is told apart), accepted (the leader's memory has them: lost with it).
     #[arg(long, value_name = "LEVEL", default_value = "quorum", value_parser = acks)]
     acks: AckLevel,
+    /// Who is shed first when a node has much to do: requests of a lower priority are refused first, and sent again later.
+    #[arg(long, value_name = "0-255", default_value = "0")]
+    priority: u8,
     /// Ask how long each stage of each request took, and say so in the end.
     #[arg(long)]
     trace_stages: bool,
@@ -139,30 +142,6 @@ pub(super) fn window(text: &str) -> Result<NonZeroU32, String> {
         usize::try_from(requests.get()).is_ok_and(|requests| requests <= WINDOW_REQUESTS_MAX)
     });
     requests.ok_or_else(|| format!("from 1 to {WINDOW_REQUESTS_MAX} requests may be in flight"))
-}
-
-/// What came of it. Field names are those of the JSON object.
-#[derive(Debug, Serialize)]
-struct Summary {
-    /// Events of the input that earlier runs had in the log; not counted below.
-    resumed: u64,
-    events: u64,
-    acked: u64,
-    seconds: f64,
-    events_per_s: u64,
-    latency_us: Percentiles,
-    /// What the acknowledgements promise.
-    acks: &'static str,
-    /// Of these events, a majority of the disks had them in time, and not all.
-    acked_not_on_all: u64,
-    /// How long the stages took, if that was asked for.
-    stages: Vec<StageFigures>,
-    /// Where the events lie, if no other producer has sent meanwhile: the first one's offset, and the one after the last.
-    first_offset: Option<u64>,
-    next_offset: Option<u64>,
-    reconnects: u64,
-    resends: u64,
-    refusals: u64,
 }
 
 /// Does it.
@@ -231,6 +210,7 @@ impl From<ClientError> for Stop {
 
 struct Sending<'a> {
     topic: &'a [u8],
+    priority: u8,
     /// The first line is no event.
     has_header: bool,
     producer: Producer,
@@ -260,6 +240,7 @@ impl<'a> Sending<'a> {
         options.window_requests =
             usize::try_from(args.in_flight.get()).expect("the window is small");
         options.acks = args.acks;
+        options.priority = args.priority;
         options.trace_one_in = u64::from(args.trace_stages);
         options.ready_timeout = patience;
         options.give_up = Some(patience);
@@ -272,6 +253,7 @@ impl<'a> Sending<'a> {
         let begun = Instant::now();
         Ok(Self {
             topic: args.topic.as_bytes(),
+            priority: args.priority,
             has_header: args.skip_header,
             producer,
             resume,
@@ -327,7 +309,7 @@ impl<'a> Sending<'a> {
             time: wall_clock(),
             topic: self.topic,
             payload,
-            priority: 0,
+            priority: self.priority,
         })?;
         self.events += 1;
         if self.resume.as_ref().is_some_and(Resume::cuts_here) {
@@ -439,53 +421,6 @@ impl<'a> Sending<'a> {
             resends: stats.resends,
             refusals: stats.refusals,
         }
-    }
-}
-
-impl Summary {
-    fn table(&self) -> Table {
-        let mut table = Table::new();
-        let mut line = |what: &str, text: String| table.row([what.to_owned(), format!(": {text}")]);
-        let offsets = match (self.first_offset, self.next_offset) {
-            (Some(first), Some(next)) => {
-                format!(", offsets {} to {}", thousands(first), thousands(next - 1))
-            }
-            (_, _) => String::new(),
-        };
-        if self.resumed > 0 {
-            line("resumed after", thousands(self.resumed));
-        }
-        let level = match (self.acks, self.acked_not_on_all) {
-            ("accepted", _) => ", in the leader's memory only".to_owned(),
-            ("all", 0) => ", on all disks".to_owned(),
-            ("all", not) => format!(", on all disks but for {}", thousands(not)),
-            (_, _) => String::new(),
-        };
-        line("events", thousands(self.events));
-        line(
-            "acknowledged",
-            format!("{}{offsets}{level}", thousands(self.acked)),
-        );
-        line(
-            "rate",
-            format!(
-                "{} events/s, over {:.2} s",
-                thousands(self.events_per_s),
-                self.seconds
-            ),
-        );
-        line("latency", self.latency_us.to_string());
-        for stage in &self.stages {
-            line(stage.stage, stage.text());
-        }
-        line(
-            "trouble",
-            format!(
-                "{} reconnects, {} requests sent again, {} refusals",
-                self.reconnects, self.resends, self.refusals
-            ),
-        );
-        table
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::world::{QUORATE, World};
 
-const LINES: u64 = 6_000;
+const LINES: u64 = 3_000;
 
 fn lines(from: u64, to: u64) -> String {
     let line = |number| format!("order {number},key {},{}\n", number % 7, "x".repeat(30));
@@ -18,7 +18,15 @@ fn lines(from: u64, to: u64) -> String {
 fn produce(nodes: &str, file: &Path) -> Child {
     let mut command = Command::new(QUORATE);
     command.arg("produce").arg(file).args(["--id-column", "1"]);
-    command.args(["--key-column", "2", "--batch", "8", "--patience", "60", "--json"]);
+    command.args([
+        "--key-column",
+        "2",
+        "--batch",
+        "8",
+        "--patience",
+        "60",
+        "--json",
+    ]);
     let child = command.env("QUORATE_NODES", nodes).stdout(Stdio::piped());
     child.spawn().expect("it is built")
 }
@@ -34,8 +42,9 @@ fn acked(child: Child) -> Value {
 fn what_several_say_is_in_the_log_once_while_leaders_are_killed() {
     let mut world = World::start();
     let nodes = world.local.addresses().join(",");
+    let directory = world.path().to_owned();
     let file = |name: &str, from, to| {
-        let path = world.path().join(name);
+        let path = directory.join(name);
         fs::write(&path, lines(from, to)).expect("the build can write here");
         path
     };
@@ -58,11 +67,19 @@ fn what_several_say_is_in_the_log_once_while_leaders_are_killed() {
     let all = file("all.csv", 0, LINES);
     assert_eq!(acked(produce(&nodes, &all)), LINES);
     let mut verify = Command::new(QUORATE);
-    verify.arg("verify").arg(&all).args(["--key-column", "2", "--json"]);
+    verify
+        .arg("verify")
+        .arg(&all)
+        .args(["--key-column", "2", "--json"]);
     let output = verify.env("QUORATE_NODES", &nodes).output();
     let output = output.expect("it is built");
     let verified: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
-    for (what, count) in [("found", LINES), ("lost", 0), ("doubled", 0), ("foreign", 0)] {
+    for (what, count) in [
+        ("found", LINES),
+        ("lost", 0),
+        ("doubled", 0),
+        ("foreign", 0),
+    ] {
         assert_eq!(verified[what], count, "{verified}");
     }
 }

@@ -25,11 +25,7 @@ struct Summary {
 }
 
 /// Does it.
-pub(super) fn run(
-    args: &Args,
-    column: NonZeroUsize,
-    interrupt: &Interrupt,
-) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, column: NonZeroUsize, interrupt: &Interrupt) -> Result<(), Failure> {
     let failed = |error| Failure::new(format!("{}: {error}", args.file.display()));
     let opened = source::open(&args.file, interrupt).map_err(failed)?;
     let opened = opened.ok_or_else(Failure::interrupted)?;
