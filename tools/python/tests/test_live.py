@@ -114,6 +114,57 @@ class Live(unittest.TestCase):
             self.assertTrue(cursors.delete("audit"))
             self.assertFalse(cursors.delete("audit"))
 
+    def test_pushed_events_come_once_and_in_order_through_another_leader(self) -> None:
+        with quorate.Producer(self.nodes) as producer:
+            with quorate.Consumer(self.nodes, push=True, bytes_max=2000) as consumer:
+                found: list[quorate.Delivered] = []
+                for nth in range(3000):
+                    producer.send(quorate.Event(b"%d" % nth, key=nth))
+                    if nth == 1500:
+                        producer.flush()
+                        found += consumer.fetch(wait=1.0)
+                        self.kill_leader()
+                producer.flush()
+                while len(found) < 3000:
+                    found += consumer.fetch(wait=5.0)
+                self.assertEqual([one.event.payload for one in found], [b"%d" % nth for nth in range(3000)])
+                self.assertEqual(consumer.fetch(wait=0.2), [])
+
+    def test_each_event_is_one_members_while_members_come_and_go(self) -> None:
+        with quorate.Producer(self.nodes) as producer:
+            for nth in range(2000):
+                producer.send(quorate.Event(b"%d" % nth, key=nth))
+        done: list[int] = []
+
+        def turn(member: quorate.GroupConsumer, pending: dict[int, quorate.Delivered]) -> None:
+            before = member.generation
+            found = member.poll(wait=0.2)
+            # Of slots that it has lost, or may have lost meanwhile, others go on where it committed last.
+            kept = pending if member.generation - before <= 1 else {}
+            kept = {offset: one for offset, one in kept.items() if quorate.slot_of(one.event.key) in member.slots}
+            pending.clear()
+            pending.update(kept | {one.offset: one for one in found})
+            if pending and member.commit():
+                done.extend(pending)
+                pending.clear()
+
+        first_has: dict[int, quorate.Delivered] = {}
+        with quorate.GroupConsumer(self.nodes, "readers", session=5.0) as first:
+            with quorate.GroupConsumer(self.nodes, "readers", session=5.0) as second:
+                second_has: dict[int, quorate.Delivered] = {}
+                turn(first, first_has)
+                self.kill_leader()
+                while not done or len(first.slots) != 32 or len(second.slots) != 32:
+                    turn(second, second_has)
+                    turn(first, first_has)
+                self.assertEqual(first.slots & second.slots, frozenset())
+            # The other one has left: its slots, and what it had not committed, are the first one's.
+            while len(done) < 2000 or len(first.slots) < 64:
+                turn(first, first_has)
+        self.assertEqual(sorted(done), list(range(2000)), "each event is in one commit")
+        with quorate.GroupConsumer(self.nodes, "readers", session=5.0) as third:
+            self.assertEqual(third.poll(wait=0.5), [], "all is done")
+
     def test_levels_are_what_was_asked_for(self) -> None:
         levels: tuple[quorate.Acks, ...] = ("quorum", "all", "accepted")
         for level in levels:
@@ -143,7 +194,8 @@ class Live(unittest.TestCase):
         self.assertEqual(said[0], "999")
         self.assertEqual(said[1], "1000 orders; the next event will be offset 1000")
         self.assertEqual(said[2], "100 orders of customer 7")
-        self.assertEqual(said[3], "401 the log ends at 1000")
+        self.assertEqual(said[3], "True")
+        self.assertEqual(said[4], "401 the log ends at 1000")
 
     def test_a_status_tells_who_leads(self) -> None:
         statuses = [quorate.status(address) for address in self.nodes]

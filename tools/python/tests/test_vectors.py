@@ -34,6 +34,7 @@ class Frames(unittest.TestCase):
     def test_every_client_frame_is_read_and_written_back(self) -> None:
         names = ["hello", "hello_reply", "produce", "produce_reply", "fetch", "fetch_reply", "status", "status_reply"]
         names += ["command", "command_reply", "cursors", "cursors_reply", "audit", "audit_reply", "error"]
+        names += ["subscribe", "credit", "push", "heartbeat", "heartbeat_reply"]
         for name in names:
             with self.subTest(name):
                 data = vector(f"frame_{name}")
@@ -47,13 +48,15 @@ class Frames(unittest.TestCase):
         produced = wire.read_produced(wire.parse_frame(vector("frame_produce_reply")))
         self.assertEqual((produced.base_offset, produced.level), (2050, wire.ACKS_ALL))
         asked = wire.parse_frame(vector("frame_produce")).message
-        self.assertEqual(asked, wire.produce(wire.ACKS_ALL, 1000))
+        self.assertEqual(asked, wire.produce(wire.ACKS_ALL, 1000, 7))
         self.assertEqual(wire.parse_frame(vector("frame_command")).tail, wire.set_cursor("billing", 2049))
         self.assertEqual(wire.read_command_reply(wire.parse_frame(vector("frame_command_reply"))), 2049)
         self.assertEqual(wire.parse_frame(vector("frame_cursors")).message, wire.cursors_after("billing"))
         [cursor], more = wire.read_cursors(wire.parse_frame(vector("frame_cursors_reply")))
         self.assertEqual((cursor.offset, more), (2030, False))
         self.assertEqual(wire.parse_frame(vector("frame_audit")).message, wire.audit(42))
+        standing = wire.read_standing(wire.parse_frame(vector("frame_heartbeat_reply")))
+        self.assertEqual((standing.generation, standing.slots, standing.offsets[63]), (3, 0xFFFFFFFF, 2049))
         audited = wire.read_audited(wire.parse_frame(vector("frame_audit_reply")))
         self.assertEqual((audited.index, audited.applied, audited.known), (42, 57, True))
         refusal = wire.read_refusal(wire.parse_frame(vector("frame_error")))

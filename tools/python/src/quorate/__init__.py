@@ -11,6 +11,7 @@ from . import wire
 from .consumer import Consumer, Delivered
 from .cursors import Cursors
 from .errors import ProtocolError, QuorateError, Refused, Unreachable
+from .groups import GroupConsumer
 from .link import Link, LinkLost
 from .producer import Acks, Producer, Receipt
 from .reading import ANY, LINEARIZABLE, START, TAIL, Consistency, Filter, ReadFrom, at, at_least, since, slot_of
@@ -27,6 +28,7 @@ __all__ = [
     "Delivered",
     "Event",
     "Filter",
+    "GroupConsumer",
     "LINEARIZABLE",
     "Producer",
     "ProtocolError",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from . import reading, wire
-from .errors import OFFSET_PAST_END, ProtocolError, Refused, Unreachable
-from .link import Link, LinkLost
+from .errors import OFFSET_BEFORE_START, OFFSET_PAST_END, ProtocolError, Refused, Unreachable
+from .link import Link, LinkLost, check
 from .route import Route
 
 
@@ -32,6 +32,8 @@ class Consumer:
 
     - `filter`: which events are wanted; the nodes leave out what they can, and the consumer the rest.
     - `consistency`: how fresh what a node answers must be.
+    - `push`: whether a node pushes events as they are committed, instead of being asked for each answer. It never has more than `bytes_max`
+      bytes on the way, and one record.
     - `nodes`: addresses of nodes, `host:port`; one is enough, it names the others.
     - `patience`: seconds without any answer after which a call raises `Unreachable`. Calling again goes on.
     """
@@ -43,6 +45,7 @@ class Consumer:
         begin: int | reading.ReadFrom = reading.START,
         filter: reading.Filter = reading.Filter(),
         consistency: reading.Consistency = reading.ANY,
+        push: bool = False,
         cluster: str | None = None,
         bytes_max: int = wire.RECORDS_BYTES_MAX,
         patience: float = 30.0,
@@ -55,6 +58,11 @@ class Consumer:
         self._filter = filter
         self._encoded = filter.encode()
         self._consistency = consistency
+        self._push = push
+        # Of the subscription on the present connection: its correlation, and when something last came.
+        self._subscribed: tuple[int, float] | None = None
+        # How many nodes in a row did not have the offset any more, and the one that has most.
+        self._gone: tuple[int, Refused] | None = None
         self._bytes_max = bytes_max
         self._patience = patience
         self._timeout = timeout
@@ -94,25 +102,63 @@ class Consumer:
                 if self._link is None:
                     time.sleep(self._route.pause())
                     self._link = self._route.dial(self._timeout)
-                begin = self._begin or reading.at(self._offset)
-                clauses = self._filter.clauses
-                message = reading.fetch(begin, self._bytes_max, round(wait * 1000), self._consistency, clauses)
-                frame = self._link.ask(wire.FETCH, message, self._encoded, timeout=wait + self._timeout)
+                frame = self._pushed(self._link, wait) if self._push else self._asked(self._link, wait)
                 self._route.progress()
-                return self._read(frame)
+                self._gone = None
+                return [] if frame is None else self._read(frame)
             except LinkLost as lost:
                 self._turn_away(deadline, lost)
             except Refused as refused:
-                # A node that lags behind does not have the offset yet; another may.
-                if refused.code != OFFSET_PAST_END:
+                # A node that lags behind does not have the offset yet, or has let it go already; another may have it.
+                if refused.code == OFFSET_BEFORE_START:
+                    self._begins_later(refused)
+                elif refused.code != OFFSET_PAST_END:
                     raise
                 self._turn_away(deadline, refused)
+
+    def _message(self, wait: float) -> bytes:
+        begin = self._begin or reading.at(self._offset)
+        return reading.fetch(begin, self._bytes_max, round(wait * 1000), self._consistency, self._filter.clauses)
+
+    def _asked(self, link: Link, wait: float) -> wire.Frame:
+        return link.ask(wire.FETCH, self._message(wait), self._encoded, timeout=wait + self._timeout)
+
+    def _pushed(self, link: Link, wait: float) -> wire.Frame | None:
+        now = time.monotonic()
+        if self._subscribed is None:
+            correlation = link.send(wire.SUBSCRIBE, self._message(wait), self._encoded, timeout=self._timeout)
+            # The first push may take as long as was asked for.
+            heard = now + wait
+        else:
+            # Between two calls nobody listened.
+            correlation, heard = self._subscribed[0], now
+        self._subscribed = (correlation, heard)
+        frame = link.receive(max(wait, self._timeout) if now < heard else wait)
+        if frame is None:
+            if wait >= self._timeout:
+                raise LinkLost("the node pushes nothing, not even a sign of life")
+            return None
+        check(frame)
+        if (frame.kind, frame.correlation) != (wire.PUSH, correlation):
+            raise ProtocolError(f"a frame of kind {frame.kind:#04x} comes where a push was expected")
+        if frame.tail:
+            link.send(wire.CREDIT, wire.credit(len(frame.tail)), timeout=self._timeout, correlation=correlation)
+        return frame
+
+    def _begins_later(self, refused: Refused) -> None:
+        count, first = self._gone or (0, refused)
+        if refused.expected < first.expected:
+            first = refused
+        if count + 1 >= self._route.count():
+            self._gone = None
+            raise first
+        self._gone = (count + 1, first)
 
     def close(self) -> None:
         """Ends the connection."""
         if self._link is not None:
             self._link.close()
-        self._link = None
+        self._link = self._subscribed = None
 
     def _turn_away(self, deadline: float, why: Exception) -> None:
         self.close()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
 from . import wire
-from .errors import NAME_UNKNOWN, Refused, Unreachable
-from .link import Link, LinkLost
-from .route import Route
+from .errors import NAME_UNKNOWN, Refused
+from .leader import Leader
 
 
 class Cursors:
@@ -27,10 +25,7 @@ class Cursors:
         patience: float = 30.0,
         timeout: float = 2.0,
     ) -> None:
-        self._route = Route(nodes, cluster)
-        self._link: Link | None = None
-        self._patience = patience
-        self._timeout = timeout
+        self._leader = Leader(nodes, cluster, patience, timeout)
 
     def __enter__(self) -> Cursors:
         return self
@@ -49,7 +44,7 @@ class Cursors:
     def get(self, name: str) -> int | None:
         """Where a cursor stands; `None` if there is none of this name."""
         try:
-            [found], _ = wire.read_cursors(self._ask(wire.CURSORS, wire.cursor_named(name)))
+            [found], _ = wire.read_cursors(self._leader.ask(wire.CURSORS, wire.cursor_named(name)))
         except Refused as refused:
             if refused.code == NAME_UNKNOWN:
                 return None
@@ -61,36 +56,13 @@ class Cursors:
         last: str | None = None
         more = True
         while more:
-            found, more = wire.read_cursors(self._ask(wire.CURSORS, wire.cursors_after(last)))
+            found, more = wire.read_cursors(self._leader.ask(wire.CURSORS, wire.cursors_after(last)))
             yield from found
             last = found[-1].name if found else None
 
     def close(self) -> None:
         """Ends the connection."""
-        if self._link is not None:
-            self._link.close()
-        self._link = None
+        self._leader.close()
 
     def _command(self, command: bytes) -> int:
-        return wire.read_command_reply(self._ask(wire.COMMAND, b"", command))
-
-    def _ask(self, kind: int, message: bytes, tail: bytes = b"") -> wire.Frame:
-        """Asks the leader, until it answers: to do the same twice does no harm."""
-        deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                if self._link is None:
-                    time.sleep(self._route.pause())
-                    self._link = self._route.dial(self._timeout)
-                    leader = self._link.greeting.leader
-                    if leader is not None and leader != self._link.greeting.node and self._route.turn_to(leader):
-                        self.close()
-                        continue
-                frame = self._link.ask(kind, message, tail, timeout=self._timeout)
-                self._route.progress()
-                return frame
-            except LinkLost as lost:
-                self.close()
-                self._route.turn_away()
-                if time.monotonic() >= deadline:
-                    raise Unreachable(f"no node answered for {self._patience} s: {lost}") from lost
+        return wire.read_command_reply(self._leader.ask(wire.COMMAND, b"", command))

@@ -46,16 +46,20 @@ class Link:
         """Ends it."""
         self._socket.close()
 
-    def send(self, kind: int, message: bytes, tail: bytes = b"", *, timeout: float) -> int:
-        """Sends a request and returns its correlation."""
-        self._correlation += 1
-        data = wire.Frame(kind, self._correlation, message, tail).encode()
+    def send(
+        self, kind: int, message: bytes, tail: bytes = b"", *, timeout: float, correlation: int | None = None
+    ) -> int:
+        """Sends a request, under an own correlation or under the given one, and returns that."""
+        if correlation is None:
+            self._correlation += 1
+            correlation = self._correlation
+        data = wire.Frame(kind, correlation, message, tail).encode()
         try:
             self._socket.settimeout(timeout)
             self._socket.sendall(data)
         except OSError as error:
             raise LinkLost(str(error)) from error
-        return self._correlation
+        return correlation
 
     def receive(self, timeout: float) -> wire.Frame | None:
         """The next frame, or `None` if none comes in time."""
@@ -79,11 +83,7 @@ class Link:
         frame = self.receive(timeout)
         if frame is None:
             raise LinkLost("the node does not answer")
-        if frame.kind == wire.ERROR:
-            refusal = wire.read_refusal(frame)
-            if may_retry(refusal.code):
-                raise LinkLost(refusal.text)
-            raise Refused(refusal.code, refusal.text, refusal.expected)
+        check(frame)
         if frame.kind != kind | 0x80 or frame.correlation != correlation:
             raise ProtocolError(f"a frame of kind {frame.kind:#04x} answers one of kind {kind:#04x}")
         return frame
@@ -97,3 +97,13 @@ class Link:
         frame = wire.parse_frame(bytes(self._inbox[:size]))
         del self._inbox[:size]
         return frame
+
+
+def check(frame: wire.Frame) -> None:
+    """Raises what an Error says: `LinkLost` if the same may succeed later, or elsewhere."""
+    if frame.kind != wire.ERROR:
+        return
+    refusal = wire.read_refusal(frame)
+    if may_retry(refusal.code):
+        raise LinkLost(refusal.text)
+    raise Refused(refusal.code, refusal.text, refusal.expected, refusal.limit)

@@ -22,6 +22,10 @@ class Route:
         self._attempts = 0
         self.cluster = cluster
 
+    def count(self) -> int:
+        """How many addresses are known."""
+        return len(self._addresses)
+
     def dial(self, timeout: float) -> Link:
         """Connects with the node whose turn it is. From the first answer on, only with nodes of the same cluster."""
         link = Link(self._addresses[self._at], self.cluster, timeout)

@@ -17,9 +17,11 @@ VERSION = 1
 GROUP = 0
 
 HELLO, PRODUCE, FETCH, STATUS = 0x01, 0x02, 0x03, 0x04
-COMMAND, CURSORS, AUDIT = 0x08, 0x09, 0x0E
+SUBSCRIBE, CREDIT = 0x05, 0x06
+COMMAND, CURSORS, HEARTBEAT, AUDIT = 0x08, 0x09, 0x0A, 0x0E
 HELLO_REPLY, PRODUCE_REPLY, FETCH_REPLY, STATUS_REPLY = 0x81, 0x82, 0x83, 0x84
-COMMAND_REPLY, CURSORS_REPLY, AUDIT_REPLY = 0x88, 0x89, 0x8E
+PUSH = 0x85
+COMMAND_REPLY, CURSORS_REPLY, HEARTBEAT_REPLY, AUDIT_REPLY = 0x88, 0x89, 0x8A, 0x8E
 ERROR = 0xFF
 
 RECORD_BYTES_MAX = 1_048_576
@@ -47,6 +49,12 @@ _STATUS_REPLY = struct.Struct("<16sIIQQQQQQQQQQQQQQQQIBBBx")
 _COMMAND = struct.Struct("<HHI")
 _SET_CURSOR = struct.Struct("<64sQ")
 _DELETE_CURSOR = struct.Struct("<64s")
+_JOIN = struct.Struct("<64sQQI4x")
+_LEAVE = struct.Struct("<64sQ")
+_COMMIT = struct.Struct("<64sQQQQ")
+_CREDIT = struct.Struct("<I4x")
+_HEARTBEAT = struct.Struct("<64sQ")
+_HEARTBEAT_REPLY = struct.Struct("<QQQI4x64Q")
 _COMMAND_REPLY = struct.Struct("<QQ")
 _CURSORS = struct.Struct("<64sBB6x")
 _LINEARIZABLE = 2
@@ -55,6 +63,8 @@ _CURSOR_ENTRY = struct.Struct("<64sQQ")
 _AUDIT = struct.Struct("<Q")
 _AUDIT_REPLY = struct.Struct("<QQQIB3x")
 _ERROR = struct.Struct("<HHIIIQQ")
+
+_EVENT_ID_BYTES = 16
 
 FRAME_BYTES = _FRAME.size
 EVENT_HEADER_BYTES = _EVENT.size
@@ -68,19 +78,24 @@ _MESSAGE_BYTES = {
     PRODUCE_REPLY: _PRODUCE_REPLY.size,
     FETCH: FETCH_MESSAGE.size,
     FETCH_REPLY: _FETCH_REPLY.size,
+    SUBSCRIBE: FETCH_MESSAGE.size,
+    CREDIT: _CREDIT.size,
+    PUSH: _FETCH_REPLY.size,
     STATUS: 0,
     STATUS_REPLY: _STATUS_REPLY.size,
     COMMAND: 0,
     COMMAND_REPLY: _COMMAND_REPLY.size,
     CURSORS: _CURSORS.size,
     CURSORS_REPLY: _CURSORS_REPLY.size,
+    HEARTBEAT: _HEARTBEAT.size,
+    HEARTBEAT_REPLY: _HEARTBEAT_REPLY.size,
     AUDIT: _AUDIT.size,
     AUDIT_REPLY: _AUDIT_REPLY.size,
     ERROR: _ERROR.size,
 }
 
 # The tails of these check themselves, so the body's checksum covers the message only.
-_TAIL_CHECKS_ITSELF = frozenset({PRODUCE, FETCH_REPLY})
+_TAIL_CHECKS_ITSELF = frozenset({PRODUCE, FETCH_REPLY, PUSH})
 
 
 def key_of(text: str | bytes) -> int:
@@ -152,7 +167,7 @@ def seal_chunk(chunk: ChunkId, body: bytes) -> bytes:
 
 
 def chunks(data: memoryview) -> Iterator[tuple[ChunkId, memoryview]]:
-    """The chunks that fill `data`, each with its events' bytes."""
+    """The chunks that fill `data`, each with its events' bytes. Those of no producer have ids before their events."""
     at = 0
     while at < len(data):
         if at + CHUNK_HEADER_BYTES > len(data):
@@ -163,7 +178,10 @@ def chunks(data: memoryview) -> Iterator[tuple[ChunkId, memoryview]]:
             raise ProtocolError("a chunk is cut")
         if crc32(body, crc32(data[at : at + 28])) != crc:
             raise ProtocolError("a chunk's checksum does not fit: its bytes have changed")
-        yield ChunkId(producer, epoch, first, count), body
+        ids = _EVENT_ID_BYTES * count if producer == 0 else 0
+        if ids > length:
+            raise ProtocolError("a chunk's ids are cut")
+        yield ChunkId(producer, epoch, first, count), body[ids:]
         at += CHUNK_HEADER_BYTES + length
 
 
@@ -386,7 +404,7 @@ def read_status(frame: Frame) -> Status:
     )
 
 
-SET_CURSOR, DELETE_CURSOR = 1, 2
+SET_CURSOR, DELETE_CURSOR, JOIN, LEAVE, COMMIT = 1, 2, 3, 4, 5
 
 
 def _name(name: str) -> bytes:
@@ -408,6 +426,47 @@ def set_cursor(name: str, offset: int, *, reset: bool = False) -> bytes:
 def delete_cursor(name: str) -> bytes:
     """The command that forgets a cursor."""
     return _command(DELETE_CURSOR, 0, _DELETE_CURSOR.pack(_name(name)))
+
+
+def join(group: str, member: int, start: int, session_ms: int) -> bytes:
+    """The command by which a member joins a consumer group; a new one begins at `start`."""
+    return _command(JOIN, 0, _JOIN.pack(_name(group), member, start, session_ms))
+
+
+def leave(group: str, member: int) -> bytes:
+    """The command by which a member leaves."""
+    return _command(LEAVE, 0, _LEAVE.pack(_name(group), member))
+
+
+def commit(group: str, member: int, generation: int, slots: int, offset: int) -> bytes:
+    """The command that says: everything below the offset is done in these slots."""
+    return _command(COMMIT, 0, _COMMIT.pack(_name(group), member, generation, slots, offset))
+
+
+def credit(count: int) -> bytes:
+    """A Credit's message: so many bytes more may be pushed."""
+    return _CREDIT.pack(count)
+
+
+def heartbeat(group: str, member: int) -> bytes:
+    """A Heartbeat's message."""
+    return _HEARTBEAT.pack(_name(group), member)
+
+
+class Standing(NamedTuple):
+    """How a consumer group stands for a member: the generation, its slots as bits, and of each slot the offset below which all is done."""
+
+    generation: int
+    slots: int
+    committed: int
+    session_ms: int
+    offsets: tuple[int, ...]
+
+
+def read_standing(frame: Frame) -> Standing:
+    """Reads a HeartbeatReply."""
+    generation, slots, committed, session_ms, *offsets = _HEARTBEAT_REPLY.unpack(frame.message)
+    return Standing(generation, slots, committed, session_ms, tuple(offsets))
 
 
 def read_command_reply(frame: Frame) -> int:
@@ -473,10 +532,11 @@ class Refusal(NamedTuple):
     leader: int | None
     retry_after_ms: int
     expected: int
+    limit: int
     text: str
 
 
 def read_refusal(frame: Frame) -> Refusal:
     """Reads an Error."""
-    code, _, leader, retry_after_ms, _, expected, _ = _ERROR.unpack(frame.message)
-    return Refusal(code, leader or None, retry_after_ms, expected, frame.tail.decode(errors="replace"))
+    code, _, leader, retry_after_ms, _, expected, limit = _ERROR.unpack(frame.message)
+    return Refusal(code, leader or None, retry_after_ms, expected, limit, frame.tail.decode(errors="replace"))
