@@ -194,3 +194,15 @@ pub(crate) fn take(writer: &mut Writer, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&part);
     }
 }
+
+/// All of a snapshot of a life's state.
+pub(crate) fn whole(life: &mut Life) -> Vec<u8> {
+    let mut writer = begin(&mut life.state);
+    while life.state.copy(100, &mut writer) {}
+    life.state.thaw();
+    writer.end();
+    let mut bytes = Vec::new();
+    take(&mut writer, &mut bytes);
+    assert!(writer.is_over());
+    bytes
+}

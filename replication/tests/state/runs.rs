@@ -6,23 +6,13 @@ use quorate_replication::snapshot::SnapshotError;
 use quorate_replication::state::{State, Verdict};
 use quorate_wire::{DiskId, NodeId};
 
-use crate::life::{GROUP, Life, Step, begin, cluster, steps, take};
+use crate::life::{GROUP, Life, Step, cluster, steps, whole};
 
 /// More than the six producers of a life, each with a few.
 const BOUND: usize = 24;
 
 /// What is left when some are forgotten.
 const LEVEL: usize = (BOUND - BOUND / 8) / 6;
-
-fn whole(life: &mut Life) -> Vec<u8> {
-    let mut writer = begin(&mut life.state);
-    while life.state.copy(100, &mut writer) {}
-    life.state.thaw();
-    writer.end();
-    let mut bytes = Vec::new();
-    take(&mut writer, &mut bytes);
-    bytes
-}
 
 fn loaded(bytes: &[u8], bound: usize) -> Result<State, SnapshotError> {
     let mut state = State::new(bound);

@@ -5,24 +5,13 @@ use quorate_replication::snapshot::{Checker, Pieces, SnapshotError};
 use quorate_replication::state::State;
 use quorate_wire::GroupId;
 
-use crate::life::{GROUP, Life, Step, begin, cluster, steps, take};
+use crate::life::{GROUP, Life, Step, begin, cluster, steps, take, whole};
 
 /// What the state says of everything that can be asked, and what it amounts to.
 fn says(state: &State, life: &Life) -> (Vec<String>, u64, u64) {
     let verdicts = life.questions().into_iter().map(|id| state.judge(&id));
     let verdicts = verdicts.map(|verdict| format!("{verdict:?}")).collect();
     (verdicts, state.digest(), state.producers_digest())
-}
-
-fn whole(life: &mut Life) -> Vec<u8> {
-    let mut writer = begin(&mut life.state);
-    while life.state.copy(100, &mut writer) {}
-    life.state.thaw();
-    writer.end();
-    let mut bytes = Vec::new();
-    take(&mut writer, &mut bytes);
-    assert!(writer.is_over());
-    bytes
 }
 
 fn load(bytes: &[u8]) -> Result<State, SnapshotError> {

@@ -4,65 +4,29 @@
 //! So heartbeats go out in [`GroupConsumer::poll`] and [`GroupConsumer::commit`] only: who does not call for a session is taken
 //! for dead, and its slots go to others. Called by: programs.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use quorate_wire::limits::MESSAGE_BYTES_MAX;
-use quorate_wire::{Event, FRAME_HEADER_BYTES, Generation, MemberId, Name, Offset, Slot, Slots};
+use quorate_wire::{FRAME_HEADER_BYTES, Generation, MemberId, Name, Offset, Slots};
 
-use crate::member::{Committed, Member, MemberConfig, Regrouped, Reset, Share};
+use crate::member::{Committed, Member, MemberConfig, Polled, Reading, Reset, Share, start};
 use crate::named::{config, draw_member, waiting};
 use crate::socket::PollSocket;
 use crate::transport::Transport;
-use crate::{Batch, Clause, ClientError, Consumer, ConsumerOptions, Filter, ReadFrom};
+use crate::{ClientError, Consumer, ConsumerOptions};
 
 /// How long one wait for events lasts at most, so that heartbeats go out between.
-const SLICE: Duration = Duration::from_millis(50);
+pub(crate) const SLICE: Duration = Duration::from_millis(50);
 
 /// The longest sleep; a bound for a wait that has no other.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
-/// What one poll brought.
-#[derive(Debug, Default)]
-pub struct Polled {
-    batch: Option<Batch>,
-    share: Share,
-    /// That the member's slots have changed, before these events were given out.
-    pub regrouped: Option<Regrouped>,
-    /// What was left out before these events were given out, since the log does not have it any more: see [`Reset`].
-    pub skipped: Option<Range<Offset>>,
-}
-
-impl Polled {
-    /// Whether nothing further was committed when this was read.
-    #[must_use]
-    pub fn is_at_end(&self) -> bool {
-        let batch = self.batch.as_ref();
-        batch.is_some_and(|batch| batch.next_offset() >= batch.committed())
-    }
-
-    /// Where the member began to read a slot that is its own, when these events were given out.
-    #[must_use]
-    pub fn begin(&self, slot: Slot) -> Option<Offset> {
-        self.share.next(slot)
-    }
-
-    /// The events of the member's slots that have not been given out, in order.
-    pub fn events(&self) -> impl Iterator<Item = (Offset, Event<'_>)> {
-        let batch = self.batch.iter();
-        batch.flat_map(|batch| self.share.own(batch))
-    }
-}
-
 /// A member of a consumer group. See the module's description.
 #[derive(Debug)]
 pub struct GroupConsumer {
-    options: ConsumerOptions,
     member: Member,
     transport: Transport<PollSocket>,
-    reset: Reset,
-    /// What it reads by, and the slots that its filter lets through.
-    reader: Option<(Consumer, Slots)>,
+    reading: Reading<Consumer>,
 }
 
 impl GroupConsumer {
@@ -85,18 +49,16 @@ impl GroupConsumer {
         };
         let member = Member::new(config, transport.now());
         Ok(Self {
-            options,
             member,
             transport,
-            reset: Reset::Refuse,
-            reader: None,
+            reading: Reading::new(options),
         })
     }
 
     /// The same, and what it does when the log does not have any more what it wants next.
     #[must_use]
     pub const fn with_reset(mut self, reset: Reset) -> Self {
-        self.reset = reset;
+        self.reading.reset = reset;
         self
     }
 
@@ -140,32 +102,18 @@ impl GroupConsumer {
         let until = std::time::Instant::now() + wait;
         loop {
             self.turn(Duration::ZERO)?;
-            let mut polled = Polled {
-                regrouped: self.member.take_news(),
-                share: self.member.share().clone(),
-                batch: None,
-                skipped: None,
-            };
+            let news = self.member.take_news();
+            let mut polled = Polled::new(self.member.share(), news);
             let left = until.saturating_duration_since(std::time::Instant::now());
-            match self.seek()? {
+            match self.reader()? {
                 None => self.turn(left.min(SLICE))?,
-                Some(reader) => match reader.fetch(left.min(SLICE)) {
-                    Ok(batch) => {
-                        let end = batch.next_offset();
-                        polled.batch = Some(batch);
-                        self.member.share_mut().advance(end);
-                    }
-                    Err(error) => {
-                        self.reader = None;
-                        let skipped = self.reset.skip(self.member.share_mut(), &error);
-                        polled.skipped = Some(skipped.ok_or(error)?);
-                    }
-                },
+                Some(reader) => {
+                    let end = reader.fetch(left.min(SLICE));
+                    self.reading
+                        .take(end, self.member.share_mut(), &mut polled)?;
+                }
             }
-            let is_news = polled.regrouped.is_some()
-                || polled.skipped.is_some()
-                || polled.events().next().is_some();
-            if is_news || left.is_zero() {
+            if polled.is_news() || left.is_zero() {
                 return Ok(polled);
             }
         }
@@ -209,37 +157,11 @@ impl GroupConsumer {
     }
 
     /// The reader, where it leaves nothing of the share out; none without slots.
-    fn seek(&mut self) -> Result<Option<&mut Consumer>, ClientError> {
-        let Some(begin) = self.member.share().begin() else {
-            self.reader = None;
-            return Ok(None);
-        };
-        let slots = self.slots();
-        let fits = |(reader, filtered): &(Consumer, Slots)| {
-            begin >= reader.offset() && slots.without(*filtered).is_empty()
-        };
-        if !self.reader.as_ref().is_some_and(fits) {
-            let mut options = self.options.clone();
-            options.from = ReadFrom::Offset(begin);
-            options.filter = only(options.filter, slots);
-            self.reader = None;
-            self.reader = Some((Consumer::connect(options)?, slots));
+    fn reader(&mut self) -> Result<Option<&mut Consumer>, ClientError> {
+        let share = self.member.share();
+        if let Some(options) = self.reading.wants(share, Consumer::offset) {
+            self.reading.begin(Consumer::connect(options)?, share);
         }
-        Ok(self.reader.as_mut().map(|(reader, _)| reader))
+        Ok(self.reading.reader())
     }
-}
-
-/// Where a consumer group that is new begins.
-fn start(from: ReadFrom) -> Offset {
-    match from {
-        ReadFrom::Offset(offset) => offset,
-        ReadFrom::Tail => Offset(u64::MAX),
-        ReadFrom::Start | ReadFrom::Time(_) => Offset(0),
-    }
-}
-
-/// The filter, with only these slots. If it has no room for more, the share leaves the others out.
-fn only(filter: Filter, slots: Slots) -> Filter {
-    let narrowed = filter.clone().with(&Clause::Slots(slots));
-    narrowed.unwrap_or(filter)
 }

@@ -28,7 +28,8 @@
 //! | [`Producer`] | blocking: [`send`](Producer::send), [`send_encoded`](Producer::send_encoded) for load generators, [`poll`](Producer::poll), [`flush`](Producer::flush), [`take_acks`](Producer::take_acks), [`stats`](Producer::stats), [`close`](Producer::close) |
 //! | [`IdProducer`] | blocking, for sources that have an id for each event and no order of their own: each is in the log once |
 //! | [`Consumer`] | blocking: [`fetch`](Consumer::fetch) gives a [`Batch`] of verified records and events; follows to any node, or sticks to one |
-//! | `AsyncProducer`, `AsyncConsumer` | the same on tokio, with the feature `tokio`; every future may be dropped at any moment |
+//! | [`GroupConsumer`] | blocking: a member of a consumer group, which reads its share of the slots, and commits |
+//! | `AsyncProducer`, `AsyncConsumer`, `AsyncGroupConsumer` | the same on tokio, with the feature `tokio`; every future may be dropped at any moment |
 //! | [`Filter`], [`ReadFrom`], [`Consistency`] | which events a consumer wants, from where on, and how fresh |
 //! | [`status`], [`audit`] | one question to one node: how it is, and what its log amounts to |
 //! | [`members`], [`transfer`] | what operators ask |
@@ -74,12 +75,12 @@ pub use caller::{CursorPage, GroupMember, GroupStanding, NamedCursor};
 pub use consumer::Consumer;
 pub use error::{ClientError, InvalidEvent, LinkCause};
 pub use filter::Filter;
-pub use group_consumer::{GroupConsumer, Polled};
+pub use group_consumer::GroupConsumer;
 pub use id_producer::{IdProducer, question as id_question};
-pub use member::{Commit, Committed, Regrouped, Reset};
+pub use member::{Commit, Committed, Polled, Regrouped, Reset};
 pub use named::Names;
 #[cfg(feature = "tokio")]
-pub use on_tokio::{AsyncConsumer, AsyncProducer, Receipt};
+pub use on_tokio::{AsyncConsumer, AsyncGroupConsumer, AsyncProducer, Receipt};
 pub use options::{ConsumerOptions, ProducerOptions};
 pub use producer::Producer;
 pub use session::Ack;

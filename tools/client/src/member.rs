@@ -14,6 +14,7 @@
 //!
 //! It is driven as any [`Endpoint`]. A member that is not driven for a session is taken for dead.
 
+mod reading;
 mod reset;
 mod share;
 
@@ -25,6 +26,8 @@ use crate::caller::{Answer, Caller, CallerConfig, Question};
 use crate::endpoint::{Endpoint, LinkNumber, Wish};
 use crate::session::nanoseconds;
 use crate::{ClientError, LinkCause};
+pub use reading::Polled;
+pub(crate) use reading::{Reading, start};
 pub use reset::Reset;
 pub use share::Share;
 

@@ -53,8 +53,8 @@ fn produce(nodes: Vec<String>, flights: &[(u64, String)]) {
         };
         producer.send(&event).expect("the cluster comes back");
         let due = Duration::from_micros(sent * 1_000_000 / RATE);
-        if sent % 100 == 0 && start.elapsed() < due {
-            thread::sleep(due - start.elapsed());
+        if sent % 100 == 0 {
+            thread::sleep(due.saturating_sub(start.elapsed()));
         }
     }
     producer.flush().expect("the cluster comes back");

@@ -21,4 +21,5 @@ mod refusals;
 mod repair;
 mod resume;
 mod snapshots;
+mod subscription;
 mod world;
