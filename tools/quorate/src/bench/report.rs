@@ -90,6 +90,8 @@ pub(crate) struct Workload {
     pub(crate) acks: &'static str,
     /// Different keys; by default as many as a request has events.
     pub(crate) keys: Option<u32>,
+    /// Segments that each node had in stock when the load began, where that was asked for.
+    pub(crate) stock: Option<u16>,
     /// How long it was to measure.
     pub(crate) duration_s: f64,
     /// How long it loaded before that.
@@ -240,14 +242,18 @@ impl Workload {
         let keys = self
             .keys
             .map(|keys| format!(", {} keys", thousands(keys.into())));
+        let stock = self
+            .stock
+            .map(|stock| format!(", {stock} segments in stock"));
         format!(
-            "{} bytes an event, {} events a request, {pace}, {} producers, {} consumers, acks {}{}",
+            "{} bytes an event, {} events a request, {pace}, {} producers, {} consumers, acks {}{}{}",
             self.event_size,
             self.batch,
             self.producers,
             self.consumers,
             self.acks,
-            keys.unwrap_or_default()
+            keys.unwrap_or_default(),
+            stock.unwrap_or_default()
         )
     }
 }
@@ -417,6 +423,7 @@ pub(crate) mod sample {
                 consumers: 0,
                 acks: "quorum",
                 keys: None,
+                stock: None,
                 duration_s: 5.0,
                 warm_up_s: 1.0,
             },

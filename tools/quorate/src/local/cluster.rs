@@ -12,6 +12,7 @@ use quorate_client::{ClientError, ClusterName, NodeId, Role, Status};
 use quorate_engine::config::{Config, NodeConfig};
 
 use super::ports::wait_free;
+use super::stock::keep_stock;
 use super::{Bond, Ending, Hosts, LocalError, NodePaths, Ports, Process, Spec};
 use crate::interrupt::Interrupt;
 
@@ -43,6 +44,8 @@ pub struct LocalOptions {
     pub log_level: Option<String>,
     /// What each node's configuration has in place of the defaults.
     pub adjust: fn(&mut Config),
+    /// How many segments each node keeps in stock, in place of the default; it prepares them at once.
+    pub stock: Option<usize>,
 }
 
 impl LocalOptions {
@@ -58,6 +61,7 @@ impl LocalOptions {
             bond: Bond::Supervised,
             log_level: None,
             adjust: |_| {},
+            stock: None,
         }
     }
 }
@@ -65,7 +69,7 @@ impl LocalOptions {
 /// A cluster of node processes on this host. Dropping it kills the supervised ones, and leaves the detached ones alone.
 #[derive(Debug)]
 pub struct Local {
-    spec: Spec,
+    pub(super) spec: Spec,
     executable: PathBuf,
     bond: Bond,
     log_level: Option<String>,
@@ -95,6 +99,11 @@ impl Local {
         };
         let mut spec = Spec::new(&dir, options.cluster, &nodes);
         spec.configs.iter_mut().for_each(options.adjust);
+        if let Some(stock) = options.stock {
+            spec.configs
+                .iter_mut()
+                .for_each(|config| keep_stock(config, stock));
+        }
         spec.write()?;
         Ok(Self {
             spec,

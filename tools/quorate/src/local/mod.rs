@@ -13,6 +13,7 @@ mod hosts;
 mod ports;
 mod process;
 mod spec;
+mod stock;
 
 pub use cluster::{Local, LocalOptions};
 pub use error::LocalError;

@@ -358,6 +358,7 @@ fn a_measurement_measures_and_leaves_nothing() {
     let home = directory();
     let measure = |arguments: &[&str]| {
         let mut command = quorate(&["bench", "--duration", "0.5", "--warm-up", "0.1", "--json"]);
+        command.args(["--stock", "1"]);
         let output = command.args(arguments).env("TMPDIR", home.path()).output();
         let output = output.expect("the program is built");
         let said = String::from_utf8_lossy(&output.stderr);

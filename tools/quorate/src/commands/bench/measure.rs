@@ -22,6 +22,9 @@ use crate::stages::StageFigures;
 use crate::survey::survey;
 use crate::usage::Usage;
 
+/// How long they may take to prepare their stock.
+const STOCKED_WITHIN: Duration = Duration::from_secs(300);
+
 /// How long the nodes may take to come up, and to stop.
 pub(super) const UP_WITHIN: Duration = Duration::from_secs(30);
 pub(super) const DOWN_WITHIN: Duration = Duration::from_secs(10);
@@ -75,6 +78,7 @@ impl Bench<'_> {
         let options = LocalOptions {
             nodes: count,
             log_level: self.log_level.map(Into::into),
+            stock: self.shape.stock.map(usize::from),
             ..LocalOptions::new(plan.executable)
         };
         self.begin(&format!("starting {count} nodes"), plan);
@@ -82,6 +86,10 @@ impl Bench<'_> {
         local.heed(self.interrupt);
         local.start_all()?;
         let end = local.wait_complete(UP_WITHIN)?.committed;
+        if self.shape.stock.is_some() {
+            self.begin("waiting for the stock of segments", plan);
+            local.wait_stocked(STOCKED_WITHIN)?;
+        }
 
         let nodes = local.addresses();
         let mut generator = Generator::connect(&self.shape.load(plan.pacing, nodes.clone()))?;

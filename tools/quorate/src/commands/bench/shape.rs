@@ -59,6 +59,9 @@ pub(super) struct Shape {
     /// How long it loads before that, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub(super) warm_up: Duration,
+    /// Have each node of --local keep so many segments in stock, and begin when they lie ready: a load lives on them for a while.
+    #[arg(long, value_name = "SEGMENTS", conflicts_with = "nodes", value_parser = clap::value_parser!(u16).range(0..=256))]
+    pub(super) stock: Option<u16>,
     /// Where the nodes of --local work, and leave what they wrote; otherwise a temporary directory.
     #[arg(long, value_name = "DIR", conflicts_with = "nodes")]
     pub(super) dir: Option<PathBuf>,
@@ -146,6 +149,7 @@ impl Shape {
             consumers: self.consumers,
             acks: self.acks.name(),
             keys: self.keys,
+            stock: self.stock,
             duration_s: self.duration.as_secs_f64(),
             warm_up_s: self.warm_up.as_secs_f64(),
         }
