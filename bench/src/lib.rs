@@ -46,6 +46,6 @@ pub use host::{Machine, ProcessorTime};
 pub use jitter::{Jitter, Restlessness};
 pub use load::{Load, Pace};
 pub use measured::{Measured, Newest};
-pub use readers::Readers;
+pub use readers::{Reach, Readers};
 pub use series::{Point, Series};
 pub use stages::Stages;

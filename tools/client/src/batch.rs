@@ -165,6 +165,12 @@ impl Batch {
         self.count
     }
 
+    /// Bytes of its records.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether it holds no events.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -4,6 +4,7 @@ mod bare;
 mod compare;
 mod failover;
 mod measure;
+mod read;
 mod shape;
 mod sweep;
 
@@ -82,6 +83,8 @@ enum What {
     Ab(compare::AbArgs),
     /// Measure the bare path by turns with the real system: the yardstick.
     Bare(bare::Args),
+    /// Measure how fast consumers read, at the log's end and far behind it, and what that costs the producers.
+    Read(read::Args),
     /// Measure how long the cluster takes to go on when its leader goes away.
     Failover(failover::Args),
 }
@@ -99,6 +102,7 @@ pub(crate) fn run(args: &Args, log_level: Option<&str>) -> Result<(), Failure> {
         Some(What::Compare(args)) => compare::run(args),
         Some(What::Ab(args)) => compare::ab(args, log_level, &phases, &interrupt),
         Some(What::Bare(args)) => bare::run(args, log_level, &phases, &interrupt),
+        Some(What::Read(args)) => read::run(args, log_level, &phases, &interrupt),
         Some(What::Failover(args)) => failover::run(args, log_level, &phases, &interrupt),
     };
     match done {

@@ -509,6 +509,25 @@ fn an_outage_is_measured_and_loses_nothing() {
 }
 
 #[test]
+fn what_consumers_read_and_what_it_costs_is_measured() {
+    let _turn = turn();
+    let mut command = quorate(&["bench", "read", "--push", "--duration", "1", "--json"]);
+    let output = command.output().expect("the program is built");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let said = json(&String::from_utf8_lossy(&output.stdout));
+    for figure in [
+        &said["tail"]["events_per_s"],
+        &said["cold"]["mb_per_s"],
+        &said["alone"]["samples"],
+        &said["beside"]["events_per_s"],
+        &said["beside"]["samples"],
+    ] {
+        assert!(figure.as_u64().is_some_and(|figure| figure > 0), "{said}");
+    }
+}
+
+#[test]
 fn an_interrupted_measurement_cleans_up() {
     let _turn = turn();
     let home = directory();

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use quorate_bench::{Generator, Jitter, Measured, Readers, Restlessness};
+use quorate_bench::{Generator, Jitter, Measured, Reach, Readers, Restlessness};
 use quorate_client::{AckLevel, NodeId, Offset, Role};
 use quorate_engine::probe::disk_of;
 
@@ -146,7 +146,8 @@ impl Bench<'_> {
         usages: impl Fn() -> Result<Vec<(NodeId, Usage)>, Failure>,
     ) -> Result<Stretch, Failure> {
         let mut stop = |_: &Measured| self.interrupt.is_asked();
-        let readers = Readers::start(nodes, end, size(self.shape.consumers))?;
+        let consumers = size(self.shape.consumers);
+        let readers = Readers::start(nodes, Reach::From(end), false, consumers)?;
         self.begin(&format!("warming up for {:?}", self.shape.warm_up), plan);
         generator.run(self.shape.warm_up, &mut stop)?;
         self.interrupt.check()?;

@@ -1,0 +1,217 @@
+//! `quorate bench read`: how fast consumers read, and what that costs the producers.
+//!
+//! ```text
+//!             fill + tail      alone        cold         beside
+//!   load     |============|--------------|            |--------------|   = all that is possible, - a fixed rate
+//!   readers  |  the end   |              |  the start |   the start  |
+//! ```
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quorate_bench::{Generator, Load, Measured, Pace, Reach, Readers};
+use quorate_client::{AckLevel, Offset};
+
+use super::super::cluster::executable;
+use super::measure::{DOWN_WITHIN, DRAIN_WITHIN, UP_WITHIN, setting_here};
+use super::shape::{rate, seconds, size};
+use crate::bench::{Acks, Beside, Cold, Quantiles, Reading, Tail};
+use crate::demo::Workplace;
+use crate::interrupt::Interrupt;
+use crate::local::{Local, LocalOptions};
+use crate::phases::Phases;
+use crate::{Failure, figures, terminal};
+
+/// How often it is looked whether somebody wants to stop.
+const GLANCE: Duration = Duration::from_millis(50);
+
+const EXAMPLES: &str = "\
+Examples:
+  quorate bench read                                three nodes, one consumer, ten seconds a part
+  quorate bench read --push --consumers 3 --json    subscriptions, one at each node
+
+First the log is filled, as fast as it goes, while the consumers read its end. Then the producers' latencies are taken at --rate
+without anybody who reads; then the consumers read the log from its start, over and over, first alone and then beside that load.
+The nodes read past the kernel's cache: what is far behind the end comes from the disk each time.";
+
+/// What is read, beside what.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Consumers, each with a connection and a thread of its own.
+    #[arg(long, value_name = "COUNT", default_value = "1")]
+    consumers: NonZeroU32,
+    /// Have the nodes push, instead of asking for each batch.
+    #[arg(long)]
+    push: bool,
+    /// Bytes of an event's payload; an event takes 24 more, and is padded to 8.
+    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = clap::value_parser!(u32).range(0..=65_536))]
+    event_size: u32,
+    /// Events a second that are due beside cold reads.
+    #[arg(long, value_name = "EVENTS", default_value = "70k", value_parser = rate)]
+    rate: NonZeroU64,
+    /// How long each part takes, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    duration: Duration,
+    /// Where the nodes work, and leave what they wrote; otherwise a temporary directory.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does it.
+pub(super) fn run(
+    args: &Args,
+    log_level: Option<&str>,
+    phases: &Phases,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let workplace = Workplace::new(args.dir.as_deref())?;
+    let options = LocalOptions {
+        log_level: log_level.map(Into::into),
+        ..LocalOptions::new(executable()?)
+    };
+    phases.begin("starting 3 nodes");
+    let mut local = Local::create(workplace.path(), options)?;
+    local.heed(interrupt);
+    local.start_all()?;
+    local.wait_complete(UP_WITHIN)?;
+    let bench = Bench {
+        args,
+        nodes: local.addresses(),
+        phases,
+        interrupt,
+    };
+    let (tail, end) = bench.tail()?;
+    let mut generator = bench.connect(Pace::Open {
+        events_per_s: args.rate,
+    })?;
+    phases.begin("producing alone");
+    let alone = bench.acks(&mut generator)?;
+    phases.begin("reading from the start");
+    let (cold, ()) = bench.reading(Reach::Upto(end), || bench.sleep())?;
+    phases.begin("reading from the start under load");
+    let (cold_beside, acks) = bench.reading(Reach::Upto(end), || bench.acks(&mut generator))?;
+    local.stop_all(DOWN_WITHIN);
+    phases.end();
+    let reading = Reading {
+        consumers: args.consumers.get(),
+        push: args.push,
+        event_size: args.event_size,
+        rate: args.rate.get(),
+        seconds: args.duration.as_secs_f64(),
+        tail,
+        alone,
+        cold,
+        beside: Beside::new(cold_beside, acks, &alone),
+        setting: setting_here(workplace.path(), AckLevel::Quorum, 3)?,
+    };
+    if args.json {
+        terminal::print_json(&reading);
+    } else {
+        terminal::print(&reading.table());
+    }
+    Ok(())
+}
+
+struct Bench<'a> {
+    args: &'a Args,
+    nodes: Vec<String>,
+    phases: &'a Phases,
+    interrupt: &'a Interrupt,
+}
+
+impl Bench<'_> {
+    fn connect(&self, pace: Pace) -> Result<Generator, Failure> {
+        let load = Load {
+            event_size: size(self.args.event_size),
+            in_flight: if pace == Pace::Closed { 64 } else { 1_024 },
+            pace,
+            ..Load::new(self.nodes.clone())
+        };
+        Ok(Generator::connect(&load)?)
+    }
+
+    /// Fills the log while its end is read. Also returns where it ends.
+    fn tail(&self) -> Result<(Tail, Offset), Failure> {
+        let mut generator = self.connect(Pace::Closed)?;
+        self.phases.begin("filling the log, and reading its end");
+        let mut load = None;
+        let mut behind = 0;
+        let (read, ()) = self.reading_with(Reach::From(Offset(0)), |readers| {
+            let measured = self.load(&mut generator)?;
+            let consumers = u64::from(self.args.consumers.get());
+            behind = measured.events.saturating_sub(readers.events() / consumers);
+            load = Some(measured);
+            Ok(())
+        })?;
+        let mut load = load.expect("it was measured");
+        if !generator.drain(&mut load, DRAIN_WITHIN)? {
+            return Err(Failure::new("what was in flight was not acknowledged"));
+        }
+        let tail = Tail {
+            acked_events_per_s: figures::rate(load.events, load.elapsed),
+            events_per_s: read.events_per_s / u64::from(self.args.consumers.get()),
+            behind_events: behind,
+        };
+        Ok((tail, Offset(generator.acked_events())))
+    }
+
+    fn acks(&self, generator: &mut Generator) -> Result<Acks, Failure> {
+        let mut load = self.load(generator)?;
+        if !generator.drain(&mut load, DRAIN_WITHIN)? {
+            return Err(Failure::new("what was in flight was not acknowledged"));
+        }
+        Ok(Acks {
+            latency_us: Quantiles::of(&load.latency_us),
+            samples: load.latency_us.len(),
+        })
+    }
+
+    fn load(&self, generator: &mut Generator) -> Result<Measured, Failure> {
+        let mut stop = |_: &Measured| self.interrupt.is_asked();
+        let load = generator.run(self.args.duration, &mut stop)?;
+        self.interrupt.check()?;
+        Ok(load)
+    }
+
+    fn sleep(&self) -> Result<(), Failure> {
+        let begun = Instant::now();
+        while begun.elapsed() < self.args.duration {
+            self.interrupt.check()?;
+            thread::sleep(GLANCE);
+        }
+        Ok(())
+    }
+
+    /// Reads while something else is done.
+    fn reading<T>(
+        &self,
+        reach: Reach,
+        meanwhile: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<(Cold, T), Failure> {
+        self.reading_with(reach, |_| meanwhile())
+    }
+
+    fn reading_with<T>(
+        &self,
+        reach: Reach,
+        meanwhile: impl FnOnce(&Readers) -> Result<T, Failure>,
+    ) -> Result<(Cold, T), Failure> {
+        let consumers = size(self.args.consumers.get());
+        let readers = Readers::start(&self.nodes, reach, self.args.push, consumers)?;
+        let begun = Instant::now();
+        let done = meanwhile(&readers)?;
+        let took = begun.elapsed();
+        let cold = Cold {
+            events_per_s: figures::rate(readers.events(), took),
+            mb_per_s: figures::rate(readers.bytes(), took) / 1_000_000,
+        };
+        readers.finish()?;
+        Ok((cold, done))
+    }
+}
