@@ -15,6 +15,7 @@ use quorate_wire::{ClusterName, NodeId, Time};
 
 use crate::endpoint::{Endpoint, LinkNumber, Wish};
 use crate::greeting::write_hello;
+use crate::outbox::Outbox;
 use crate::route::{Loss, Route};
 use crate::session::nanoseconds;
 use crate::{ClientError, LinkCause};
@@ -81,9 +82,7 @@ pub struct Caller {
     number: LinkNumber,
     /// The next request's correlation: never used twice, also not over several connections.
     correlation: u64,
-    /// Bytes for the present connection. Invariant: `written <= out.len()`.
-    out: Vec<u8>,
-    written: usize,
+    out: Outbox,
     call: Option<Call>,
     done: Option<Result<Answer, ClientError>>,
     trouble: LinkCause,
@@ -102,8 +101,7 @@ impl Caller {
             link: Link::Waiting { until: Time(0) },
             number: LinkNumber(0),
             correlation: 1,
-            out: Vec::new(),
-            written: 0,
+            out: Outbox::default(),
             call: None,
             done: None,
             trouble: LinkCause::None,
@@ -157,7 +155,7 @@ impl Caller {
             let correlation = self.correlation;
             self.correlation += 1;
             call.question
-                .write(correlation, self.config.linearizable, &mut self.out);
+                .write(correlation, self.config.linearizable, self.out.bytes());
             let since = now;
             *pace = Pace::Asked { since, correlation };
         }
@@ -188,7 +186,6 @@ impl Caller {
     /// Turns to where the route now points at `when`.
     fn go_on(&mut self, cause: LinkCause, when: Time, now: Time) {
         self.out.clear();
-        self.written = 0;
         self.link = Link::Waiting { until: when };
         self.trouble = cause;
         if self.call.is_some() && when <= now {
@@ -240,10 +237,13 @@ impl Endpoint for Caller {
         if number != self.number {
             return;
         }
-        assert!(self.out.is_empty(), "nothing is staged before the greeting");
+        assert!(
+            self.out.rest().is_empty(),
+            "nothing is staged before the greeting"
+        );
         let correlation = self.correlation;
         self.correlation += 1;
-        write_hello(&mut self.out, self.cluster, correlation);
+        write_hello(self.out.bytes(), self.cluster, correlation);
         self.link = Link::Greeting { since, correlation };
     }
 
@@ -287,19 +287,13 @@ impl Endpoint for Caller {
     }
 
     fn output(&mut self, now: Time) -> &[u8] {
-        if self.written == self.out.len() {
-            self.out.clear();
-            self.written = 0;
+        if self.out.shed() {
             self.ask_due(now);
         }
-        self.out.get(self.written..).unwrap_or_default()
+        self.out.rest()
     }
 
     fn wrote(&mut self, bytes: usize) {
-        self.written += bytes;
-        assert!(
-            self.written <= self.out.len(),
-            "only what was given out can be written"
-        );
+        self.out.wrote(bytes);
     }
 }

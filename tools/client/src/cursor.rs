@@ -19,6 +19,7 @@ use quorate_wire::{ClusterName, FrameKind, NodeId, Offset, Time};
 use crate::batch::Seen;
 use crate::endpoint::{Endpoint, LinkNumber, Wish};
 use crate::greeting::{Refusal, write_frame_with, write_hello};
+use crate::outbox::Outbox;
 use crate::route::{Loss, Route};
 use crate::session::nanoseconds;
 use crate::{Batch, ClientError, Filter, LinkCause};
@@ -86,9 +87,7 @@ pub struct Cursor {
     number: LinkNumber,
     /// The next request's correlation: never used twice, also not over several connections.
     correlation: u64,
-    /// Bytes for the present connection. Invariant: `written <= out.len()`.
-    out: Vec<u8>,
-    written: usize,
+    out: Outbox,
     call: Option<Call>,
     done: Option<Result<Batch, ClientError>>,
     filter: Arc<Filter>,
@@ -118,8 +117,7 @@ impl Cursor {
             link: Link::Waiting { until: Time(0) },
             number: LinkNumber(0),
             correlation: 1,
-            out: Vec::new(),
-            written: 0,
+            out: Outbox::default(),
             call: None,
             done: None,
             filter: Arc::new(config.filter.clone()),
@@ -257,7 +255,7 @@ impl Cursor {
             ..Fetch::new(from, bytes).with(self.config.consistency)
         };
         write_frame_with(
-            &mut self.out,
+            self.out.bytes(),
             kind,
             self.correlation,
             &fetch,
@@ -316,7 +314,6 @@ impl Cursor {
 
     fn disconnect(&mut self, until: Time) {
         self.out.clear();
-        self.written = 0;
         self.link = Link::Waiting { until };
     }
 
@@ -353,10 +350,13 @@ impl Endpoint for Cursor {
         if number != self.number {
             return;
         }
-        assert!(self.out.is_empty(), "nothing is staged before the greeting");
+        assert!(
+            self.out.rest().is_empty(),
+            "nothing is staged before the greeting"
+        );
         let correlation = self.correlation;
         self.correlation += 1;
-        write_hello(&mut self.out, self.cluster, correlation);
+        write_hello(self.out.bytes(), self.cluster, correlation);
         self.link = Link::Greeting { since, correlation };
     }
 
@@ -396,18 +396,11 @@ impl Endpoint for Cursor {
     }
 
     fn output(&mut self, _now: Time) -> &[u8] {
-        if self.written == self.out.len() {
-            self.out.clear();
-            self.written = 0;
-        }
-        self.out.get(self.written..).unwrap_or_default()
+        self.out.shed();
+        self.out.rest()
     }
 
     fn wrote(&mut self, bytes: usize) {
-        self.written += bytes;
-        assert!(
-            self.written <= self.out.len(),
-            "only what was given out can be written"
-        );
+        self.out.wrote(bytes);
     }
 }

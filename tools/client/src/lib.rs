@@ -59,6 +59,7 @@ mod named;
 #[cfg(feature = "tokio")]
 mod on_tokio;
 mod options;
+mod outbox;
 mod packer;
 mod producer;
 mod route;

@@ -29,6 +29,7 @@ use zerocopy::little_endian::U32;
 use crate::LinkCause;
 pub use crate::endpoint::{Endpoint, LinkNumber, Wish};
 use crate::greeting::{GROUP, write_hello};
+use crate::outbox::Outbox;
 use crate::route::{Loss, Route};
 pub use config::SessionConfig;
 pub use outcome::{Ack, Counters, Failure};
@@ -89,9 +90,7 @@ pub struct Session {
     requests: Requests,
     /// The next request's correlation: never used twice, also not over several connections.
     correlation: u64,
-    /// Bytes for the present connection. Invariant: `written <= out.len()`.
-    out: Vec<u8>,
-    written: usize,
+    out: Outbox,
     /// The last sign of life while requests are open: an answer, the first request after a silence that was in order, or bytes
     /// that the connection took after it had taken none: a large chunk on a slow way is no silence.
     heard_at: Time,
@@ -122,8 +121,7 @@ impl Session {
             window: Window::new(&config),
             requests: Requests::default(),
             correlation: 1,
-            out: Vec::new(),
-            written: 0,
+            out: Outbox::default(),
             heard_at: now,
             blocked: false,
             moved: false,
@@ -301,9 +299,9 @@ impl Session {
             let asks = asks.as_bytes();
             let kind = FrameKind::Produce;
             let header = FrameHeader::seal(kind, correlation, GROUP, &[asks], bytes.len());
-            self.out.extend_from_slice(&header);
-            self.out.extend_from_slice(asks);
-            self.out.extend_from_slice(bytes);
+            self.out.bytes().extend_from_slice(&header);
+            self.out.bytes().extend_from_slice(asks);
+            self.out.bytes().extend_from_slice(bytes);
             self.counters.resends += u64::from(again);
             if open == 0 {
                 self.heard_at = now;
@@ -351,7 +349,6 @@ impl Session {
         self.requests.clear();
         self.window.go_back();
         self.out.clear();
-        self.written = 0;
         (self.blocked, self.moved) = (false, false);
     }
 }
@@ -374,10 +371,13 @@ impl Endpoint for Session {
         if number != self.number {
             return;
         }
-        assert!(self.out.is_empty(), "nothing is staged before the greeting");
+        assert!(
+            self.out.rest().is_empty(),
+            "nothing is staged before the greeting"
+        );
         let correlation = self.correlation;
         self.correlation += 1;
-        write_hello(&mut self.out, self.cluster, correlation);
+        write_hello(self.out.bytes(), self.cluster, correlation);
         self.heard_at = now;
         self.link = Link::Greeting { since, correlation };
     }
@@ -393,21 +393,15 @@ impl Endpoint for Session {
     }
 
     fn output(&mut self, now: Time) -> &[u8] {
-        if self.written == self.out.len() {
-            self.out.clear();
-            self.written = 0;
+        if self.out.shed() {
             self.stage(now);
         }
-        self.out.get(self.written..).unwrap_or_default()
+        self.out.rest()
     }
 
     fn wrote(&mut self, bytes: usize) {
-        self.written += bytes;
         self.moved |= self.blocked;
-        assert!(
-            self.written <= self.out.len(),
-            "only what was given out can be written"
-        );
+        self.out.wrote(bytes);
     }
 
     fn received(&mut self, number: LinkNumber, bytes: &[u8], now: Time) -> usize {
@@ -418,7 +412,7 @@ impl Endpoint for Session {
         if std::mem::take(&mut self.moved) {
             self.heard_at = now;
         }
-        self.blocked = self.written < self.out.len();
+        self.blocked = !self.out.rest().is_empty();
         if let Some(after) = self.config.give_up {
             let too_old = |oldest: Time| now >= oldest.after(nanoseconds(after));
             if self.window.oldest().is_some_and(too_old) {

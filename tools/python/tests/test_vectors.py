@@ -104,6 +104,12 @@ class Bodies(unittest.TestCase):
         self.assertEqual(found[0].key, wire.key_of("N14228"))
         self.assertEqual(wire.seal_chunk(chunk, b"".join(event.encode() for event in found)), data)
 
+    def test_ids_before_the_events_are_passed_by(self) -> None:
+        [(chunk, body)] = wire.chunks(memoryview(vector("chunk_ids")))
+        self.assertEqual(chunk, wire.ChunkId(0, 1, 7, 1))
+        [event] = wire.events(body, chunk.event_count)
+        self.assertEqual(event.topic, "flights")
+
     def test_a_record_is_read(self) -> None:
         [record] = wire.records(vector("record_events"))
         self.assertEqual((record.term, record.index, record.base_offset, record.event_count), (3, 42, 2048, 3))

@@ -5,7 +5,7 @@ use quorate_wire::filter::{CLAUSE_HEADER_BYTES, Clause};
 use quorate_wire::limits::ALIGNMENT;
 use quorate_wire::{
     CHUNK_HEADER_BYTES, COMMAND_HEADER_BYTES, ChunkId, Command, EVENT_HEADER_BYTES, Epoch, Event,
-    Generation, GroupId, LogIndex, MemberId, Name, Offset, Position, ProducerId,
+    EventId, Generation, GroupId, LogIndex, MemberId, Name, Offset, Position, ProducerId,
     RECORD_HEADER_BYTES, RecordHeader, RecordKind, Sequence, Slots, Stamp, Term, seal_chunk,
 };
 
@@ -41,6 +41,9 @@ pub(crate) fn flight(number: usize) -> Event<'static> {
         priority: 1,
     }
 }
+
+/// What a source may call the first flight.
+pub(crate) const FLIGHT_ID: EventId = EventId(*b"N14228 2013 0515");
 
 pub(crate) fn event(event: &Event) -> Annotated {
     let mut bytes = vec![0; event.size()];
@@ -112,6 +115,21 @@ pub(crate) fn first_chunk() -> Annotated {
 /// One flight of another producer.
 pub(crate) fn second_chunk() -> Annotated {
     chunk(chunk_id(0xa3e4_0c19_7b52_d806, 0, 1), &[flight(2)])
+}
+
+/// One flight of a source that has ids and no sequences.
+pub(crate) fn chunk_with_ids() -> Annotated {
+    let event = event(&flight(0));
+    let mut bytes = vec![0; CHUNK_HEADER_BYTES];
+    bytes.extend(FLIGHT_ID.0);
+    bytes.extend_from_slice(&event.bytes);
+    let id = chunk_id(ProducerId::NONE.0, 7, 1);
+    seal_chunk(id, &mut bytes).expect("the sample is within its limits");
+    let (head, _) = bytes.split_at(CHUNK_HEADER_BYTES);
+    let chunk = Annotated::table("chunk", head, tables::CHUNK);
+    let chunk = chunk.field("id", &FLIGHT_ID.0, Show::Bytes).then(event);
+    assert_eq!(chunk.bytes, bytes, "an id comes before its event");
+    chunk
 }
 
 pub(crate) fn chunk_id(producer: u64, first: u64, events: u32) -> ChunkId {

@@ -65,6 +65,12 @@ pub(crate) fn all() -> Vec<Vector> {
             samples::first_chunk(),
         ),
         one(
+            "chunk_ids_v1",
+            "A chunk of one event that its source knows by an id, and of no producer.",
+            Holds::Chunk,
+            samples::chunk_with_ids(),
+        ),
+        one(
             "record_noop_v1",
             "A no-op record: the first of term 3.",
             Holds::Record,

@@ -50,7 +50,7 @@ impl Cursor {
                 reserved: 0.into(),
             };
             let correlation = asked.correlation;
-            write_frame(&mut self.out, FrameKind::Credit, correlation, &credit);
+            write_frame(self.out.bytes(), FrameKind::Credit, correlation, &credit);
         }
     }
 }
