@@ -173,7 +173,7 @@ impl Default for LogConfig {
         Self {
             segment_mib: 64,
             segments_ahead: 2,
-            segments_stock: 4,
+            segments_stock: 2,
             stock_mib_per_second: 16,
             memory_mib: 32,
             scrub_mib_per_second: 4,
