@@ -55,7 +55,10 @@ fn play(mut lanes: PipelineLanes, stop: &AtomicBool) {
                     trace: None,
                 }
             } else {
-                Answer::Greeting { leader: None }
+                Answer::Greeting {
+                    leader: None,
+                    nodes: None,
+                }
             };
             let ticket = request.ticket;
             lanes.put(shard, Reply { ticket, answer });

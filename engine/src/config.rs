@@ -27,7 +27,9 @@ pub struct Config {
     pub data: PathBuf,
     /// Which cores the threads get.
     pub pin: Pin,
-    /// All nodes of the cluster, by rising id, this one among them.
+    /// This node forms no group: it waits to be added to one.
+    pub join: bool,
+    /// The nodes that form the group, by rising id, this one among them; of a node that joins one, perhaps only itself.
     pub nodes: Vec<NodeConfig>,
     /// Bounds towards clients.
     pub limits: Limits,

@@ -21,7 +21,9 @@ use std::time::{Duration, Instant};
 
 use quorate_replication::lane::ShardId;
 use quorate_replication::log::{LogConfig, Restart};
-use quorate_replication::pipeline::{Pipeline, PipelineConfig, SnapshotConfig, Started, Turn};
+use quorate_replication::pipeline::{
+    NodePlace, Pipeline, PipelineConfig, SnapshotConfig, Started, Turn,
+};
 use quorate_wire::{DiskId, GroupId, NodeId};
 
 pub use self::error::NodeError;
@@ -245,7 +247,8 @@ fn pipeline_config(config: &Config) -> Result<PipelineConfig, NodeError> {
         cluster: config.cluster,
         node: config.node,
         group: GROUP,
-        nodes: config.nodes.iter().map(|node| node.id).collect(),
+        nodes: places(config)?,
+        joins: config.join,
         fresh_disk: DiskId(disk),
         seed: getrandom::u64().map_err(random)?,
         process: std::process::id(),
@@ -282,17 +285,24 @@ fn snapshots(config: &Config) -> SnapshotConfig {
 /// Where the peers are.
 fn peers(config: &Config) -> Result<Vec<(NodeId, SocketAddr)>, NodeError> {
     let others = config.nodes.iter().filter(|node| node.id != config.node);
-    let find = |node: &NodeConfig| {
-        let address = node
-            .peer
-            .to_socket_addrs()
-            .ok()
-            .and_then(|mut found| found.next());
-        address
-            .map(|address| (node.id, address))
-            .ok_or_else(|| NodeError::unknown_host(&node.peer))
+    others
+        .map(|node| Ok((node.id, peer_address(node)?)))
+        .collect()
+}
+
+fn peer_address(node: &NodeConfig) -> Result<SocketAddr, NodeError> {
+    let found = node.peer.to_socket_addrs().ok();
+    let address = found.and_then(|mut found| found.next());
+    address.ok_or_else(|| NodeError::unknown_host(&node.peer))
+}
+
+/// Where all configured nodes are, as the log is to tell.
+fn places(config: &Config) -> Result<Vec<NodePlace>, NodeError> {
+    let place = |node: &NodeConfig| {
+        let place = NodePlace::new(node.id, peer_address(node)?, &node.client);
+        Ok(place.expect("the configuration bounds addresses"))
     };
-    others.map(find).collect()
+    config.nodes.iter().map(place).collect()
 }
 
 /// Runs a pipeline until it is over, or until a node that was asked to stop has settled.

@@ -158,7 +158,10 @@ fn kick(spin: Duration) {
             for correlation in 0..2000 {
                 let (shard, request) = until(&mut driver, Driver::take);
                 assert_eq!(request.ticket.correlation, correlation);
-                let answer = Answer::Greeting { leader: None };
+                let answer = Answer::Greeting {
+                    leader: None,
+                    nodes: None,
+                };
                 let ticket = request.ticket;
                 driver.put(shard, Reply { ticket, answer });
                 assert!(driver.take().is_none(), "one request is open");

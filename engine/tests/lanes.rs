@@ -46,7 +46,10 @@ fn answer(driver: &mut Driver) -> bool {
         return false;
     };
     let ticket = request.ticket;
-    let answer = Answer::Greeting { leader: None };
+    let answer = Answer::Greeting {
+        leader: None,
+        nodes: None,
+    };
     driver.put(shard, Reply { ticket, answer });
     true
 }

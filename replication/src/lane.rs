@@ -3,12 +3,13 @@
 mod named;
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 use quorate_wire::admin::{AdminAsk, AdminMember, AdminReply};
 use quorate_wire::audit::AuditReply;
-use quorate_wire::client::{AckLevel, Consistency, ReadFrom, StatusReply};
+use quorate_wire::client::{AckLevel, Consistency, NodeEntry, ReadFrom, StatusReply};
 use quorate_wire::{Chunk, ChunkId, ErrorCode, EventId, LogIndex, NodeId, Offset, Term};
 
 use crate::trace::Trace;
@@ -53,7 +54,7 @@ pub enum Ask {
     /// About what has a name.
     Named(Box<NamedAsk>),
     /// What an operator wants.
-    Admin(AdminAsk),
+    Admin(Box<AdminAsk>),
 }
 
 /// Which committed records are asked for.
@@ -116,6 +117,8 @@ pub enum Answer {
     Greeting {
         /// The leader.
         leader: Option<NodeId>,
+        /// Where the members are, if the log tells; else they are those that are configured.
+        nodes: Option<Arc<[NodeEntry]>>,
     },
     /// To `Produce`: the chunk has a place.
     Produced {

@@ -6,7 +6,7 @@ mod reading;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::limits::{ADDRESS_BYTES_MAX, ERROR_TEXT_BYTES_MAX, NODES_MAX};
+use crate::limits::{ADDRESS_BYTES_MAX, ERROR_TEXT_BYTES_MAX, MEMBERS_MAX};
 use crate::{ClusterName, FrameError, NodeId};
 
 pub use produce::{AckLevel, Produce, ProduceReply, Stage, StageTimes, TracedReply};
@@ -100,7 +100,7 @@ impl NodeEntry {
     /// # Errors
     /// The tail is not `count` entries long, or lists more nodes than a cluster has.
     pub fn parse_all(tail: &[u8], count: u8) -> Result<&[Self], FrameError> {
-        if usize::from(count) > NODES_MAX {
+        if usize::from(count) > MEMBERS_MAX {
             return Err(FrameError::Invalid {
                 what: "the list of nodes is too long",
             });
@@ -220,7 +220,7 @@ mod tests {
 
     use super::{NodeEntry, error_text};
     use crate::NodeId;
-    use crate::limits::{ADDRESS_BYTES_MAX, ERROR_TEXT_BYTES_MAX, NODES_MAX};
+    use crate::limits::{ADDRESS_BYTES_MAX, ERROR_TEXT_BYTES_MAX, MEMBERS_MAX};
 
     #[test]
     fn an_address_takes_what_its_field_holds() {
@@ -251,8 +251,8 @@ mod tests {
         assert!(NodeEntry::parse_all(&tail, 2).is_err());
         assert!(NodeEntry::parse_all(&tail, 4).is_err());
         assert!(NodeEntry::parse_all(tail.get(1..).expect("it is longer"), 3).is_err());
-        let tail = entry.as_bytes().repeat(NODES_MAX + 1);
-        assert!(NodeEntry::parse_all(&tail, 8).is_err());
+        let tail = entry.as_bytes().repeat(MEMBERS_MAX + 1);
+        assert!(NodeEntry::parse_all(&tail, 17).is_err());
     }
 
     #[test]

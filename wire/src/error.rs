@@ -106,6 +106,16 @@ codes! {
 
     /// No other node took the lead over.
     TransferFailed = 311, retry true;
+    /// The node is no member of the group, or none any more.
+    NotAMember = 312, retry false;
+    /// Another change of the members is under way.
+    ChangeInProgress = 313, retry true;
+    /// The learner lacks too much of the log to vote.
+    LearnerBehind = 314, retry true;
+    /// The group cannot have these members.
+    MembersRefused = 315, retry false;
+    /// The node that is to be added does not answer, or refuses.
+    NodeUnreachable = 316, retry true;
 
     /// The offset is past the end of the log.
     OffsetPastEnd = 401, retry false;

@@ -16,6 +16,7 @@ pub use ids::{
     ProducerId, Sequence, SessionId, Term, Time,
 };
 
+mod address;
 pub mod admin;
 pub mod audit;
 pub mod canary;
@@ -33,8 +34,10 @@ mod name;
 pub mod named;
 pub mod peer;
 mod record;
+mod roster;
 mod slot;
 
+pub use address::Address;
 pub use chunk::{CHUNK_HEADER_BYTES, Chunk, ChunkError, ChunkId, seal_chunk};
 pub use command::{COMMAND_BYTES_MAX, COMMAND_HEADER_BYTES, Command, CommandBytes, CommandError};
 pub use error::ErrorCode;
@@ -49,4 +52,5 @@ pub use record::{
     RECORD_HEADER_BYTES, RECORD_MAGIC, RECORD_VERSION, Record, RecordError, RecordHeader,
     RecordKind, Stamp,
 };
+pub use roster::{MemberRole, Roster, RosterEntry, RosterError, RosterHead};
 pub use slot::{SLOTS, Slot, Slots};

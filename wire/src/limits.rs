@@ -66,8 +66,11 @@ pub const SUBSCRIPTION_PULSE_MS: usize = 500;
 /// Longest text of an error, in bytes.
 pub const ERROR_TEXT_BYTES_MAX: usize = 512;
 
-/// Most nodes that a message lists.
+/// Most voters of a group.
 pub const NODES_MAX: usize = 7;
+
+/// Most members of a group: voters, those who voted before a change, and learners.
+pub const MEMBERS_MAX: usize = 16;
 
 /// Longest address of a node as text, in bytes.
 pub const ADDRESS_BYTES_MAX: usize = 56;
@@ -136,7 +139,7 @@ const _: () = assert!(
     "a record counts its events in 16 bits"
 );
 const _: () = assert!(
-    size_of::<HelloReply>() + NODES_MAX * size_of::<NodeEntry>() <= MESSAGE_BYTES_MAX,
+    size_of::<HelloReply>() + MEMBERS_MAX * size_of::<NodeEntry>() <= MESSAGE_BYTES_MAX,
     "an answer to a greeting lists all nodes"
 );
 const _: () = assert!(

@@ -7,7 +7,8 @@ use crate::limits::NODES_MAX;
 use crate::{ClusterName, DiskId, FrameError, NodeId};
 
 /// A node's greeting to a peer: the first frame of every peer connection, both ways. The tail is `member_count` times
-/// [`Member`]: none while the sender is forming, all of the group once it is formed.
+/// [`Member`]: those who formed
+/// the group, if the sender is one of them and it is formed.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]
@@ -21,7 +22,7 @@ pub struct PeerHello {
     pub node: U32,
     /// Whom it means.
     pub to: U32,
-    /// CRC-32 of the configured node ids, in order: both sides were told of the same nodes.
+    /// CRC-32 of the configured node ids, in order: while both sides are forming, they were told of the same nodes.
     pub nodes_crc: U32,
     /// Members in the tail.
     pub member_count: u8,
@@ -29,11 +30,11 @@ pub struct PeerHello {
     pub version_min: u8,
     /// Highest protocol version that it speaks.
     pub version_max: u8,
-    /// Zero.
-    pub reserved: u8,
+    /// 1: the sender joins a group, or has joined it, and cannot tell who formed it.
+    pub joins: u8,
 }
 
-/// A voter and its disk.
+/// A founder and its disk.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]

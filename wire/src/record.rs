@@ -6,7 +6,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::checksum::crc32;
 use crate::limits::{ALIGNMENT, RECORD_BYTES_MAX, RECORD_COMMANDS_MAX};
 use crate::{
-    Chunk, ChunkError, Command, CommandError, Event, GroupId, LogIndex, Offset, Position, Term,
+    Chunk, ChunkError, Command, CommandError, Event, GroupId, LogIndex, Offset, Position, Roster,
+    RosterError, Term,
 };
 
 /// Bytes of a record's header.
@@ -50,6 +51,8 @@ pub enum RecordKind {
     Noop,
     /// Commands.
     Commands,
+    /// The members of the group.
+    Members,
 }
 
 impl RecordKind {
@@ -58,6 +61,7 @@ impl RecordKind {
             Self::Events => 1,
             Self::Noop => 2,
             Self::Commands => 3,
+            Self::Members => 4,
         }
     }
 
@@ -66,6 +70,7 @@ impl RecordKind {
             1 => Some(Self::Events),
             2 => Some(Self::Noop),
             3 => Some(Self::Commands),
+            4 => Some(Self::Members),
             _ => None,
         }
     }
@@ -183,6 +188,9 @@ pub enum RecordError {
     /// A command in the body is wrong.
     #[error("a command of the record: {0}")]
     Command(CommandError),
+    /// The members in the body are wrong.
+    #[error("the members of the record: {0}")]
+    Roster(RosterError),
     /// Too many commands.
     #[error("more than {RECORD_COMMANDS_MAX} commands in a record")]
     Commands,
@@ -369,6 +377,9 @@ impl<'a> Record<'a> {
         let held = match kind {
             RecordKind::Events => events_of(body)?,
             RecordKind::Commands => check_commands(body).map(|()| 0)?,
+            RecordKind::Members => Roster::parse(body)
+                .map(|_| 0)
+                .map_err(RecordError::Roster)?,
             RecordKind::Noop => 0,
         };
         let said = self.header.event_count;
@@ -418,6 +429,12 @@ impl<'a> Record<'a> {
             rest = after;
             Some(command)
         })
+    }
+
+    /// The members that it names, if it does.
+    #[must_use]
+    pub fn roster(&self) -> Option<Roster<'a>> {
+        Roster::parse(self.body_of(RecordKind::Members)).ok()
     }
 
     /// The body, if the record is of this kind.

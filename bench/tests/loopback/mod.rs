@@ -9,13 +9,16 @@ mod disk;
 mod wires;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use quorate_replication::lane::{
     Acks, Answer, Ask, ProducedChunk, Reply, Request, ShardId, Ticket,
 };
 use quorate_replication::log::LogConfig;
-use quorate_replication::pipeline::{Note, Pipeline, PipelineConfig, SnapshotConfig, Turn};
+use quorate_replication::pipeline::{
+    NodePlace, Note, Pipeline, PipelineConfig, SnapshotConfig, Turn,
+};
 use quorate_replication::seam::{
     Clock, Lanes, LinkId, Network, NetworkEvent, OpId, Pace, Receive, Send, Storage, StorageDone,
     StorageOp,
@@ -82,6 +85,8 @@ impl Storage for Surroundings {
 }
 
 impl Network for Surroundings {
+    fn locate(&mut self, _: NodeId, _: SocketAddr) {}
+
     fn connect(&mut self, peer: NodeId) {
         self.wires.dials.push(peer);
     }
@@ -139,7 +144,8 @@ impl Group {
                 cluster: ClusterName::new("loopback").expect("it is a name"),
                 node,
                 group: GroupId(0),
-                nodes: nodes.clone(),
+                nodes: nodes.iter().copied().map(NodePlace::nowhere).collect(),
+                joins: false,
                 fresh_disk: DiskId([u8::try_from(node.0).expect("few nodes"); 16]),
                 seed: u64::from(node.0),
                 process: 0,

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
-use quorate_wire::limits::{ADDRESS_BYTES_MAX, CHUNK_BYTES_MAX, NODES_MAX, WINDOW_REQUESTS_MAX};
+use quorate_wire::limits::{
+    ADDRESS_BYTES_MAX, CHUNK_BYTES_MAX, MEMBERS_MAX, NODES_MAX, WINDOW_REQUESTS_MAX,
+};
 use quorate_wire::{ClusterName, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,8 @@ pub(super) struct File {
     cluster: String,
     node: Option<u32>,
     data: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    join: bool,
     #[serde(default)]
     pin: PinText,
     #[serde(default)]
@@ -98,6 +102,7 @@ impl File {
             cluster: config.cluster.to_string(),
             node: Some(config.node.0),
             data: Some(config.data.clone()),
+            join: config.join,
             pin: PinText::from(&config.pin),
             limits: config.limits.clone(),
             raft: config.raft.clone(),
@@ -128,7 +133,7 @@ impl File {
             .node
             .or(self.node.map(NodeId))
             .ok_or_else(|| ConfigError::new("`node` is missing: which of `nodes` is this one?"))?;
-        let nodes = check_nodes(self.nodes, node)?;
+        let nodes = check_nodes(self.nodes, node, self.join)?;
         check_limits(&self.limits)?;
         check_raft(&self.raft)?;
         within("log.segment_mib", self.log.segment_mib, 4, 4096)?;
@@ -171,6 +176,7 @@ impl File {
             node,
             data,
             pin,
+            join: self.join,
             nodes,
             limits: self.limits,
             raft: self.raft,
@@ -182,8 +188,13 @@ impl File {
     }
 }
 
-fn check_nodes(listed: Vec<NodeText>, this: NodeId) -> Result<Vec<NodeConfig>, ConfigError> {
-    if listed.len().is_multiple_of(2) || listed.len() > NODES_MAX {
+fn check_nodes(
+    listed: Vec<NodeText>,
+    this: NodeId,
+    join: bool,
+) -> Result<Vec<NodeConfig>, ConfigError> {
+    let forms = !listed.len().is_multiple_of(2) && listed.len() <= NODES_MAX;
+    if !forms && !join || listed.len() > MEMBERS_MAX {
         return Err(ConfigError::new(format!(
             "`nodes` takes 1, 3, 5 or 7 nodes, not {}: an even number tolerates no more failures than one less",
             listed.len()

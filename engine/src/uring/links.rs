@@ -10,8 +10,8 @@ use super::ops::Token;
 /// Most links.
 pub(super) const LINKS_MAX: usize = 64;
 
-/// Most dials open: one for each other node of the largest cluster.
-pub(super) const DIALS_MAX: usize = quorate_wire::limits::NODES_MAX;
+/// Most dials open: one for each other member of the largest group.
+pub(super) const DIALS_MAX: usize = quorate_wire::limits::MEMBERS_MAX;
 
 /// Links that strangers who connect cannot take, so that this node can always dial.
 const DIALLED: usize = 2 * DIALS_MAX;

@@ -1,5 +1,6 @@
 //! Links through the ring.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use io_uring::opcode;
@@ -18,6 +19,11 @@ use crate::clock;
 const ACCEPT_PAUSE_NANOSECONDS: u64 = 100_000_000;
 
 impl Network for Driver {
+    fn locate(&mut self, peer: NodeId, at: SocketAddr) {
+        self.peers.retain(|known| known.0 != peer);
+        self.peers.push((peer, at));
+    }
+
     fn connect(&mut self, peer: NodeId) {
         assert!(
             !self.dials.is_open(peer),

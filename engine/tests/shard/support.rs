@@ -254,6 +254,7 @@ impl Player {
         match &request.ask {
             Ask::Greet => Answer::Greeting {
                 leader: Some(NodeId(1)),
+                nodes: None,
             },
             Ask::Produce(chunk) => {
                 let base_offset = self.end;

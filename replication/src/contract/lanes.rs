@@ -41,7 +41,10 @@ fn request(correlation: u64) -> Request {
 fn reply(ticket: Ticket) -> Reply {
     Reply {
         ticket,
-        answer: Answer::Greeting { leader: None },
+        answer: Answer::Greeting {
+            leader: None,
+            nodes: None,
+        },
     }
 }
 

@@ -58,18 +58,27 @@ impl Greeting {
             window_requests: bounded(window_requests),
             group_count: U32::new(1),
             version: PROTOCOL_VERSION,
-            node_count: u8::try_from(nodes.len()).expect("the configuration bounds the nodes"),
+            node_count: 0,
             reserved: U16::new(0),
         };
         Self { reply, nodes }
     }
 
-    fn write(&self, correlation: u64, leader: Option<NodeId>, to: &mut Vec<u8>) {
+    /// `nodes`: where the nodes are, if that is not what is configured.
+    fn write(
+        &self,
+        correlation: u64,
+        leader: Option<NodeId>,
+        nodes: Option<&[NodeEntry]>,
+        to: &mut Vec<u8>,
+    ) {
+        let nodes = nodes.unwrap_or(&self.nodes);
         let reply = HelloReply {
             leader: node_or_zero(leader),
+            node_count: u8::try_from(nodes.len()).expect("a group has few members"),
             ..self.reply
         };
-        let nodes = self.nodes.as_bytes();
+        let nodes = nodes.as_bytes();
         frame(
             FrameKind::HelloReply,
             correlation,
@@ -91,7 +100,9 @@ pub fn write(
     to: &mut Vec<u8>,
 ) {
     match answer {
-        Answer::Greeting { leader } => greeting.write(correlation, *leader, to),
+        Answer::Greeting { leader, nodes } => {
+            greeting.write(correlation, *leader, nodes.as_deref(), to);
+        }
         Answer::Produced {
             base_offset,
             term,
@@ -399,6 +410,7 @@ mod tests {
         let mut bytes = Vec::new();
         let answer = Answer::Greeting {
             leader: Some(NodeId(1)),
+            nodes: None,
         };
         write(&answer, 7, None, &greeting(), no_clock, &mut bytes);
         let frame = parse(&bytes);

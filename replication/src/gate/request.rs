@@ -166,7 +166,7 @@ impl Asked {
             Self::Greet => Ask::Greet,
             Self::Status => Ask::Status,
             Self::Audit(index) => Ask::Audit(*index),
-            Self::Admin(ask) => Ask::Admin(*ask),
+            Self::Admin(ask) => Ask::Admin(Box::new(*ask)),
             Self::Named(ask) => Ask::Named(Box::new(ask.clone())),
             Self::Produce {
                 id, acks, traced, ..

@@ -1,8 +1,9 @@
 //! What a pipeline is told at its start.
 
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
-use quorate_wire::{ClusterName, DiskId, GroupId, NodeId};
+use quorate_wire::{Address, ClusterName, DiskId, GroupId, NodeId};
 
 use crate::log::LogConfig;
 
@@ -15,8 +16,11 @@ pub struct PipelineConfig {
     pub node: NodeId,
     /// The group that the pipeline owns.
     pub group: GroupId,
-    /// All nodes of the cluster, this one among them, by rising id.
-    pub nodes: Vec<NodeId>,
+    /// All nodes of the cluster that are to form the group, this one among them, by rising id; of a node that joins one, perhaps only
+    /// itself.
+    pub nodes: Vec<NodePlace>,
+    /// This node forms no group: it waits to be added to one.
+    pub joins: bool,
     /// Identity for the data directory, should it have to be formatted: drawn at random by the caller.
     pub fresh_disk: DiskId,
     /// Seeds the election timeouts.
@@ -44,6 +48,40 @@ pub struct PipelineConfig {
     pub runs_max: usize,
     /// Memory for the end of the log, in buffers of 1 MiB: 4 and up.
     pub buffers: usize,
+}
+
+/// A node, and where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodePlace {
+    /// The node.
+    pub node: NodeId,
+    /// Where peers find it: an IP address and a port.
+    pub peer: Address,
+    /// Where clients find it, `host:port`.
+    pub client: Address,
+}
+
+impl NodePlace {
+    /// A node of which nobody knows where it is.
+    #[must_use]
+    pub fn nowhere(node: NodeId) -> Self {
+        let address = Address::new("0.0.0.0:0").expect("it is short");
+        Self {
+            node,
+            peer: address,
+            client: address,
+        }
+    }
+
+    /// A node at these addresses; `None` if one is too long.
+    #[must_use]
+    pub fn new(node: NodeId, peer: SocketAddr, client: &str) -> Option<Self> {
+        Some(Self {
+            node,
+            peer: Address::new(&alloc::format!("{peer}"))?,
+            client: Address::new(client)?,
+        })
+    }
 }
 
 /// When snapshots are taken, and what of the log goes when two have it.
@@ -123,6 +161,15 @@ pub(super) const DIAL_AGAIN: u64 = 50_000_000;
 
 /// How long a peer that was refused is left alone, in nanoseconds.
 pub(super) const REFUSED_AGAIN: u64 = 2_000_000_000;
+
+/// How long a node that is to be added may take to show its disk, in nanoseconds.
+pub(super) const CONTACT_TIME: u64 = 3_000_000_000;
+
+/// So many records a learner may lack and be promoted.
+pub(super) const PROMOTE_RECORDS: u64 = 1024;
+
+/// How often a leader dials a learner that should dial it itself, and may not know yet where it is, in nanoseconds.
+pub(super) const DIAL_LEARNER_AGAIN: u64 = 500_000_000;
 
 /// How long a connection may take to greet, in nanoseconds.
 pub(super) const GREETING_TIME: u64 = 2_000_000_000;

@@ -59,7 +59,7 @@ impl Pipeline {
             self.log.store_hard_state(state, seam);
         }
         if let Some(appended) = output.append {
-            self.append_arrived(appended, beside);
+            self.append_arrived(appended, beside, seam);
         }
         if let Some(position) = output.noop {
             self.noops_due.push_back(position);
@@ -99,6 +99,7 @@ impl Pipeline {
         self.counts.commits += upto.0.saturating_sub(self.state.applied().0);
         let mut applied = Self::take_scratch(&mut self.scratch.applied);
         self.state.apply(upto, |one| applied.push(one));
+        self.settle_members();
         self.log.committed(self.committed_in_log());
         self.answer_committed(upto, seam);
         self.answer_commands(&applied, seam);
@@ -107,12 +108,13 @@ impl Pipeline {
     }
 
     /// Keeps the records that the core wants of those that arrived. Their chain and room were checked before.
-    fn append_arrived(&mut self, appended: Appended, beside: Beside<'_>) {
+    fn append_arrived(&mut self, appended: Appended, beside: Beside<'_>, seam: &mut impl Seam) {
         let Beside::Arrived(mut records) = beside else {
             unreachable!("the core appends only what came beside a message")
         };
         if appended.truncates {
             self.state.truncate(appended.first);
+            self.members_due = true;
             self.tail.truncate(appended.first);
             self.noops_due
                 .retain(|position| position.index < appended.first);
@@ -139,6 +141,7 @@ impl Pipeline {
             self.tail.push(record.header());
             self.state.append(&record);
         }
+        self.tell_members(appended.first, seam);
     }
 
     /// Adds a message, with its records, to what goes out to a peer.

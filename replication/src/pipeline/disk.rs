@@ -1,6 +1,6 @@
 //! What the disk has done.
 
-use quorate_raft::{Config, Input, Members, Raft, Recovered, Want};
+use quorate_raft::{Config, Input, Raft, Recovered, Want};
 use quorate_wire::{LogIndex, Position, Time};
 
 use super::config::{APPEND_BYTES_MAX, WINDOW_APPENDS, WINDOW_BYTES};
@@ -105,6 +105,7 @@ impl Pipeline {
         }
         self.membership
             .formed(self.log.superblock().members.clone());
+        self.members_due = true;
         self.notes.push(Note::Formed);
         self.start_raft(Recovered::default(), now);
         for (peer, disk) in self.peers_up() {
@@ -120,8 +121,10 @@ impl Pipeline {
             "recovery applies what it knows to be committed"
         );
         self.known = recovered.last;
-        let formed = Members::of(self.membership.members().to_vec());
-        recovered.members = alloc::vec![(LogIndex(0), formed)];
+        let founding = (LogIndex(0), self.membership.founding().members());
+        let named = self.state.member_lists();
+        let named = named.map(|(at, list)| (*at, list.members()));
+        recovered.members = core::iter::once(founding).chain(named).collect();
         let config = Config {
             id: self.config.node,
             disk: self.membership.disk(),

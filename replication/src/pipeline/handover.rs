@@ -63,6 +63,7 @@ impl Pipeline {
                 let answer = Answer::Admin(self.describe_group());
                 Self::reply(ticket, answer, shard, seam);
             }
+            AdminAsk::Change(change) => self.change_members((shard, ticket), change, now, seam),
             AdminAsk::Transfer { to } => {
                 if let Err(refusal) = self.transfer(to, (shard, ticket), now, seam) {
                     Self::refuse(ticket, refusal, shard, seam);
@@ -96,7 +97,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn hand_over(
+    pub(super) fn hand_over(
         &mut self,
         to: NodeId,
         asked: Option<(ShardId, Ticket)>,
@@ -156,7 +157,8 @@ impl Pipeline {
         }
         match raft.leader() {
             Some(_) => Some(true),
-            None => (until <= now).then_some(false),
+            // Nobody tells who is no member any more who leads.
+            None => (until <= now || !raft.is_voter()).then_some(false),
         }
     }
 
@@ -177,14 +179,15 @@ impl Pipeline {
         self.handing.is_some() || self.raft.as_ref().is_some_and(fresh)
     }
 
-    fn describe_group(&self) -> AdminAnswer {
-        let voters = self.membership.members().iter();
-        let members: Vec<AdminMember> = voters
-            .map(|&(node, _)| {
+    pub(super) fn describe_group(&self) -> AdminAnswer {
+        let entries = self.membership.list().entries.iter();
+        let members: Vec<AdminMember> = entries
+            .map(|entry| {
+                let node = entry.member().0;
                 let (up, durable) = self.describe_member(node);
                 AdminMember {
                     node: U32::new(node.0),
-                    voter: 1,
+                    role: entry.role,
                     up: u8::from(up),
                     reserved: U16::new(0),
                     durable: U64::new(durable),

@@ -28,9 +28,11 @@ impl Pipeline {
             match ask {
                 Ask::Greet => {
                     let leader = self.leader();
-                    Self::reply(ticket, Answer::Greeting { leader }, shard, seam);
+                    let nodes = self.membership.entries();
+                    let greeting = Answer::Greeting { leader, nodes };
+                    Self::reply(ticket, greeting, shard, seam);
                 }
-                Ask::Admin(ask) => self.admin((shard, ticket), ask, now, seam),
+                Ask::Admin(ask) => self.admin((shard, ticket), *ask, now, seam),
                 Ask::Status => {
                     let status = Answer::Status(self.status());
                     Self::reply(ticket, status, shard, seam);

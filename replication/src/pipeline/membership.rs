@@ -1,18 +1,29 @@
 //! Who belongs to the group, each with its disk. A node that has never been in a group is *forming*: only when it has the list of
-//! all members' disks does it vote. So a wiped disk under an old id cannot pass for the one that voted and acknowledged before
+//! all founders' disks does it vote. So a wiped disk under an old id cannot pass for the one that voted and acknowledged before
 //! (TRAPS 26).
 //!
-//! One node makes the list, the *founder*: the first configured one, when it has met all others. They take it over from whoever
+//! One node makes the list, the first *founder*: the first configured one, when it has met all others. They take it over from whoever
 //! has it. Did each make its own, a disk that is wiped while the others are still meeting could stand on one list and not on
 //! another, and two majorities would share no disk.
+//!
+//! A node that *joins* a group has no such list: it follows whoever leads the cluster, and learns from the log who belongs to it. An id
+//! is used once: to be none of the members, and to have an id that is not above all that were used, is to be one no more.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use quorate_wire::canary::{self, Canary};
+use quorate_wire::client::NodeEntry;
 use quorate_wire::peer::{Member, PeerHello};
-use quorate_wire::{ClusterName, DiskId, ErrorCode, NodeId, PROTOCOL_VERSION, checksum};
+use quorate_wire::{
+    ClusterName, DiskId, ErrorCode, LogIndex, MemberRole, NodeId, PROTOCOL_VERSION, RosterEntry,
+    checksum,
+};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
+
+use super::config::NodePlace;
+use crate::state::MemberList;
 
 /// What this node knows of the group's members.
 #[derive(Debug)]
@@ -20,12 +31,21 @@ pub(super) struct Membership {
     cluster: ClusterName,
     node: NodeId,
     disk: DiskId,
-    nodes: Vec<NodeId>,
+    /// As configured.
+    nodes: Vec<NodePlace>,
     nodes_crc: u32,
-    /// Empty while forming.
-    members: Vec<(NodeId, DiskId)>,
+    /// This node waits to be told of its group, and founds none.
+    joins: bool,
+    /// Those who formed the group. Empty while forming, and on a node that has joined.
+    founders: Vec<(NodeId, DiskId)>,
     /// While forming: who has been met, this node included.
     met: Vec<(NodeId, DiskId)>,
+    /// Who belongs to the group by the newest list in the log; nobody while forming, or before a node that joins has heard.
+    list: MemberList,
+    /// The newest list that is committed, and its record.
+    settled: (LogIndex, MemberList),
+    /// For clients: where the members are, if the log tells.
+    entries: Option<Arc<[NodeEntry]>>,
 }
 
 /// A peer that may stay.
@@ -33,7 +53,7 @@ pub(super) struct Membership {
 pub(super) struct Greeted {
     pub(super) peer: NodeId,
     pub(super) disk: DiskId,
-    /// The members to write down now, if this greeting completes them.
+    /// The founders to write down now, if this greeting completes them.
     pub(super) forms: Option<Vec<(NodeId, DiskId)>>,
 }
 
@@ -48,20 +68,29 @@ impl Membership {
     pub(super) fn new(
         cluster: ClusterName,
         (node, disk): (NodeId, DiskId),
-        nodes: Vec<NodeId>,
-        members: Vec<(NodeId, DiskId)>,
+        nodes: Vec<NodePlace>,
+        founders: Vec<(NodeId, DiskId)>,
+        joins: bool,
     ) -> Self {
-        let ids: Vec<U32> = nodes.iter().map(|node| U32::new(node.0)).collect();
+        let ids: Vec<U32> = nodes.iter().map(|place| U32::new(place.node.0)).collect();
         let nodes_crc = checksum::crc32(&[ids.as_bytes()]);
-        Self {
+        let mut membership = Self {
             cluster,
             node,
             disk,
             nodes,
             nodes_crc,
-            members,
+            joins,
+            founders: Vec::new(),
             met: alloc::vec![(node, disk)],
+            list: MemberList::default(),
+            settled: Default::default(),
+            entries: None,
+        };
+        if !founders.is_empty() {
+            membership.formed(founders);
         }
+        membership
     }
 
     /// The disk that this node runs on.
@@ -69,20 +98,87 @@ impl Membership {
         self.disk
     }
 
-    /// The members, or nothing while forming.
-    pub(super) fn members(&self) -> &[(NodeId, DiskId)] {
-        &self.members
+    /// Those who formed the group, as a list of members.
+    pub(super) fn founding(&self) -> MemberList {
+        let entry = |&(node, disk): &(NodeId, DiskId)| {
+            let known = self.nodes.iter().find(|place| place.node == node);
+            let place = known.map_or_else(|| NodePlace::nowhere(node), Clone::clone);
+            RosterEntry::new((node, disk), MemberRole::Voter, place.peer, place.client)
+        };
+        MemberList {
+            last_id: self
+                .founders
+                .iter()
+                .map(|founder| founder.0)
+                .max()
+                .unwrap_or_default(),
+            entries: self.founders.iter().map(entry).collect(),
+        }
     }
 
-    /// The members are written down.
-    pub(super) fn formed(&mut self, members: Vec<(NodeId, DiskId)>) {
-        assert!(self.members.is_empty(), "a group forms once");
-        self.members = members;
+    /// Who belongs to the group, by the newest list in the log.
+    pub(super) fn list(&self) -> &MemberList {
+        &self.list
     }
 
-    /// The members to write down, if this node founds the group and has met everybody: in a group of one, at once.
+    /// Whether nothing is known of a group, and one is to be formed.
+    pub(super) fn forms(&self) -> bool {
+        !self.joins && self.list.entries.is_empty()
+    }
+
+    /// Where the members are, for clients, if the log tells.
+    pub(super) fn entries(&self) -> Option<Arc<[NodeEntry]>> {
+        self.entries.clone()
+    }
+
+    /// The configured nodes.
+    pub(super) fn nodes(&self) -> &[NodePlace] {
+        &self.nodes
+    }
+
+    /// The founders are written down.
+    pub(super) fn formed(&mut self, founders: Vec<(NodeId, DiskId)>) {
+        assert!(self.founders.is_empty(), "a group forms once");
+        self.founders = founders;
+        self.list = self.founding();
+        self.settled.1 = self.list.clone();
+    }
+
+    /// The log's newest list is this one; there may be none.
+    pub(super) fn learn(&mut self, newest: Option<&(LogIndex, MemberList)>) {
+        match newest {
+            Some((_, list)) => {
+                self.list.clone_from(list);
+                let entries = list.entries.iter();
+                let entry = |entry: &RosterEntry| {
+                    NodeEntry::new(entry.member().0, entry.client()?.as_str())
+                };
+                self.entries = Some(entries.filter_map(entry).collect());
+            }
+            None => {
+                (self.list, self.entries) = (self.founding(), None);
+            }
+        }
+    }
+
+    /// The newest committed list is this one. Says whether that is news.
+    pub(super) fn settle(&mut self, at: LogIndex, list: &MemberList) -> bool {
+        let news = at > self.settled.0;
+        if news {
+            self.settled = (at, list.clone());
+        }
+        news
+    }
+
+    /// Whether a node was a member, and is none any more.
+    pub(super) fn is_past(&self, node: NodeId) -> bool {
+        self.settled.1.is_past(node) && self.list.is_past(node)
+    }
+
+    /// The founders to write down, if this node founds the group and has met everybody: in a group of one, at once.
     pub(super) fn complete(&self) -> Option<Vec<(NodeId, DiskId)>> {
-        let founds = self.members.is_empty() && self.nodes.first() == Some(&self.node);
+        let first = self.nodes.first().map(|place| place.node);
+        let founds = self.forms() && first == Some(self.node);
         (founds && self.met.len() == self.nodes.len()).then(|| {
             let mut members = self.met.clone();
             members.sort_unstable_by_key(|&(node, _)| node);
@@ -90,23 +186,24 @@ impl Membership {
         })
     }
 
-    /// The greeting for a peer, and the members that go with it.
+    /// The greeting for a peer, and the founders that go with it.
     pub(super) fn hello(&self, to: NodeId) -> (PeerHello, Vec<Member>) {
         let members: Vec<Member> = self
-            .members
+            .founders
             .iter()
             .map(|&(node, disk)| Member::new(node, disk))
             .collect();
+        let joined = self.founders.is_empty() && !self.forms();
         let hello = PeerHello {
             cluster: self.cluster.to_bytes(),
             disk: self.disk.0,
             node: U32::new(self.node.0),
             to: U32::new(to.0),
             nodes_crc: U32::new(self.nodes_crc),
-            member_count: u8::try_from(members.len()).expect("a group has at most seven members"),
+            member_count: u8::try_from(members.len()).expect("a group has at most seven founders"),
             version_min: PROTOCOL_VERSION,
             version_max: PROTOCOL_VERSION,
-            reserved: 0,
+            joins: u8::from(joined),
         };
         (hello, members)
     }
@@ -127,18 +224,15 @@ impl Membership {
         if hello.cluster != self.cluster.to_bytes() {
             return refuse(ErrorCode::ClusterMismatch);
         }
-        if hello.to.get() != self.node.0 || peer == self.node || !self.nodes.contains(&peer) {
+        if hello.to.get() != self.node.0 || peer == self.node {
             return refuse(ErrorCode::NodeMismatch);
         }
         if !(hello.version_min..=hello.version_max).contains(&PROTOCOL_VERSION) {
             return refuse(ErrorCode::FrameVersion);
         }
-        if hello.nodes_crc.get() != self.nodes_crc {
-            return refuse(ErrorCode::MembersMismatch);
-        }
         let mut disk = DiskId(hello.disk);
         if canary::on(Canary::WipedDiskVotes)
-            && let Some(&(_, known)) = self.members.iter().find(|&&(node, _)| node == peer)
+            && let Some(known) = self.list.disk_of(peer)
         {
             disk = known;
         }
@@ -146,37 +240,73 @@ impl Membership {
             .iter()
             .map(|member| (NodeId(member.node.get()), DiskId(member.disk)))
             .collect();
-        match self.forms(peer, disk, theirs) {
+        let joined = hello.joins == 1;
+        let judged = if !self.forms() {
+            self.knows((peer, disk), &theirs, joined).map(|()| None)
+        } else if theirs.is_empty() && !joined {
+            self.meets((peer, disk), hello.nodes_crc.get())
+        } else {
+            self.takes_over((peer, disk), theirs)
+        };
+        match judged {
             Ok(forms) => Ok(Greeted { peer, disk, forms }),
             Err(code) => refuse(code),
         }
     }
 
-    fn forms(
-        &mut self,
-        peer: NodeId,
-        disk: DiskId,
-        theirs: Vec<(NodeId, DiskId)>,
-    ) -> Result<Option<Vec<(NodeId, DiskId)>>, ErrorCode> {
-        let formed = |members: &[(NodeId, DiskId)], member| members.contains(&member);
-        match (self.members.is_empty(), theirs.is_empty()) {
-            (false, _) if !formed(&self.members, (peer, disk)) => Err(ErrorCode::DiskMismatch),
-            (false, false) if theirs != self.members => Err(ErrorCode::MembersMismatch),
-            (false, _) => Ok(None),
-            (true, false)
-                if !formed(&theirs, (self.node, self.disk))
-                    && !canary::on(Canary::WipedDiskVotes) =>
-            {
-                Err(ErrorCode::DiskMismatch)
-            }
-            (true, false) if !formed(&theirs, (peer, disk)) => Err(ErrorCode::DiskMismatch),
-            (true, false) => Ok(Some(theirs)),
-            (true, true) => {
-                self.met.retain(|&(node, _)| node != peer);
-                self.met.push((peer, disk));
-                Ok(self.complete())
-            }
+    /// This node knows its group, or waits to be told of it.
+    fn knows(
+        &self,
+        peer: (NodeId, DiskId),
+        founders: &[(NodeId, DiskId)],
+        joined: bool,
+    ) -> Result<(), ErrorCode> {
+        let both = !founders.is_empty() && !self.founders.is_empty();
+        if both && founders != self.founders {
+            return Err(ErrorCode::MembersMismatch);
         }
+        match self.list.disk_of(peer.0) {
+            Some(known) if known != peer.1 => Err(ErrorCode::DiskMismatch),
+            Some(_) => Ok(()),
+            None if self.is_past(peer.0) => Err(ErrorCode::NotAMember),
+            // It forms a group of its own.
+            None if founders.is_empty() && !joined => Err(ErrorCode::NodeMismatch),
+            // The log may not have told yet.
+            None => Ok(()),
+        }
+    }
+
+    /// Both form.
+    fn meets(
+        &mut self,
+        peer: (NodeId, DiskId),
+        nodes_crc: u32,
+    ) -> Result<Option<Vec<(NodeId, DiskId)>>, ErrorCode> {
+        if nodes_crc != self.nodes_crc {
+            return Err(ErrorCode::MembersMismatch);
+        }
+        self.met.retain(|&(node, _)| node != peer.0);
+        self.met.push(peer);
+        Ok(self.complete())
+    }
+
+    /// This node forms, and the peer is in a group.
+    fn takes_over(
+        &self,
+        peer: (NodeId, DiskId),
+        founders: Vec<(NodeId, DiskId)>,
+    ) -> Result<Option<Vec<(NodeId, DiskId)>>, ErrorCode> {
+        if founders.is_empty() {
+            return Ok(None); // It has joined, and cannot tell who formed the group.
+        }
+        let known = founders.iter().find(|founder| founder.0 == peer.0);
+        let own = founders.contains(&(self.node, self.disk));
+        if !own && !canary::on(Canary::WipedDiskVotes)
+            || known.is_some_and(|known| known.1 != peer.1)
+        {
+            return Err(ErrorCode::DiskMismatch);
+        }
+        Ok(Some(founders))
     }
 }
 
@@ -191,14 +321,20 @@ mod tests {
     }
 
     fn node(id: u8, disk: DiskId, members: &[(NodeId, DiskId)]) -> Membership {
+        make(id, disk, members, 3, false)
+    }
+
+    fn make(
+        id: u8,
+        disk: DiskId,
+        founders: &[(NodeId, DiskId)],
+        nodes: u32,
+        joins: bool,
+    ) -> Membership {
         let cluster = ClusterName::new(CLUSTER).expect("a name");
-        let nodes = (1..=3).map(NodeId).collect();
-        Membership::new(
-            cluster,
-            (NodeId(u32::from(id)), disk),
-            nodes,
-            members.to_vec(),
-        )
+        let nodes = (1..=nodes).map(NodeId).map(NodePlace::nowhere).collect();
+        let me = (NodeId(u32::from(id)), disk);
+        Membership::new(cluster, me, nodes, founders.to_vec(), joins)
     }
 
     fn trio() -> Vec<(NodeId, DiskId)> {
@@ -265,19 +401,15 @@ mod tests {
         let other = Membership::new(
             ClusterName::new("other").expect("a name"),
             (NodeId(2), disk(2)),
-            (1..=3).map(NodeId).collect(),
+            (1..=3).map(NodeId).map(NodePlace::nowhere).collect(),
             Vec::new(),
+            false,
         );
         assert_eq!(
             code(greet(&other, &mut one)),
             Some(ErrorCode::ClusterMismatch)
         );
-        let larger = Membership::new(
-            ClusterName::new(CLUSTER).expect("a name"),
-            (NodeId(2), disk(2)),
-            (1..=5).map(NodeId).collect(),
-            Vec::new(),
-        );
+        let larger = make(2, disk(2), &[], 5, false);
         assert_eq!(
             code(greet(&larger, &mut one)),
             Some(ErrorCode::MembersMismatch)
@@ -287,5 +419,27 @@ mod tests {
             code(greet(&itself, &mut one)),
             Some(ErrorCode::NodeMismatch)
         );
+    }
+
+    #[test]
+    fn who_joins_is_heard_and_hears_whoever_knows_the_group() {
+        let (mut one, mut new) = (node(1, disk(1), &trio()), make(4, disk(4), &[], 4, true));
+        assert_eq!(greet(&new, &mut one).expect("welcome").forms, None);
+        assert_eq!(greet(&one, &mut new).expect("welcome").forms, None);
+        let other = make(4, disk(4), &[], 4, false);
+        assert_eq!(code(greet(&other, &mut one)), Some(ErrorCode::NodeMismatch));
+    }
+
+    #[test]
+    fn who_was_a_member_is_told_once_that_is_committed() {
+        let mut one = node(1, disk(1), &trio());
+        let two = node(2, disk(2), &trio());
+        let list = one.founding().changing(None, Some(NodeId(2))).changed();
+        one.learn(Some(&(LogIndex(7), list.clone())));
+        assert!(greet(&two, &mut one).is_ok(), "it may yet come back");
+        assert!(one.settle(LogIndex(7), &list) && !one.settle(LogIndex(7), &list));
+        assert_eq!(code(greet(&two, &mut one)), Some(ErrorCode::NotAMember));
+        one.learn(None);
+        assert!(greet(&two, &mut one).is_ok());
     }
 }

@@ -12,6 +12,7 @@
 
 mod accumulator;
 mod arrived;
+mod change;
 mod codec;
 mod commands;
 mod config;
@@ -28,6 +29,7 @@ mod link;
 mod membership;
 mod note;
 mod peers;
+mod places;
 mod repair;
 mod scrub;
 mod snapshots;
@@ -66,7 +68,7 @@ use tail::Tail;
 use transfer::Transfer;
 use waiters::Waiters;
 
-pub use config::{PipelineConfig, SnapshotConfig};
+pub use config::{NodePlace, PipelineConfig, SnapshotConfig};
 pub use counts::Counts;
 pub use note::{Note, Weight};
 pub use start::{StartError, Started};
@@ -114,6 +116,10 @@ pub enum Reopen {
 pub struct Pipeline {
     config: PipelineConfig,
     membership: Membership,
+    /// The members have changed, or somebody is to be dialled: what follows from that is still to be done.
+    members_due: bool,
+    /// A change of the members that somebody waits for.
+    asked: Option<change::Asked>,
     /// Absent while the group is forming, and while the log is being repaired.
     raft: Option<Raft>,
     /// What is being done about holes in the log, if there are any.
@@ -193,6 +199,7 @@ impl Pipeline {
         let mut more = self.take_requests(now, seam);
         self.answer_rest(now, seam);
         self.expire_due(now);
+        self.change_due(now, seam);
         self.phase_ended(Phase::Intake, seam);
         self.seal_due(now, seam);
         self.trace_sealed(seam);
@@ -205,6 +212,7 @@ impl Pipeline {
         self.phase_ended(Phase::Gather, seam);
         self.fetch_due(now, seam);
         self.phase_ended(Phase::Fetch, seam);
+        self.place_members(now, seam);
         self.dial_due(now, seam);
         if self.repair.is_some() {
             self.repair_due(now, seam);
@@ -287,6 +295,7 @@ impl Pipeline {
             (Wait::Fetch, fresh),
             (Wait::Rest, rest),
             (Wait::Raft, hand_over),
+            (Wait::Members, self.change_deadline()),
             (Wait::Repair, repair),
             (Wait::Log, log),
             (Wait::Peers, self.transfer.deadline()),

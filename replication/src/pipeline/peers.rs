@@ -10,16 +10,21 @@ use quorate_wire::{DiskId, ErrorCode, Frame, FrameError, FrameHeader, FrameKind,
 use zerocopy::little_endian::U16;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use super::config::{DIAL_AGAIN, GREETING_TIME, REFUSED_AGAIN, STRANGERS_MAX};
+use super::config::{DIAL_AGAIN, DIAL_LEARNER_AGAIN, GREETING_TIME, REFUSED_AGAIN, STRANGERS_MAX};
 use super::core::Beside;
 use super::link::Link;
 use super::{Note, Pipeline, codec};
 use crate::seam::{LinkId, NetworkEvent, Seam};
 
-/// A peer that this node dials: of two nodes, the one with the greater id does.
+/// A peer that this node dials: of two nodes, the one with the greater id does. But a leader dials a learner, which may not know yet
+/// where anybody is.
 #[derive(Debug)]
 pub(super) struct Dial {
     pub(super) peer: NodeId,
+    /// It is a learner with a greater id, or is to become one: only a leader dials it, and not as often.
+    pub(super) learns: bool,
+    /// It is no member any more: once it is not being dialled, it is forgotten.
+    pub(super) past: bool,
     /// When to dial next.
     pub(super) at: Time,
     /// A dial is open.
@@ -68,7 +73,10 @@ impl Pipeline {
                 self.links.push(link);
                 self.greet(self.links.len() - 1);
             }
-            NetworkEvent::ConnectFailed { peer } => self.dialled(peer, now.after(DIAL_AGAIN)),
+            NetworkEvent::ConnectFailed { peer } => {
+                let again = self.dial_again(peer);
+                self.dialled(peer, now.after(again));
+            }
             NetworkEvent::Received {
                 link,
                 receive,
@@ -122,6 +130,8 @@ impl Pipeline {
                 .find(|dial| dial.peer == peer)
                 .map_or(Time(0), |dial| dial.at);
             self.dialled(peer, now.after(wait).max(earlier));
+        } else if let Some(dial) = self.dials.iter_mut().find(|dial| dial.peer == peer) {
+            dial.at = now.after(DIAL_LEARNER_AGAIN); // It dials first.
         }
     }
 
@@ -134,7 +144,7 @@ impl Pipeline {
     pub(super) fn dial_due(&mut self, now: Time, seam: &mut impl Seam) {
         for dial in &mut self.dials {
             let linked = self.links.iter().any(|link| link.peer == Some(dial.peer));
-            if !dial.dialling && !linked && dial.at <= now {
+            if dial.is_wanted(self.led) && !linked && dial.at <= now {
                 dial.dialling = true;
                 seam.connect(dial.peer);
             }
@@ -157,7 +167,7 @@ impl Pipeline {
         let dials = self
             .dials
             .iter()
-            .filter(|dial| !dial.dialling && !linked(dial.peer))
+            .filter(|dial| dial.is_wanted(self.led) && !linked(dial.peer))
             .map(|dial| dial.at);
         let strangers = self.links.iter().filter(|link| !link.up && !link.closing);
         let sends = self.links.iter().filter_map(Link::sends_until);
@@ -406,7 +416,7 @@ impl Pipeline {
     }
 
     /// Says why, and ends the connection.
-    fn refuse_link(&mut self, at: usize, code: ErrorCode, seam: &mut impl Seam) {
+    pub(super) fn refuse_link(&mut self, at: usize, code: ErrorCode, seam: &mut impl Seam) {
         let now = seam.now();
         let Some(link) = self.links.get_mut(at) else {
             return;

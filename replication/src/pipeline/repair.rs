@@ -213,8 +213,9 @@ impl Repair {
 
 impl Pipeline {
     fn others(&self) -> Vec<NodeId> {
-        let nodes = self.config.nodes.iter().copied();
-        nodes.filter(|&node| node != self.config.node).collect()
+        let list = self.membership.list().entries.iter();
+        let members = list.map(|entry| entry.member().0);
+        members.filter(|&node| node != self.config.node).collect()
     }
 
     /// Does what is due for the holes of this log.
@@ -330,6 +331,7 @@ impl Pipeline {
         seam: &mut impl Seam,
     ) {
         let group = self.config.group;
+        let others = self.others().len().max(1);
         let Some(repair) = &mut self.repair else {
             return;
         };
@@ -345,8 +347,7 @@ impl Pipeline {
             repair.search.asked += 1;
             return;
         }
-        repair.search.first = (repair.search.first + repair.search.asked)
-            % self.config.nodes.len().saturating_sub(1).max(1);
+        repair.search.first = (repair.search.first + repair.search.asked) % others;
         repair.search.asked = 0;
         if repair.search.again.is_some() {
             return self.mend_with(peer, taken, seam);

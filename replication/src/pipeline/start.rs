@@ -9,7 +9,6 @@ use quorate_wire::{ErrorCode, LogIndex, Time};
 use super::config::PipelineConfig;
 use super::handover::Leaving;
 use super::membership::Membership;
-use super::peers::Dial;
 use super::repair::Repair;
 use super::scrub::Scrub;
 use super::tail::Tail;
@@ -97,7 +96,7 @@ impl Pipeline {
             "a group has one to seven nodes"
         );
         assert!(
-            config.nodes.contains(&config.node),
+            config.nodes.iter().any(|place| place.node == config.node),
             "a node is one of its cluster's"
         );
         assert!(
@@ -108,34 +107,41 @@ impl Pipeline {
         let mut state = State::new(config.runs_max);
         let mut recovery = log::recover(files, config.log, &mut state)?;
         let holes = core::mem::take(&mut recovery.holes);
-        if let Some(damaged) = recovery.damaged {
-            // Nobody else ever had what is missing: it cannot come back.
-            if recovery.superblock.members.len() < 2 {
-                return Err(RecoveryError::from(damaged).into());
-            }
+        let Superblock {
+            identity, members, ..
+        } = &recovery.superblock;
+        let mut membership = Membership::new(
+            config.cluster,
+            (config.node, identity.disk),
+            config.nodes.clone(),
+            members.clone(),
+            config.joins,
+        );
+        if let Some(newest) = state.member_lists().next_back() {
+            membership.learn(Some(newest));
         }
-        if recovery.restarts == Some(Restart::StateLost) && recovery.superblock.members.len() < 2 {
+        if let Some((at, list)) = state.applied_members() {
+            membership.settle(*at, list);
+        }
+        // Nobody else ever had what is missing: it cannot come back.
+        let alone = !config.joins && membership.list().entries.len() < 2;
+        if let Some(damaged) = recovery.damaged.filter(|_| alone) {
+            return Err(RecoveryError::from(damaged).into());
+        }
+        if recovery.restarts == Some(Restart::StateLost) && alone {
             return Err(RecoveryError::StateLost.into());
         }
         // While something is missing in the middle, nothing is done about the rest.
         if holes.is_empty() {
             recovery.settle(files).map_err(StartError::GiveUp)?;
         }
-        let Superblock {
-            identity, members, ..
-        } = &recovery.superblock;
-        let membership = Membership::new(
-            config.cluster,
-            (config.node, identity.disk),
-            config.nodes.clone(),
-            members.clone(),
-        );
         let last = recovery.raft.last;
         let hole_count = holes.len();
         let snapshots = Snapshots::new(recovery.snapshot, recovery.bytes_behind);
-        let dials = config.nodes.iter().filter(|&&node| node < config.node);
         let mut pipeline = Self {
             membership,
+            members_due: true,
+            asked: None,
             raft: None,
             repair: (!holes.is_empty()).then(|| Repair::new(holes)),
             scrub: Scrub::new(&config, now),
@@ -159,13 +165,7 @@ impl Pipeline {
             handing: None,
             leaving: Leaving::default(),
             links: Vec::new(),
-            dials: dials
-                .map(|&peer| Dial {
-                    peer,
-                    at: now,
-                    dialling: false,
-                })
-                .collect(),
+            dials: Vec::new(),
             notes: Vec::new(),
             counts: Counts::default(),
             traced: None,
@@ -173,7 +173,7 @@ impl Pipeline {
             log: recovery.log,
             config,
         };
-        if !pipeline.membership.members().is_empty() && pipeline.repair.is_none() {
+        if !pipeline.membership.forms() && pipeline.repair.is_none() {
             pipeline.start_raft(recovery.raft, now);
         }
         let started = Started {

@@ -6,6 +6,7 @@ use quorate_raft::Raft;
 use quorate_wire::{LogIndex, Name, Offset, SLOTS, Term};
 
 use super::{Counts, Pipeline, Turns};
+use crate::state::MemberList;
 
 /// How a pipeline stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,12 @@ impl Pipeline {
             digest: self.state.digest(),
             runs: self.state.runs(),
         }
+    }
+
+    /// Who belongs to the group, by the newest list in this node's log.
+    #[must_use]
+    pub fn members(&self) -> &MemberList {
+        self.membership.list()
     }
 
     /// What it has done so far.

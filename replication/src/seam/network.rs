@@ -1,6 +1,7 @@
 //! Links to peers, as submit and complete. A link is an ordered byte stream both ways, as TCP gives it.
 
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::ops::Range;
 
 use quorate_wire::NodeId;
@@ -111,6 +112,9 @@ pub enum NetworkEvent {
 
 /// A network. Each link has at most one send and one receive open.
 pub trait Network {
+    /// From now on, this is where a peer is.
+    fn locate(&mut self, peer: NodeId, at: SocketAddr);
+
     /// Asks for a connection to a peer's address: answered by `Connected` or `ConnectFailed`. At most one open for a peer.
     fn connect(&mut self, peer: NodeId);
 

@@ -87,6 +87,8 @@ pub enum Section {
     End = 0,
     /// What is known of each producer.
     Producers = 1,
+    /// The members of the group.
+    Members = 2,
     /// Named cursors.
     Cursors = 3,
     /// Consumer groups.
@@ -96,11 +98,12 @@ pub enum Section {
 }
 
 impl Section {
-    /// The section of a number. 2 is kept for the membership in force.
+    /// The section of a number.
     pub(super) const fn from_number(number: u32) -> Option<Self> {
         match number {
             0 => Some(Self::End),
             1 => Some(Self::Producers),
+            2 => Some(Self::Members),
             3 => Some(Self::Cursors),
             4 => Some(Self::ConsumerGroups),
             5 => Some(Self::EventIds),

@@ -15,6 +15,7 @@ mod marks;
 mod named;
 mod producer;
 mod producers;
+mod rosters;
 mod snapshot;
 mod table;
 
@@ -36,6 +37,8 @@ pub use named::{Declined, Outcome};
 use named::{Moment, Named};
 pub use producer::Verdict;
 use producers::Producers;
+pub use rosters::MemberList;
+use rosters::Rosters;
 
 /// A record that is in the log and not known to be committed.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +78,7 @@ pub struct State {
     named: Named,
     /// The commands of all pending records, in order.
     commands: VecDeque<Command>,
+    rosters: Rosters,
     applied: Applied,
     marks: Marks,
 }
@@ -112,6 +116,7 @@ impl State {
             ids: EventIds::default(),
             named: Named::default(),
             commands: VecDeque::new(),
+            rosters: Rosters::default(),
             applied: Applied::default(),
             marks: Marks::default(),
         }
@@ -227,6 +232,17 @@ impl State {
         self.named.groups.after(after, self.applied.log_time)
     }
 
+    /// The lists of members that the log has, with the records that bring them: the newest applied one, and all behind it.
+    pub fn member_lists(&self) -> impl DoubleEndedIterator<Item = &(LogIndex, MemberList)> {
+        self.rosters.known()
+    }
+
+    /// The newest applied one of them.
+    #[must_use]
+    pub fn applied_members(&self) -> Option<&(LogIndex, MemberList)> {
+        self.rosters.applied()
+    }
+
     /// `header_crc` of a record that the next one could follow: the last applied one, or a pending one. Zero before the log.
     #[must_use]
     pub fn header_crc(&self, index: LogIndex) -> Option<u32> {
@@ -299,6 +315,12 @@ impl State {
         self.push(header, before);
     }
 
+    /// Appends a record that was made here, of these members.
+    pub fn append_members(&mut self, header: &RecordHeader, list: MemberList) {
+        self.push(header, self.counts());
+        self.rosters.push(header.index, list);
+    }
+
     /// How many chunks, commands and ids of events are pending.
     fn counts(&self) -> [usize; 3] {
         let ids = self.ids.appended();
@@ -333,6 +355,7 @@ impl State {
         while let Some(record) = (self.pending).pop_front_if(|it| it.position.index <= upto) {
             self.apply_one(record, &mut done);
         }
+        self.rosters.apply(upto);
     }
 
     /// Forgets what a leader has taken and not seen committed: it leads no more. The records stay pending, as any follower's.
@@ -391,6 +414,9 @@ impl Replay for State {
         }
         self.commands.extend(record.commands());
         self.push(record.header(), before);
+        if let Some(roster) = record.roster() {
+            self.rosters.push(record.header().index, roster.into());
+        }
     }
 
     fn truncate(&mut self, first: LogIndex) {
@@ -398,6 +424,7 @@ impl Replay for State {
             first > self.applied.position.index,
             "a committed record is never void"
         );
+        self.rosters.truncate(first);
         while self
             .pending
             .back()

@@ -19,6 +19,7 @@ impl State {
         self.producers.freeze();
         self.ids.freeze();
         self.named.freeze();
+        self.rosters.freeze();
         self.applied
     }
 
@@ -27,10 +28,12 @@ impl State {
         self.producers.thaw();
         self.ids.thaw();
         self.named.thaw();
+        self.rosters.thaw();
     }
 
     /// Copies up to `most` further entries of the frozen state. Says whether more are left.
     pub fn copy(&mut self, most: usize, writer: &mut Writer) -> bool {
+        self.rosters.copy(writer);
         let more = self.producers.copy(most, writer);
         let more = more
             || self.ids.copy(most, &mut |known| {
@@ -66,6 +69,7 @@ impl State {
                 Section::EventIds => {
                     load_each(&piece, "an id of an event", |bytes| self.ids.load(bytes))?;
                 }
+                Section::Members => self.rosters.load(&piece)?,
                 Section::Cursors => {
                     load_each(&piece, "a cursor", |bytes| self.named.cursors.load(bytes))?;
                 }

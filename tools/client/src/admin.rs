@@ -1,9 +1,12 @@
 //! What operators ask: who belongs to the group, and that another node leads.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use quorate_wire::admin::{AdminAsk, AdminMember, AdminReply};
-use quorate_wire::{ErrorCode, Frame, FrameError, FrameKind, LogIndex, NodeId, Term};
+use quorate_wire::admin::{AdminAsk, AdminMember, AdminReply, Change};
+use quorate_wire::{
+    Address, ErrorCode, Frame, FrameError, FrameKind, LogIndex, MemberRole, NodeId, Term,
+};
 use zerocopy::FromBytes;
 
 use crate::conversation::{Answer, Conversation, OpenError};
@@ -12,6 +15,12 @@ use crate::{ClientError, LinkCause};
 
 /// How long one node may take to answer before another one is asked.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// How long a leader may take to change the members.
+const CHANGE_TIME: Duration = Duration::from_secs(10);
+
+/// How long to wait for what somebody else has to do first.
+const WAIT: Duration = Duration::from_millis(200);
 
 /// How long to wait before the nodes are asked again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -34,8 +43,8 @@ pub struct Group {
 pub struct Member {
     /// The node.
     pub node: NodeId,
-    /// Its disk counts, and it votes.
-    pub voter: bool,
+    /// What it is.
+    pub role: MemberRole,
     /// The node that answered is connected with it, or is it.
     pub up: bool,
     /// Its log has shown to be durable up to here, as far as the node that answered knows.
@@ -70,6 +79,26 @@ pub fn transfer(
     ask(nodes, AdminAsk::Transfer { to }, timeout)
 }
 
+/// Has the leader change the members, one change after another, and waits where it has to: for another change, or for a learner that
+/// is catching up. Returns when the change is committed. To ask for what is done already does no harm.
+///
+/// # Errors
+/// The group cannot have these members, or it is not done within `timeout`.
+pub fn change(nodes: &[String], change: Change, timeout: Duration) -> Result<Group, ClientError> {
+    ask(nodes, AdminAsk::Change(change), timeout)
+}
+
+/// A node that is to be added, as a change of the members. `None`: the address for clients is too long.
+#[must_use]
+pub fn addition(node: NodeId, peer: SocketAddr, client: &str) -> Option<Change> {
+    Some(Change::Add {
+        node,
+        peer,
+        peer_text: Address::new(&peer.to_string())?,
+        client: Address::new(client)?,
+    })
+}
+
 /// Asks one node after the other, and whom they name, until one does what is asked or the time is up.
 fn ask(nodes: &[String], ask: AdminAsk, timeout: Duration) -> Result<Group, ClientError> {
     let deadline = Instant::now() + timeout;
@@ -81,6 +110,13 @@ fn ask(nodes: &[String], ask: AdminAsk, timeout: Duration) -> Result<Group, Clie
         let last = match ask_one(&address, ask, deadline) {
             Ok(group) => return Ok(group),
             Err(Failed::For(error)) => return Err(error),
+            Err(Failed::Later(error)) => {
+                if Instant::now() + WAIT >= deadline {
+                    return Err(error);
+                }
+                std::thread::sleep(WAIT);
+                continue;
+            }
             Err(Failed::Here(cause, leader)) => {
                 hint = leader;
                 cause
@@ -102,6 +138,8 @@ fn ask(nodes: &[String], ask: AdminAsk, timeout: Duration) -> Result<Group, Clie
 enum Failed {
     /// Another one may, or the same later; perhaps the one at this address.
     Here(LinkCause, Option<String>),
+    /// The same may, later.
+    Later(ClientError),
     /// Nobody will.
     For(ClientError),
 }
@@ -114,7 +152,11 @@ impl From<LinkCause> for Failed {
 
 fn ask_one(address: &str, ask: AdminAsk, deadline: Instant) -> Result<Group, Failed> {
     let left = deadline.saturating_duration_since(Instant::now());
-    let until = Instant::now() + left.min(ANSWER_TIME);
+    let most = match ask {
+        AdminAsk::Members | AdminAsk::Transfer { .. } => ANSWER_TIME,
+        AdminAsk::Change(_) => CHANGE_TIME,
+    };
+    let until = Instant::now() + left.min(most);
     let opened = Conversation::open(address, None, left.min(ANSWER_TIME));
     let (mut conversation, welcome) = opened.map_err(|error| match error {
         OpenError::Link(cause) => Failed::Here(cause, None),
@@ -127,8 +169,21 @@ fn ask_one(address: &str, ask: AdminAsk, deadline: Instant) -> Result<Group, Fai
             parse(&frame, &welcome.nodes).map_err(|error| Failed::For(ClientError::Protocol(error)))
         }
         Answer::Refused(refusal) => {
-            let elsewhere = [ErrorCode::NotLeader, ErrorCode::LeaderNotReady];
-            if !elsewhere.contains(&refusal.code) && refusal.code != ErrorCode::ShuttingDown {
+            let later = [
+                ErrorCode::ChangeInProgress,
+                ErrorCode::LearnerBehind,
+                ErrorCode::NodeUnreachable,
+            ];
+            if later.contains(&refusal.code) {
+                return Err(Failed::Later(refusal.into()));
+            }
+            let elsewhere = [
+                ErrorCode::NotLeader,
+                ErrorCode::LeaderNotReady,
+                ErrorCode::LeadershipLost,
+                ErrorCode::ShuttingDown,
+            ];
+            if !elsewhere.contains(&refusal.code) {
                 return Err(Failed::For(refusal.into()));
             }
             let named = welcome.nodes.iter();
@@ -154,7 +209,7 @@ fn parse(frame: &Frame<'_>, nodes: &[(NodeId, String)]) -> Result<Group, FrameEr
         let node = node_id(member.node.get()).ok_or(invalid("a member has no id"))?;
         Ok(Member {
             node,
-            voter: member.voter != 0,
+            role: MemberRole::from_byte(member.role).ok_or(invalid("a member has no role"))?,
             up: member.up != 0,
             durable: LogIndex(member.durable.get()),
             address: address(node),

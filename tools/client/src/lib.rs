@@ -69,7 +69,7 @@ mod stats;
 mod status;
 mod transport;
 
-pub use admin::{Group, Member, members, transfer};
+pub use admin::{Group, Member, addition, change, members, transfer};
 pub use audit::{AuditMark, Audited, audit};
 pub use batch::Batch;
 pub use caller::{CursorPage, GroupMember, GroupStanding, NamedCursor};
@@ -88,10 +88,11 @@ pub use session::Ack;
 pub use stats::{CloseError, Stats};
 pub use status::{Role, Status, Written, status};
 
+pub use quorate_wire::admin::Change;
 pub use quorate_wire::client::{AckLevel, Consistency, ReadFrom, Stage, StageTimes};
 pub use quorate_wire::filter::{Clause, FilterError};
 pub use quorate_wire::{
     Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, EventId, Generation, LogIndex, MemberId,
-    Name, NodeId, Offset, ProducerId, Record, RecordKind, Sequence, Slot, Slots, Term, Time,
-    checksum::key_of,
+    MemberRole, Name, NodeId, Offset, ProducerId, Record, RecordKind, Sequence, Slot, Slots, Term,
+    Time, checksum::key_of,
 };

@@ -2,11 +2,13 @@
 
 use quorate_replication::lane::{Reply, Request, ShardId};
 use quorate_replication::log::LogConfig;
-use quorate_replication::pipeline::{Pipeline, PipelineConfig, SnapshotConfig};
+use quorate_replication::pipeline::{NodePlace, Pipeline, PipelineConfig, SnapshotConfig};
 use quorate_replication::seam::{
     Clock, Lanes, LinkId, Network, NetworkEvent, OpId, Pace, Receive, Send, Storage, StorageDone,
     StorageOp,
 };
+use std::net::SocketAddr;
+
 use quorate_wire::checksum::crc32;
 use quorate_wire::peer::PeerHello;
 use quorate_wire::{
@@ -47,6 +49,8 @@ impl Storage for Wire {
 }
 
 impl Network for Wire {
+    fn locate(&mut self, _: NodeId, _: SocketAddr) {}
+
     fn connect(&mut self, _: NodeId) {}
 
     fn send(&mut self, link: LinkId, send: Send) {
@@ -121,7 +125,8 @@ fn config() -> PipelineConfig {
         cluster: ClusterName::new(CLUSTER).expect("a name"),
         node: NodeId(1),
         group: GroupId(0),
-        nodes: (1..=3).map(NodeId).collect(),
+        nodes: (1..=3).map(NodeId).map(NodePlace::nowhere).collect(),
+        joins: false,
         fresh_disk: DiskId([1; 16]),
         seed: 1,
         process: 1,
@@ -155,7 +160,7 @@ fn hello() -> Vec<u8> {
         member_count: 0,
         version_min: PROTOCOL_VERSION,
         version_max: PROTOCOL_VERSION,
-        reserved: 0,
+        joins: 0,
     };
     let body = hello.as_bytes();
     let mut frame = FrameHeader::seal(FrameKind::PeerHello, 0, GroupId(0), &[body], 0).to_vec();

@@ -44,6 +44,7 @@ const fn kind_name(kind: RecordKind) -> &'static str {
         RecordKind::Events => "events",
         RecordKind::Noop => "no-op",
         RecordKind::Commands => "commands",
+        RecordKind::Members => "members",
     }
 }
 

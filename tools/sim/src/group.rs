@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_replication::pipeline::{Note, Reopen, StartError, Started, Turn};
 use quorate_replication::seam::StorageError;
+use quorate_replication::state::MemberList;
 use quorate_wire::client::StatusReply;
 use quorate_wire::{ErrorCode, GroupId, NodeId, Offset, Time};
 
@@ -56,6 +57,8 @@ pub struct Group {
     status_due: Time,
     /// How often an operator wanted something.
     operations: u64,
+    /// Whether the latest of that is done, or was refused, once that was told.
+    operated: Option<bool>,
     trace: Trace,
     notes: Vec<Note>,
     refused: Vec<(NodeId, ErrorCode)>,
@@ -76,7 +79,8 @@ impl Group {
         if id != GroupId(0) {
             options.seed = Random::new(options.seed, &format!("group {id}")).any();
         }
-        let names: Vec<NodeId> = (1..=options.nodes).map(NodeId).collect();
+        let founders = usize::try_from(options.nodes).expect("a few");
+        let names: Vec<NodeId> = (1..=options.nodes + options.spare).map(NodeId).collect();
         Self {
             id,
             now: Time(MS),
@@ -85,11 +89,12 @@ impl Group {
                 .map(|&name| Node::new(name, id, &options))
                 .collect(),
             network: Network::new(options.seed, options.network, &names),
-            clients: Clients::new(&options, node::cluster(), &names),
-            oracle: Oracle::new(names.len()),
+            clients: Clients::new(&options, node::cluster(), &names[..founders]),
+            oracle: Oracle::default(),
             statuses: BTreeMap::new(),
             status_due: Time(0),
             operations: 0,
+            operated: None,
             trace,
             notes: Vec::new(),
             refused: Vec::new(),
@@ -333,10 +338,19 @@ impl Group {
         self.clients.wires().shake(self.now);
     }
 
-    /// Whether all nodes know who the members are.
+    /// Whether all founders know who the members are.
     #[must_use]
     pub fn is_formed(&self) -> bool {
-        self.formed.len() == self.nodes.len()
+        self.formed.len() >= usize::try_from(self.options.nodes).expect("a few")
+    }
+
+    /// Who belongs to the group, as the leader knows; nobody while there is none.
+    #[must_use]
+    pub fn roster(&self) -> MemberList {
+        let leader = self.leader();
+        let node = self.nodes.iter().find(|node| Some(node.id()) == leader);
+        let pipeline = node.and_then(Node::pipeline);
+        pipeline.map_or_else(MemberList::default, |pipeline| pipeline.members().clone())
     }
 
     /// The nodes that have stopped or crashed by themselves since this was last asked.

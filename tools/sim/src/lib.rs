@@ -58,7 +58,7 @@ pub use schedule::Schedule;
 pub use seam::MemorySeam;
 pub use shard::Shard;
 pub use slow_disk::{DiskWeather, SlowDisk};
-pub use terminal::Terminal;
+pub use terminal::{Terminal, address};
 pub use trace::{Column, Keep, Trace};
 pub use wires::{Arrival, Heard, WireId, WireWeather, Wires};
 pub use world::{Summary, World};

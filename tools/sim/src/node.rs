@@ -1,7 +1,9 @@
 //! A node's part in a group: a disk that stays, and a pipeline that comes and goes.
 
-use quorate_replication::pipeline::{Note, Pipeline, PipelineConfig, StartError, Started, Turn};
-use quorate_wire::{ClusterName, DiskId, GroupId, LogIndex, NodeId, Time};
+use quorate_replication::pipeline::{
+    NodePlace, Note, Pipeline, PipelineConfig, StartError, Started, Turn,
+};
+use quorate_wire::{Address, ClusterName, DiskId, GroupId, LogIndex, NodeId, Time};
 
 use crate::clock::NodeClock;
 use crate::lanes::MemoryLanes;
@@ -10,6 +12,7 @@ use crate::options::Options;
 use crate::random::Random;
 use crate::seam::MemorySeam;
 use crate::slow_disk::SlowDisk;
+use crate::terminal::address;
 use crate::trace::Trace;
 
 /// Turns in a row that only the clock asked for, and that ask for a further one at once: more than that, and it spins.
@@ -103,7 +106,8 @@ impl Node {
             cluster: cluster(),
             node: self.id,
             group: self.group,
-            nodes: (1..=options.nodes).map(NodeId).collect(),
+            nodes: self.configured(options),
+            joins: self.id.0 > options.nodes,
             fresh_disk: DiskId(fresh),
             seed: self.random.any(),
             process: self.processes,
@@ -140,6 +144,20 @@ impl Node {
             idle_turns: 0,
         });
         Ok(started)
+    }
+
+    /// The nodes that form the group; of one that joins it, only itself.
+    fn configured(&self, options: &Options) -> Vec<NodePlace> {
+        let names = if self.id.0 > options.nodes {
+            self.id.0..=self.id.0
+        } else {
+            1..=options.nodes
+        };
+        let place = |node| NodePlace {
+            client: Address::new(&address(node)).expect("it is short"),
+            ..NodePlace::nowhere(node)
+        };
+        names.map(NodeId).map(place).collect()
     }
 
     /// An empty disk takes the place of its own.

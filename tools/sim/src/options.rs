@@ -23,6 +23,8 @@ pub struct Options {
     pub seed: u64,
     /// How many nodes.
     pub nodes: u32,
+    /// How many more run, and may be added.
+    pub spare: u32,
     /// How many groups.
     pub groups: u32,
     /// By how much a node's monotonic clock may be too fast or too slow, in parts of a million.
@@ -82,6 +84,7 @@ impl Options {
         Self {
             seed,
             nodes,
+            spare: 0,
             groups: 1,
             drift: 0,
             lease_reads: false,

@@ -274,7 +274,7 @@ fn open(world: &World) -> String {
 /// peer than a window of records.
 fn stays_bounded(world: &World) {
     let summary = world.summary();
-    let peers = usize::try_from(world.options().nodes - 1).expect("a few");
+    let peers = usize::try_from(world.options().nodes + world.options().spare - 1).expect("a few");
     assert!(
         summary.links_most <= 2 * peers + 16,
         "memory: {peers} peers, and {} links at a time",

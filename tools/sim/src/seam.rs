@@ -5,6 +5,8 @@ use quorate_replication::seam::{
     Clock, FileId, Lanes, LinkId, Network, NetworkEvent, OpId, Pace, Part, Receive, Send, Storage,
     StorageDone, StorageOp,
 };
+use std::net::SocketAddr;
+
 use quorate_wire::client::ReadFrom;
 use quorate_wire::{NodeId, Time};
 
@@ -131,6 +133,10 @@ impl Storage for MemorySeam<'_> {
 }
 
 impl Network for MemorySeam<'_> {
+    fn locate(&mut self, peer: NodeId, at: SocketAddr) {
+        self.port.locate(peer, at);
+    }
+
     fn connect(&mut self, peer: NodeId) {
         self.tell([3, u64::from(peer.0), 0], format_args!("dials {peer}"));
         self.port.connect(peer);
@@ -231,7 +237,7 @@ impl Lanes for MemorySeam<'_> {
     fn put(&mut self, shard: ShardId, reply: Reply) {
         let connection = reply.ticket.connection;
         match &reply.answer {
-            Answer::Greeting { leader } => {
+            Answer::Greeting { leader, .. } => {
                 let leader = leader.map_or(0, |leader| leader.0);
                 let numbers = [14, connection, u64::from(leader)];
                 self.tell(numbers, format_args!("tells c{connection}: {leader} leads"));

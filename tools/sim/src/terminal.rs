@@ -12,7 +12,7 @@ const NODE: &str = "node-";
 
 /// Where clients find a node.
 #[must_use]
-pub(crate) fn address(node: NodeId) -> String {
+pub fn address(node: NodeId) -> String {
     format!("{NODE}{node}")
 }
 

@@ -70,12 +70,12 @@ impl World {
     #[must_use]
     pub fn new(options: Options, trace: Trace) -> Self {
         let now = Time(MS);
-        let nodes = usize::try_from(options.nodes).expect("a few");
+        let nodes = usize::try_from(options.nodes + options.spare).expect("a few");
         trace.now(now, nodes);
         let group = |id| Group::new(GroupId(id), options, trace.clone());
         let mut groups: Vec<Group> = (0..options.groups).map(group).collect();
         let mut random = Random::new(options.seed, "clocks");
-        for id in (1..=options.nodes).map(NodeId) {
+        for id in (1..=options.nodes + options.spare).map(NodeId) {
             let rate = random.between(0, 2 * options.drift);
             for group in &mut groups {
                 group
@@ -221,11 +221,15 @@ impl World {
         &self.out
     }
 
-    /// The nodes whose disks are what they were.
+    /// The members whose disks are what they were.
     #[must_use]
     pub fn sound(&self) -> BTreeSet<NodeId> {
         let names = self.names().into_iter();
-        names.filter(|id| !self.out.contains(id)).collect()
+        let roster = self.first().roster();
+        let belongs = |id: NodeId| roster.entries.is_empty() || roster.entry(id).is_some();
+        names
+            .filter(|&id| !self.out.contains(&id) && belongs(id))
+            .collect()
     }
 
     /// Starts a node, if it does not run.
@@ -389,10 +393,10 @@ impl World {
 
     /// Stops all nodes when nothing is under way, and holds their logs against everything that was promised.
     pub fn check_logs(&mut self) {
+        let sound = self.sound();
         for id in self.running(true) {
             self.crash(id, false);
         }
-        let sound = self.sound();
         for group in &mut self.groups {
             group.check_logs(&sound);
         }

@@ -129,6 +129,8 @@ impl Peers for Two {
 }
 
 impl quorate_replication::seam::Network for Two {
+    fn locate(&mut self, _: NodeId, _: std::net::SocketAddr) {}
+
     fn connect(&mut self, peer: NodeId) {
         self.network.port(self.node).connect(peer);
     }

@@ -110,6 +110,10 @@ fn parsers_read_the_golden_files() {
                         let count = if vector.name.contains("member") { 4 } else { 2 };
                         assert_eq!(record.commands().count(), count);
                     }
+                    RecordKind::Members => {
+                        let roster = record.roster().expect("it names members");
+                        assert_eq!(roster, samples::roster(&samples::entries()));
+                    }
                 }
             }
             Holds::Frame(kind) => {
@@ -182,15 +186,14 @@ fn read_message(frame: &Frame) {
         FrameKind::Audit => assert_eq!(read::<Audit>(frame).index.get(), 42),
         FrameKind::AuditReply => assert_eq!(read::<AuditReply>(frame).applied.get(), 57),
         FrameKind::Admin => {
-            let to = Some(quorate_wire::NodeId(2));
             let asked = read::<Admin>(frame).ask();
-            assert_eq!(asked, Ok(AdminAsk::Transfer { to }));
+            assert_eq!(asked, Ok(AdminAsk::Change(samples::addition())));
         }
         FrameKind::AdminReply => {
             let reply = read::<AdminReply>(frame);
             let members = AdminMember::parse_all(frame.tail, reply.member_count);
             let members = members.expect("the list is whole").iter();
-            assert!(members.map(|member| member.node.get()).eq(1..=3));
+            assert!(members.map(|member| member.node.get()).eq(1..=4));
         }
         FrameKind::Command => {
             let (command, after) = Command::parse(frame.tail).expect("it is a command");

@@ -12,7 +12,7 @@ use quorate_wire::client::{
     StatusReply, TracedReply, Unsubscribed, error_text,
 };
 use quorate_wire::limits::{
-    ERROR_TEXT_BYTES_MAX, NODES_MAX, SESSION_MS_MAX, SESSION_MS_MIN, TOPIC_BYTES_MAX,
+    ERROR_TEXT_BYTES_MAX, MEMBERS_MAX, NODES_MAX, SESSION_MS_MAX, SESSION_MS_MIN, TOPIC_BYTES_MAX,
 };
 use quorate_wire::named::{
     CommandReply, CursorEntry, CursorsReply, GroupsReply, Heartbeat, HeartbeatReply, Listed,
@@ -26,8 +26,8 @@ use quorate_wire::peer::{
 use quorate_wire::{
     COMMAND_BYTES_MAX, Chunk, ChunkId, ClusterName, Command, DiskId, Epoch, Event,
     FRAME_HEADER_BYTES, Frame, FrameHeader, FrameKind, Generation, GroupId, LogIndex, MemberId,
-    Name, NodeId, Offset, Position, ProducerId, Record, RecordHeader, RecordKind, Sequence, Slots,
-    Stamp, Tail, Term,
+    Name, NodeId, Offset, Position, ProducerId, Record, RecordHeader, RecordKind, Roster, Sequence,
+    Slots, Stamp, Tail, Term,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -319,7 +319,7 @@ proptest! {
     }
 
     #[test]
-    fn a_list_of_nodes_comes_back(all in vec((any::<u32>(), "[ -~é]{0,28}"), 0..=NODES_MAX)) {
+    fn a_list_of_nodes_comes_back(all in vec((any::<u32>(), "[ -~é]{0,28}"), 0..=MEMBERS_MAX)) {
         let entries: Vec<NodeEntry> = all
             .iter()
             .map(|(node, address)| NodeEntry::new(NodeId(*node), address).expect("it is short"))
@@ -513,6 +513,9 @@ fn parse_all(bytes: &[u8], count: u8) {
     }
     let members = Member::parse_all(bytes, count).unwrap_or_default();
     assert!(members.len() <= NODES_MAX);
+    if let Ok(roster) = Roster::parse(bytes) {
+        assert!(!roster.entries.is_empty() && roster.entries.len() <= MEMBERS_MAX);
+    }
     assert!(error_text(bytes).len() <= ERROR_TEXT_BYTES_MAX);
     let name = bytes
         .first_chunk()

@@ -1,13 +1,18 @@
 //! Events, chunks and records of real flights, each with how to read its bytes.
 
+use quorate_wire::admin::Change;
 use quorate_wire::checksum::key_of;
 use quorate_wire::filter::{CLAUSE_HEADER_BYTES, Clause};
 use quorate_wire::limits::ALIGNMENT;
 use quorate_wire::{
-    CHUNK_HEADER_BYTES, COMMAND_HEADER_BYTES, ChunkId, Command, EVENT_HEADER_BYTES, Epoch, Event,
-    EventId, Generation, GroupId, LogIndex, MemberId, Name, Offset, Position, ProducerId,
-    RECORD_HEADER_BYTES, RecordHeader, RecordKind, Sequence, Slots, Stamp, Term, seal_chunk,
+    Address, CHUNK_HEADER_BYTES, COMMAND_HEADER_BYTES, ChunkId, Command, DiskId,
+    EVENT_HEADER_BYTES, Epoch, Event, EventId, Generation, GroupId, LogIndex, MemberId, MemberRole,
+    Name, NodeId, Offset, Position, ProducerId, RECORD_HEADER_BYTES, RecordHeader, RecordKind,
+    Roster, RosterEntry, RosterHead, Sequence, Slots, Stamp, Term, seal_chunk,
 };
+
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::U32;
 
 use crate::dump::{Annotated, Show};
 use crate::tables;
@@ -230,6 +235,60 @@ pub(crate) fn commands() -> Annotated {
     let body = set_cursor().then(command("DeleteCursor", delete, tables::DELETE_CURSOR));
     let before = RecordHeader::parse(&noop().bytes).expect("the no-op is sound");
     record(&stamp(42, RecordKind::Commands, 0, before.header_crc), body)
+}
+
+/// Members on the way from nodes 1 to 3 to nodes 2 to 4; node 5 learns.
+pub(crate) fn entries() -> Vec<RosterEntry> {
+    let entry = |(node, role): (u8, MemberRole)| {
+        let member = (NodeId(u32::from(node)), DiskId([node; 16]));
+        let address = |text: String| Address::new(&text).expect("it is short");
+        let peer = address(format!("10.0.0.{node}:7001"));
+        let client = address(format!("node-{node}.example:9001"));
+        RosterEntry::new(member, role, peer, client)
+    };
+    let roles = [
+        (1, MemberRole::Leaving),
+        (2, MemberRole::Staying),
+        (3, MemberRole::Staying),
+        (4, MemberRole::Voter),
+        (5, MemberRole::Learner),
+    ];
+    roles.into_iter().map(entry).collect()
+}
+
+pub(crate) fn roster(entries: &[RosterEntry]) -> Roster<'_> {
+    Roster {
+        last_id: NodeId(5),
+        entries,
+    }
+}
+
+/// The record that names them.
+pub(crate) fn members() -> Annotated {
+    let entries = entries();
+    let head = RosterHead {
+        last_id: U32::new(5),
+        count: u8::try_from(entries.len()).expect("a few"),
+        reserved: [0; 3],
+    };
+    let head = Annotated::table("roster", head.as_bytes(), tables::ROSTER);
+    let body = entries.iter().fold(head, |body, entry| {
+        let entry = Annotated::table("member", entry.as_bytes(), tables::ROSTER_ENTRY);
+        body.then(entry)
+    });
+    let before = RecordHeader::parse(&noop().bytes).expect("the no-op is sound");
+    record(&stamp(42, RecordKind::Members, 0, before.header_crc), body)
+}
+
+/// Node 4 is to be added.
+pub(crate) fn addition() -> Change {
+    let address = |text| Address::new(text).expect("it is short");
+    Change::Add {
+        node: NodeId(4),
+        peer: "10.0.0.4:7001".parse().expect("it is an address"),
+        peer_text: address("10.0.0.4:7001"),
+        client: address("node-4.example:9001"),
+    }
 }
 
 /// The record after it: both chunks.

@@ -265,7 +265,7 @@ const PEER_HELLO: Table = &[
     ("member_count", Count(1)),
     ("version_min", Count(1)),
     ("version_max", Count(1)),
-    ("reserved", Bits(1)),
+    ("joins", Count(1)),
 ];
 
 const VOTE: Table = &[
@@ -345,7 +345,34 @@ const AUDIT_REPLY: Table = &[
     ("reserved", Bytes(3)),
 ];
 
-const ADMIN: Table = &[("op", Count(1)), ("reserved", Bytes(3)), ("node", Count(4))];
+const ADMIN: Table = &[
+    ("op", Count(1)),
+    ("peer_len", Count(1)),
+    ("client_len", Count(1)),
+    ("reserved", Bits(1)),
+    ("node", Count(4)),
+    ("by", Count(4)),
+    ("reserved_too", Bits(4)),
+    ("peer", Text(56)),
+    ("client", Text(56)),
+];
+
+pub(crate) const ROSTER: Table = &[
+    ("last_id", Count(4)),
+    ("count", Count(1)),
+    ("reserved", Bytes(3)),
+];
+
+pub(crate) const ROSTER_ENTRY: Table = &[
+    ("node", Count(4)),
+    ("role", Count(1)),
+    ("peer_len", Count(1)),
+    ("client_len", Count(1)),
+    ("reserved", Bits(1)),
+    ("disk", Bytes(16)),
+    ("peer", Text(56)),
+    ("client", Text(56)),
+];
 
 const ADMIN_REPLY: Table = &[
     ("node", Count(4)),
@@ -357,7 +384,7 @@ const ADMIN_REPLY: Table = &[
 
 pub(crate) const ADMIN_MEMBER: Table = &[
     ("node", Count(4)),
-    ("voter", Count(1)),
+    ("role", Count(1)),
     ("up", Count(1)),
     ("reserved", Bits(2)),
     ("durable", Count(8)),

@@ -95,6 +95,12 @@ pub(crate) fn all() -> Vec<Vector> {
         Holds::Record,
         samples::member_commands(),
     ));
+    all.push(one(
+        "record_members_v1",
+        "A record that names members: node 4 takes the place of node 1, and node 5 is a learner.",
+        Holds::Record,
+        samples::members(),
+    ));
     all.extend(FrameKind::ALL.iter().map(|&kind| frame(kind)));
     all
 }
@@ -230,11 +236,10 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
             samples::events(),
         ),
         FrameKind::Admin => {
-            let to = Some(NodeId(2));
-            let ask = AdminAsk::Transfer { to };
-            ("node 2 shall lead.", bytes(&ask.message()), none())
+            let ask = AdminAsk::Change(samples::addition());
+            ("node 4 shall be added.", bytes(&ask.message()), none())
         }
-        FrameKind::AdminReply => ("it does.", bytes(&admin_reply()), admin_members()),
+        FrameKind::AdminReply => ("it is.", bytes(&admin_reply()), admin_members()),
         FrameKind::Status => ("a client asks.", Vec::new(), none()),
         FrameKind::Subscribe => (
             "everything from the tail on; 256 KiB may be pushed.",
@@ -493,16 +498,16 @@ fn admin_reply() -> AdminReply {
         node: U32::new(1),
         leader: U32::new(2),
         term: U64::new(3),
-        member_count: 3,
+        member_count: 4,
         reserved: [0; 7],
     }
 }
 
 fn admin_members() -> Annotated {
-    (1..=3u32).fold(Annotated::default(), |members, node| {
+    (1..=4u32).fold(Annotated::default(), |members, node| {
         let member = AdminMember {
             node: U32::new(node),
-            voter: 1,
+            role: u8::from(node < 4),
             up: 1,
             reserved: U16::new(0),
             durable: U64::new(if node == 1 { 42 } else { 0 }),
@@ -542,7 +547,7 @@ fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
                 member_count: 3,
                 version_min: 1,
                 version_max: 1,
-                reserved: 0,
+                joins: 0,
             };
             (
                 "node 1 greets node 2; the group is formed.",

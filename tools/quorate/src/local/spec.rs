@@ -52,6 +52,7 @@ impl Spec {
             node: node.id,
             data: NodePaths::of(dir, node.id).data,
             pin: Pin::Auto,
+            join: false,
             nodes: nodes.to_vec(),
             limits: Limits::default(),
             raft: RaftConfig::default(),

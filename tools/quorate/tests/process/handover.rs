@@ -58,7 +58,12 @@ fn the_lead_goes_where_an_operator_wants_it() {
     let group = quorate_client::members(&addresses, SOON).expect("all nodes are up");
     let members: Vec<_> = group.members.iter().map(|member| member.node).collect();
     assert_eq!(members, world.local.nodes());
-    assert!(group.members.iter().all(|member| member.voter && member.up));
+    assert!(
+        group
+            .members
+            .iter()
+            .all(|member| member.role.votes() && member.up)
+    );
 
     // A node that is down cannot lead.
     let follower = world.follower();

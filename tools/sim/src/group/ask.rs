@@ -36,17 +36,24 @@ impl Group {
         }
     }
 
+    /// Whether what the operator wanted last is done, or was refused; `None` before it is told.
+    #[must_use]
+    pub fn operated(&self) -> Option<bool> {
+        self.operated
+    }
+
     /// An operator wants something of a node, if that runs.
     pub fn operate(&mut self, id: NodeId, ask: AdminAsk) {
         self.say(id, format_args!("is asked for {ask:?}"));
         self.operations += 1;
+        self.operated = None;
         let ticket = Ticket {
             connection: OPERATOR,
             correlation: self.operations,
         };
         let nodes = self.nodes.iter_mut();
         for node in nodes.filter(|node| node.id() == id && node.runs()) {
-            let ask = Ask::Admin(ask);
+            let ask = Ask::Admin(Box::new(ask));
             let full = node.lanes.ask(Request { ticket, ask });
             assert!(full.is_ok(), "the lane has room");
         }
@@ -55,6 +62,9 @@ impl Group {
     /// A node has answered somebody.
     pub(super) fn reply(&mut self, node: NodeId, reply: Reply) {
         if reply.ticket.connection == OPERATOR {
+            if reply.ticket.correlation == self.operations {
+                self.operated = Some(matches!(reply.answer, Answer::Admin(_)));
+            }
             return;
         }
         if reply.ticket.connection == LIST {

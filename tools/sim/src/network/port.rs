@@ -1,5 +1,7 @@
 //! One host's side of the network.
 
+use std::net::SocketAddr;
+
 use quorate_replication::seam::{self, LinkId, NetworkEvent, Part, Receive, Send};
 use quorate_wire::NodeId;
 
@@ -50,6 +52,9 @@ impl<'a> Port<'a> {
 }
 
 impl seam::Network for Port<'_> {
+    /// Here a node is found by its name.
+    fn locate(&mut self, _: NodeId, _: SocketAddr) {}
+
     fn connect(&mut self, peer: NodeId) {
         let (from, now) = (self.node, self.network.now);
         let host = self.network.host(from);

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_wire::{LogIndex, NodeId, Offset, RECORD_HEADER_BYTES, RecordHeader};
 
 use super::Verdict;
+use super::quorum::Quorum;
 
 /// The grain at which writes begin.
 const BLOCK_BYTES: usize = quorate_replication::buffer::BLOCK_BYTES;
@@ -78,10 +79,10 @@ impl Durable {
         *known = upto.max(*known);
     }
 
-    /// A leader takes all records up to `upto` for committed; `crc` knows what they are.
+    /// A leader takes all records up to `upto` for committed, with a quorum of one of these; `crc` knows what they are.
     pub(super) fn committed(
         &mut self,
-        nodes: usize,
+        quorums: &[Quorum],
         upto: LogIndex,
         crc: impl Fn(LogIndex) -> Option<u32>,
     ) -> Verdict {
@@ -91,10 +92,11 @@ impl Durable {
             let Some(crc) = crc(index) else {
                 continue;
             };
-            let copies = self.copies(index, crc);
-            if copies <= nodes / 2 {
+            let has = |node| self.has(node, index, crc);
+            if !quorums.iter().any(|quorum| quorum.is(has)) {
                 return Err(format!(
-                    "the record at index {index} counts as committed, and {copies} of {nodes} disks have it"
+                    "the record at index {index} counts as committed, and {:?} have it, no quorum of {quorums:?}",
+                    self.holders(index, crc)
                 ));
             }
             let mut written = self.disks.values().filter_map(|disk| disk.get(&index));
@@ -105,38 +107,45 @@ impl Durable {
         Ok(())
     }
 
-    /// A leader says that all disks have the committed chunk at an offset.
-    pub(super) fn on_all(&self, nodes: usize, offset: Offset) -> Verdict {
+    /// A leader says that all voters' disks have the committed chunk at an offset, those of one of these.
+    pub(super) fn on_all(&self, quorums: &[Quorum], offset: Offset) -> Verdict {
         let place = self.places.range(..=offset).next_back();
         let Some((_, &(index, crc))) = place else {
             return Err(format!(
                 "the chunk at offset {offset} is said to be on all disks, and is in no committed record"
             ));
         };
-        let copies = self.copies(index, crc);
-        if copies == nodes {
+        let has = |node| self.has(node, index, crc);
+        if quorums.iter().any(|quorum| quorum.all(has)) {
             return Ok(());
         }
         Err(format!(
-            "the chunk at offset {offset} is said to be on all disks, and {copies} of {nodes} have the record at index {index}"
+            "the chunk at offset {offset} is said to be on all disks of {quorums:?}, and {:?} have the record at index {index}",
+            self.holders(index, crc)
         ))
     }
 
-    /// How many disks have a record, or what it came to. Those that lie are believed.
-    fn copies(&self, index: LogIndex, crc: u32) -> usize {
-        let disks = self.disks.iter();
-        let has = disks.filter(|(node, disk)| {
-            let there = disk.get(&index).is_some_and(|there| there.crc == crc);
-            let covered = self.snapshots.get(node).is_some_and(|&upto| index <= upto);
-            there || covered || self.liars.contains(node)
-        });
-        has.count()
+    /// Whether a disk has a record, or what it came to. One that lies is believed.
+    fn has(&self, node: NodeId, index: LogIndex, crc: u32) -> bool {
+        let disk = self.disks.get(&node);
+        let there = disk.and_then(|disk| disk.get(&index));
+        let covered = self.snapshots.get(&node).is_some_and(|&upto| index <= upto);
+        there.is_some_and(|there| there.crc == crc) || covered || self.liars.contains(&node)
+    }
+
+    fn holders(&self, index: LogIndex, crc: u32) -> Vec<NodeId> {
+        let nodes = self.disks.keys().copied();
+        nodes.filter(|&node| self.has(node, index, crc)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn three() -> [Quorum; 1] {
+        [Quorum::of(1..=3)]
+    }
 
     fn with(records: &[(u64, u32)]) -> BTreeMap<LogIndex, Written> {
         let records = records.iter();
@@ -154,14 +163,14 @@ mod tests {
         oracle.holds(NodeId(2), with(&[(1, 7), (2, 8), (3, 9)]));
         oracle.holds(NodeId(3), with(&[(1, 7), (3, 9)]));
         let crc = |index: LogIndex| Some(6 + u32::try_from(index.0).expect("small"));
-        assert_eq!(oracle.committed(3, LogIndex(3), crc), Ok(()));
-        assert_eq!(oracle.on_all(3, Offset(14)), Ok(()));
-        assert!(oracle.on_all(3, Offset(20)).is_err());
-        assert!(oracle.on_all(3, Offset(29)).is_err());
+        assert_eq!(oracle.committed(&three(), LogIndex(3), crc), Ok(()));
+        assert_eq!(oracle.on_all(&three(), Offset(14)), Ok(()));
+        assert!(oracle.on_all(&three(), Offset(20)).is_err());
+        assert!(oracle.on_all(&three(), Offset(29)).is_err());
         oracle.covers(NodeId(3), LogIndex(1));
-        assert!(oracle.on_all(3, Offset(20)).is_err());
+        assert!(oracle.on_all(&three(), Offset(20)).is_err());
         oracle.covers(NodeId(3), LogIndex(2));
-        assert_eq!(oracle.on_all(3, Offset(20)), Ok(()));
+        assert_eq!(oracle.on_all(&three(), Offset(20)), Ok(()));
     }
 
     #[test]
@@ -170,8 +179,11 @@ mod tests {
         oracle.holds(NodeId(1), with(&[(1, 7)]));
         oracle.holds(NodeId(2), with(&[]));
         oracle.lies(NodeId(2));
-        assert_eq!(oracle.committed(2, LogIndex(1), |_| Some(7)), Ok(()));
-        assert_eq!(oracle.on_all(2, Offset(10)), Ok(()));
+        assert_eq!(
+            oracle.committed(&[Quorum::of(1..=2)], LogIndex(1), |_| Some(7)),
+            Ok(())
+        );
+        assert_eq!(oracle.on_all(&[Quorum::of(1..=2)], Offset(10)), Ok(()));
     }
 
     #[test]
@@ -181,7 +193,7 @@ mod tests {
         oracle.holds(NodeId(2), with(&[(1, 7), (2, 9)]));
         oracle.holds(NodeId(3), with(&[]));
         let crc = |index: LogIndex| Some(if index.0 == 1 { 7 } else { 8 });
-        assert_eq!(oracle.committed(3, LogIndex(1), crc), Ok(()));
-        assert!(oracle.committed(3, LogIndex(2), crc).is_err());
+        assert_eq!(oracle.committed(&three(), LogIndex(1), crc), Ok(()));
+        assert!(oracle.committed(&three(), LogIndex(2), crc).is_err());
     }
 }

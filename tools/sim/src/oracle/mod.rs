@@ -18,6 +18,7 @@ mod levels;
 mod listed;
 mod log_matching;
 mod members;
+mod quorum;
 mod slot_offsets;
 mod slot_owner;
 mod state_machine;
@@ -32,7 +33,9 @@ use quorate_replication::pipeline::{Note, Pipeline, View, Weight};
 use quorate_replication::seam::{FileId, SnapshotId};
 use quorate_wire::audit::AuditReply;
 use quorate_wire::client::AckLevel;
-use quorate_wire::{ChunkId, Epoch, LogIndex, NodeId, Offset, ProducerId, Record, Sequence, Time};
+use quorate_wire::{
+    ChunkId, Epoch, ErrorCode, LogIndex, NodeId, Offset, ProducerId, Record, Sequence, Time,
+};
 
 use crate::Disk;
 use crate::history::{History, Read};
@@ -49,6 +52,7 @@ use from_time::FromTime;
 use levels::Levels;
 use log_matching::LogMatching;
 pub use members::{Members, Owners};
+use quorum::Quorum;
 use state_machine::{StateMachine, StateView};
 use wanted::Wanted;
 
@@ -66,8 +70,8 @@ pub(crate) fn hold(invariant: &str, verdict: Verdict) {
 /// An observer that sees everything and changes nothing.
 #[derive(Debug, Default)]
 pub struct Oracle {
-    /// How many nodes there are.
-    nodes: usize,
+    /// The voters as the node that had the last turn knew them before it, and as it knows them now.
+    quorums: [Quorum; 2],
     election: ElectionSafety,
     matching: LogMatching,
     committed: Committed,
@@ -103,18 +107,10 @@ struct Watched {
     view: View,
     /// Checksums of records that were not applied then.
     pending: BTreeMap<LogIndex, u32>,
+    quorum: Quorum,
 }
 
 impl Oracle {
-    /// An observer of so many nodes.
-    #[must_use]
-    pub fn new(nodes: usize) -> Self {
-        Self {
-            nodes,
-            ..Self::default()
-        }
-    }
-
     /// From now on, a node runs on a wiped disk.
     pub fn expect_wiped(&mut self) {
         self.wiped = true;
@@ -193,6 +189,15 @@ impl Oracle {
                 false
             }
             Note::Raft(RaftNote::WrongDisk { .. }) => !self.wiped,
+            // Who was removed hears of it.
+            Note::Refused {
+                code: ErrorCode::NotAMember,
+                ..
+            }
+            | Note::RefusedBy {
+                code: Some(ErrorCode::NotAMember),
+                ..
+            } => false,
             Note::Refused { .. } | Note::RefusedBy { .. } => !self.wiped && !self.garbled,
             Note::BadFrame { .. } | Note::BadRecords { .. } | Note::BadSnapshot { .. } => {
                 !self.garbled
@@ -217,6 +222,9 @@ impl Oracle {
     pub fn turned(&mut self, node: NodeId, pipeline: &Pipeline) {
         let view = pipeline.view();
         let watched = self.views.entry(node).or_default();
+        let quorum = Quorum::from(pipeline.members());
+        let known = std::mem::replace(&mut watched.quorum, quorum.clone());
+        self.quorums = [known, quorum];
         let before = watched.view;
         if before == view {
             return;
@@ -252,7 +260,7 @@ impl Oracle {
                 let known = &self.committed;
                 let verdict = self
                     .durable
-                    .committed(self.nodes, view.applied, |index| known.crc(index));
+                    .committed(&self.quorums, view.applied, |index| known.crc(index));
                 hold("durable before acknowledged", verdict);
             }
         }
@@ -293,7 +301,7 @@ impl Oracle {
             AckLevel::Accepted => return,
             AckLevel::Quorum => {}
             AckLevel::All => {
-                let verdict = self.durable.on_all(self.nodes, offset);
+                let verdict = self.durable.on_all(&self.quorums, offset);
                 hold("durable before acknowledged", verdict);
             }
         }

@@ -1,0 +1,124 @@
+//! What follows from the members: whom to dial, and whom to let go.
+
+use quorate_raft::Input;
+use quorate_wire::{ErrorCode, LogIndex, NodeId, Time};
+
+use super::Pipeline;
+use super::config::{DIAL_AGAIN, DIAL_LEARNER_AGAIN};
+use super::peers::Dial;
+use crate::seam::Seam;
+
+impl Dial {
+    fn new(peer: NodeId, at: Time) -> Self {
+        Self {
+            peer,
+            learns: false,
+            past: false,
+            at,
+            dialling: false,
+        }
+    }
+
+    /// Whether this node dials it when its time has come.
+    pub(super) fn is_wanted(&self, leads: bool) -> bool {
+        !self.dialling && !self.past && (leads || !self.learns)
+    }
+}
+
+impl Pipeline {
+    /// Tells the core of the members that kept records name, from `first` on.
+    pub(super) fn tell_members(&mut self, first: LogIndex, seam: &mut impl Seam) {
+        let lists = self.state.member_lists();
+        let new = lists.filter(|(at, _)| *at >= first);
+        let new: alloc::vec::Vec<_> = new.map(|(at, list)| (*at, list.members())).collect();
+        for (at, members) in new {
+            self.members_due = true;
+            self.step(Input::Configured { at, members }, seam);
+        }
+    }
+
+    /// More is committed: perhaps members.
+    pub(super) fn settle_members(&mut self) {
+        if let Some((at, list)) = self.state.applied_members()
+            && self.membership.settle(*at, list)
+        {
+            self.members_due = true;
+        }
+    }
+
+    /// Does what follows from other members.
+    pub(super) fn place_members(&mut self, now: Time, seam: &mut impl Seam) {
+        if !core::mem::take(&mut self.members_due) {
+            return;
+        }
+        let newest = self.state.member_lists().next_back();
+        self.membership.learn(newest);
+        let me = self.config.node;
+        let list = &self.membership.list().entries;
+        // What this node's own configuration says goes before what the log says.
+        let configured = self.membership.nodes();
+        for (node, at) in list
+            .iter()
+            .filter_map(|entry| Some((entry.member().0, entry.peer()?)))
+        {
+            if node != me && configured.iter().all(|place| place.node != node) {
+                seam.locate(node, at);
+            }
+        }
+        let contact = self.asked.as_ref().and_then(super::change::Asked::contact);
+        let learners = list
+            .iter()
+            .filter(|entry| !entry.role().votes() && !entry.role().voted());
+        let learners = learners.map(|entry| entry.member().0).chain(contact);
+        let learners: alloc::vec::Vec<_> = learners.filter(|&node| node > me).collect();
+        let forming = configured.iter().map(|place| place.node);
+        let forming = forming.filter(|_| list.is_empty());
+        let lower = list.iter().map(|entry| entry.member().0).chain(forming);
+        let lower = lower.filter(|&node| node < me);
+        let peers: alloc::vec::Vec<_> = lower.chain(learners.iter().copied()).collect();
+        self.dials
+            .retain(|dial| dial.dialling || peers.contains(&dial.peer));
+        for &peer in &peers {
+            if self.dials.iter().all(|dial| dial.peer != peer) {
+                self.dials.push(Dial::new(peer, now));
+            }
+        }
+        for dial in &mut self.dials {
+            dial.past = !peers.contains(&dial.peer);
+            dial.learns = learners.contains(&dial.peer);
+        }
+        self.part(seam);
+    }
+
+    /// Tells those that are no members any more that they are not. Whoever still leads this node may stay: it has to hand over.
+    fn part(&mut self, seam: &mut impl Seam) {
+        let leader = self.leader();
+        for at in 0..self.links.len() {
+            let link = self.links.get(at).filter(|link| link.up);
+            let Some(peer) = link.and_then(|link| link.peer) else {
+                continue;
+            };
+            if !self.membership.is_past(peer) {
+                continue;
+            }
+            if leader == Some(peer) {
+                self.members_due = true;
+            } else {
+                self.refuse_link(at, ErrorCode::NotAMember, seam);
+            }
+        }
+    }
+
+    /// How long a dial that failed is not repeated, in nanoseconds.
+    pub(super) fn dial_again(&self, peer: NodeId) -> u64 {
+        let learns = self
+            .dials
+            .iter()
+            .any(|dial| dial.peer == peer && dial.learns);
+        if learns {
+            DIAL_LEARNER_AGAIN
+        } else {
+            DIAL_AGAIN
+        }
+    }
+}

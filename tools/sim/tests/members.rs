@@ -1,0 +1,220 @@
+//! Worlds whose members change: nodes are added, promoted, removed and replaced, under load, while others crash and links break.
+
+mod seeds;
+
+use std::net::SocketAddr;
+
+use quorate_replication::pipeline::{Reopen, SnapshotConfig};
+use quorate_sim::{Group, Options, Random, World, recover};
+use quorate_wire::admin::{AdminAsk, Change};
+use quorate_wire::{Address, MemberRole, NodeId};
+use seeds::each_seed;
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MS;
+
+fn options(seed: u64, nodes: u32, spare: u32) -> Options {
+    Options {
+        spare,
+        chunks: u64::MAX,
+        pause: 20 * MS,
+        consumers: 1,
+        ..Options::calm(seed, nodes)
+    }
+}
+
+fn add(node: u32) -> Change {
+    let peer: SocketAddr = format!("10.0.0.{node}:7001").parse().expect("an address");
+    Change::Add {
+        node: NodeId(node),
+        peer,
+        peer_text: Address::new(&peer.to_string()).expect("it is short"),
+        // Where the simulator's clients find it.
+        client: Address::new(&quorate_sim::address(NodeId(node))).expect("it is short"),
+    }
+}
+
+const fn promote(node: u32) -> Change {
+    Change::Promote { node: NodeId(node) }
+}
+
+const fn remove(node: u32) -> Change {
+    Change::Remove { node: NodeId(node) }
+}
+
+/// The voters that the leader knows; none while they change.
+fn voters(world: &World) -> Vec<u32> {
+    let roster = world.groups()[0].roster();
+    if roster.changes() {
+        return Vec::new();
+    }
+    let voters = roster
+        .entries
+        .iter()
+        .filter(|it| it.role() == MemberRole::Voter);
+    voters.map(|entry| entry.member().0.0).collect()
+}
+
+/// Who votes at the end; then the world goes on without faults, and is held against everything that was promised.
+fn ends_with(world: &mut World) -> Vec<u32> {
+    let led = world.run_until(10 * SECOND, |world| !voters(world).is_empty());
+    assert!(led, "somebody leads");
+    let voters = voters(world);
+    recover(world);
+    voters
+}
+
+/// An operator asks for a change again and again, until it is done. Between two attempts, `meanwhile` happens.
+fn change_while(world: &mut World, change: Change, mut meanwhile: impl FnMut(&mut World)) {
+    for _ in 0..100 {
+        if let Some(leader) = world.leader() {
+            world.groups_mut()[0].operate(leader, AdminAsk::Change(change));
+        }
+        meanwhile(world);
+        world.run_until(300 * MS, |world| world.groups()[0].operated().is_some());
+        if world.groups()[0].operated() == Some(true) {
+            return;
+        }
+        world.run_for(20 * MS);
+    }
+    panic!("liveness: {change:?} is done within 30 s");
+}
+
+fn change(world: &mut World, change: Change) {
+    change_while(world, change, |_| {});
+}
+
+fn started(options: Options, trace: &quorate_sim::Trace) -> World {
+    let mut world = World::new(options, trace.clone());
+    world.start_all();
+    let led = world.run_until(5 * SECOND, |world| world.leader().is_some());
+    assert!(led, "a healthy group elects");
+    world
+}
+
+#[test]
+fn three_become_five_and_other_three() {
+    each_seed("3 -> 5 -> 3", 0..2, |seed, trace| {
+        let mut world = started(options(seed, 3, 2), trace);
+        for next in [add(4), add(5), promote(4), promote(5)] {
+            change(&mut world, next);
+        }
+        assert_eq!(voters(&world), [1, 2, 3, 4, 5]);
+        world.run_for(300 * MS);
+        for next in [remove(1), remove(2)] {
+            change(&mut world, next);
+        }
+        assert_eq!(voters(&world), [3, 4, 5]);
+        // Who is gone is not needed, and does not disturb.
+        world.run_for(500 * MS);
+        let terms = world.summary().terms;
+        world.run_for(2 * SECOND);
+        assert_eq!(world.summary().terms, terms, "nobody disturbs");
+        assert_eq!(ends_with(&mut world), [3, 4, 5]);
+    });
+}
+
+#[test]
+fn members_change_while_nodes_crash_and_links_break() {
+    each_seed("changes under faults", 0..4, |seed, trace| {
+        let mut world = started(options(seed, 3, 2), trace);
+        let mut random = Random::new(seed, "operator's bad luck");
+        let mut trouble = |world: &mut World| {
+            let names = world.names();
+            let mut any = || random.of(&names);
+            let (one, other) = (any(), any());
+            match random.below(4) {
+                0 => {
+                    let victim = world.leader().unwrap_or(one);
+                    if world.running(true).contains(&victim) {
+                        world.crash(victim, random.one_in(2));
+                    }
+                }
+                1 if one != other => world.cut(one, other, random.one_in(2)),
+                2 => world.network().heal_all(),
+                _ => world.start_all(),
+            }
+        };
+        for next in [add(4), promote(4), add(5), promote(5), remove(2), remove(1)] {
+            change_while(&mut world, next, &mut trouble);
+        }
+        world.network().heal_all();
+        world.start_all();
+        assert_eq!(ends_with(&mut world), [3, 4, 5]);
+    });
+}
+
+#[test]
+fn a_leader_that_is_removed_hands_over() {
+    each_seed("the leader goes", 0..4, |seed, trace| {
+        let mut world = started(options(seed, 3, 0), trace);
+        world.run_for(200 * MS);
+        let leader = world.leader().expect("it was elected");
+        let terms = world.summary().terms;
+        change(&mut world, remove(leader.0));
+        let led = world.run_until(SECOND, |world| {
+            world.leader().is_some_and(|now| now != leader)
+        });
+        assert!(led, "another one leads");
+        assert_eq!(world.summary().terms, terms + 1, "the first that was asked");
+        assert_eq!(ends_with(&mut world).len(), 2);
+    });
+}
+
+#[test]
+fn a_lost_disk_is_replaced_by_another_node() {
+    each_seed("replace", 0..3, |seed, trace| {
+        let mut world = started(options(seed, 3, 1), trace);
+        world.run_for(200 * MS);
+        let lost = NodeId(1 + u32::try_from(seed % 3).expect("small"));
+        world.crash(lost, true);
+        change(&mut world, add(4));
+        let new = NodeId(4);
+        change(&mut world, Change::Replace { old: lost, new });
+        // Its disk comes back empty, under the old name: nobody wants it.
+        world.wipe(lost);
+        world.start(lost);
+        world.run_for(SECOND);
+        let voters = ends_with(&mut world);
+        assert!(!voters.contains(&lost.0) && voters.contains(&4));
+    });
+}
+
+#[test]
+fn a_node_that_comes_late_gets_a_snapshot_and_the_members_with_it() {
+    each_seed("members in snapshots", 0..2, |seed, trace| {
+        let mut forgetful = options(seed, 3, 2);
+        forgetful.log.segment_bytes = (1 << 20) + (64 << 10);
+        forgetful.log.segments_ahead = 1;
+        forgetful.chunk.large_one_in = 2;
+        forgetful.pause = 60 * MS;
+        forgetful.snapshots = SnapshotConfig {
+            records: 20,
+            send_bytes: 1 << 20,
+            retain_bytes: 2 << 20,
+            ..SnapshotConfig::NEVER
+        };
+        let mut world = started(forgetful, trace);
+        world.run_for(3 * SECOND);
+        change(&mut world, add(4));
+        change(&mut world, promote(4));
+        change(&mut world, remove(1));
+        // What named the members is gone from the logs.
+        world.run_for(4 * SECOND);
+        change(&mut world, add(5));
+        change(&mut world, promote(5));
+        for id in world.names() {
+            world.crash(id, false);
+            world.run_for(500 * MS);
+            world.start(id);
+        }
+        assert_eq!(ends_with(&mut world), [2, 3, 4, 5]);
+        let reopened = world.groups().iter().flat_map(Group::reopened);
+        let installed = |why: &Reopen| matches!(why, Reopen::Installed { .. });
+        assert!(
+            reopened
+                .clone()
+                .any(|(id, why)| id.0 == 5 && installed(why))
+        );
+    });
+}
