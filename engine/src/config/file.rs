@@ -25,7 +25,7 @@ pub(super) struct File {
     cluster: String,
     node: Option<u32>,
     data: Option<PathBuf>,
-    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    #[serde(default)]
     join: bool,
     #[serde(default)]
     pin: PinText,

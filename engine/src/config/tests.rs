@@ -35,6 +35,17 @@ fn a_configuration_survives_its_own_file() {
 }
 
 #[test]
+fn who_joins_need_list_only_itself() {
+    let alone = SMALLEST.replace(
+        "{ id = 1 }, { id = 2 }, { id = 3 }",
+        "{ id = 1 }, { id = 2 }",
+    );
+    assert!(parse(&alone).is_err(), "two form no group");
+    let config = parse(&format!("join = true\n{alone}")).expect("it is sound");
+    assert!(config.join);
+}
+
+#[test]
 fn flags_win_over_the_file() {
     let overrides = Overrides {
         node: Some(NodeId(3)),

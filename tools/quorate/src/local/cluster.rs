@@ -1,5 +1,7 @@
 //! A local cluster as a whole.
 
+mod grow;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};

@@ -15,6 +15,7 @@ mod handover;
 mod ids;
 mod load;
 mod logs;
+mod members;
 mod nonsense;
 mod partition;
 mod refusals;

@@ -1,0 +1,138 @@
+//! The members of a running cluster change: nodes come, go, and take the place of others, and no client has an error.
+
+use std::fs;
+
+use quorate_client::{MemberRole, NodeId};
+
+use crate::client::{json, succeed};
+use crate::load::Load;
+use crate::logs;
+use crate::world::{SOON, World, wait_for};
+
+/// Enough events for records in flight everywhere.
+const SOME: u64 = 1_000;
+
+/// A further node runs, and waits to be added. Says where it is, as arguments of `quorate admin`.
+fn another(world: &mut World) -> (NodeId, [String; 4]) {
+    let node = world.local.grow().expect("there are free ports");
+    world.local.start(node).expect("its ports are free");
+    let place = world.local.place(node);
+    let (peer, client) = (place.peer.clone(), place.client.clone());
+    let flags = ["--address", "--client-address"].map(str::to_owned);
+    let [address, client_address] = flags;
+    (node, [address, peer, client_address, client])
+}
+
+fn admin(nodes: &str, what: &str, of: &[&str], place: &[String]) {
+    let mut arguments = vec!["admin", what];
+    arguments.extend(of);
+    arguments.extend(place.iter().map(String::as_str));
+    succeed(nodes, &arguments);
+}
+
+/// The voters, as the command shows them; nobody else belongs to the group.
+fn voters(nodes: &str) -> Vec<u64> {
+    let members = json(&succeed(nodes, &["admin", "members", "--json"]));
+    let members = members["members"].as_array().expect("a list").iter();
+    let voter = |member: &serde_json::Value| {
+        assert_eq!(member["role"], "voter", "{member}");
+        member["node"].as_u64().expect("an id")
+    };
+    members.map(voter).collect()
+}
+
+#[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "the figure is for whoever asks for it, and depends on the host"
+)]
+fn three_become_five_and_other_three_under_load() {
+    let mut world = World::start();
+    let nodes = world.local.addresses().join(",");
+    let load = Load::start(world.local.addresses());
+    load.wait_acked(SOME);
+    for _ in 0..2 {
+        let (node, place) = another(&mut world);
+        let node = node.to_string();
+        admin(&nodes, "add", &[&node], &place);
+        load.wait_acked(SOME);
+        admin(&nodes, "promote", &[&node], &[]);
+        load.wait_acked(SOME);
+    }
+    assert_eq!(voters(&nodes), [1, 2, 3, 4, 5]);
+    world.wait_complete();
+    // The leader goes, and one more founder.
+    let leader = world.leader();
+    let other = (1..=3).map(NodeId).find(|&node| node != leader);
+    let mut founders = vec![NodeId(1), NodeId(2), NodeId(3)];
+    for gone in [leader, other.expect("there are three")] {
+        founders.retain(|&node| node != gone);
+        let remaining = world.local.address(NodeId(5)).to_owned();
+        admin(&remaining, "remove", &[&gone.to_string()], &[]);
+        load.wait_acked(SOME);
+        wait_for("the removed node hears of it", || {
+            let log = fs::read_to_string(world.local.paths(gone).log).expect("it has a log");
+            log.contains("NotAMember").then_some(())
+        });
+        let ending = world.local.stop(gone, SOON).expect("it stops");
+        assert_eq!(ending.code(), Some(0), "{}", world.local.log_tail(gone));
+        world.local.forget(gone);
+        load.wait_acked(SOME);
+    }
+    // The producer was told of the founders only: where the others are it has learned.
+    for founder in founders.drain(..).filter(|node| node.0 <= 3) {
+        world.local.kill(founder);
+        load.wait_acked(SOME);
+        world.local.start(founder).expect("its ports are free");
+    }
+    world.wait_complete();
+    let sent = load.finish();
+    println!(
+        "longest time without an acknowledgement: {:?}",
+        sent.longest_gap
+    );
+    logs::check(&mut world, &[sent]);
+}
+
+#[test]
+fn a_node_whose_disk_is_lost_is_replaced_under_load() {
+    let mut world = World::start();
+    let nodes = world.local.addresses().join(",");
+    let load = Load::start(world.local.addresses());
+    load.wait_acked(SOME);
+    // Not node 1: of two nodes the one with the higher id dials, and who is to be refused has to come.
+    let leader = world.leader();
+    let lost = [NodeId(2), NodeId(3)].into_iter().find(|&it| it != leader);
+    let lost = lost.expect("one of them follows");
+    world.local.kill(lost);
+    fs::remove_dir_all(world.local.paths(lost).data).expect("it is there");
+    let (new, place) = another(&mut world);
+    let (old, by) = (lost.to_string(), new.to_string());
+    admin(&nodes, "replace", &[&old, &by], &place);
+    load.wait_acked(SOME);
+    // A further failure is survived: the new node's disk counts.
+    let leader = world.leader();
+    world.local.kill(leader);
+    load.wait_acked(SOME);
+    world.local.start(leader).expect("its ports are free again");
+    // The old node with its empty disk is wanted by nobody.
+    world.local.start(lost).expect("its ports are free again");
+    wait_for("the wiped node is refused", || {
+        let log = fs::read_to_string(world.local.paths(lost).log).expect("it has a log");
+        let refused = ["NotAMember", "DiskMismatch"];
+        refused.iter().any(|code| log.contains(code)).then_some(())
+    });
+    world.local.kill(lost);
+    world.local.forget(lost);
+    world.wait_complete();
+    let group = quorate_client::members(&world.local.addresses(), SOON).expect("all are up");
+    assert!(
+        group
+            .members
+            .iter()
+            .all(|it| it.role == MemberRole::Voter && it.up)
+    );
+    assert!(group.members.iter().all(|it| it.node != lost));
+    let sent = load.finish();
+    logs::check(&mut world, &[sent]);
+}
