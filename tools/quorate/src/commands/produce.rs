@@ -94,7 +94,7 @@ pub(crate) struct Args {
     patience: u64,
     /// The column that is an event's id, counted from 1: whoever sends an event of this id within an hour, and however often, it is in the
     /// log once. One request is on its way at a time.
-    #[arg(long, value_name = "N", conflicts_with_all = ["resume", "acks", "trace_stages", "in_flight"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["resume", "acks", "priority", "trace_stages", "in_flight"])]
     id_column: Option<NonZeroUsize>,
     /// Take up where the run before stopped, and write down in this file how far this one comes.
     #[arg(long, value_name = "STATE")]
