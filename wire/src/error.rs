@@ -89,7 +89,7 @@ codes! {
     LeaderNotReady = 302, retry true;
     /// A bound on requests or bytes in flight is reached.
     Overloaded = 303, retry true;
-    /// The node is about to stop.
+    /// The node is about to stop, or was removed from its group.
     ShuttingDown = 304, retry true;
     /// The node has no more connections to give.
     TooManyConnections = 305, retry true;

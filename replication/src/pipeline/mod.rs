@@ -118,6 +118,8 @@ pub struct Pipeline {
     membership: Membership,
     /// The members have changed, or somebody is to be dialled: what follows from that is still to be done.
     members_due: bool,
+    /// This node was a member, and is none any more: it serves nobody.
+    cast_out: bool,
     /// A change of the members that somebody waits for.
     asked: Option<change::Asked>,
     /// Absent while the group is forming, and while the log is being repaired.

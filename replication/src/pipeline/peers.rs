@@ -261,6 +261,8 @@ impl Pipeline {
                 let message = ErrorMessage::read_from_bytes(frame.message)
                     .expect("the gate checked its length");
                 let code = ErrorCode::from_number(message.code.get());
+                // Ids are used once: this does not change any more.
+                self.cast_out |= code == Some(ErrorCode::NotAMember);
                 self.notes.push(Note::RefusedBy {
                     peer,
                     code,

@@ -54,6 +54,7 @@ impl Pipeline {
         let newest = self.state.member_lists().next_back();
         self.membership.learn(newest);
         let me = self.config.node;
+        self.cast_out |= self.membership.is_past(me);
         let list = &self.membership.list().entries;
         // What this node's own configuration says goes before what the log says.
         let configured = self.membership.nodes();

@@ -141,6 +141,7 @@ impl Pipeline {
         let mut pipeline = Self {
             membership,
             members_due: true,
+            cast_out: false,
             asked: None,
             raft: None,
             repair: (!holes.is_empty()).then(|| Repair::new(holes)),

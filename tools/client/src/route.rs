@@ -3,7 +3,7 @@
 //! Owns: the list of nodes, distrust of those that just failed, and the back-off. Never: a socket or a clock. Called by: the
 //! producer's session and the consumer.
 
-use quorate_wire::limits::NODES_MAX;
+use quorate_wire::limits::MEMBERS_MAX;
 use quorate_wire::{NodeId, Time};
 
 /// The first pause of a row; it doubles from there.
@@ -102,11 +102,11 @@ impl Route {
             entry.id = Some(here);
         }
         for (id, address) in nodes {
-            self.learn_one(*id, address);
+            self.learn_one(*id, address, nodes);
         }
     }
 
-    fn learn_one(&mut self, id: NodeId, address: &str) {
+    fn learn_one(&mut self, id: NodeId, address: &str, nodes: &[(NodeId, String)]) {
         if let Some(known) = self.entries.iter_mut().find(|entry| entry.id == Some(id)) {
             if !known.configured && known.address != address {
                 address.clone_into(&mut known.address);
@@ -118,14 +118,24 @@ impl Route {
             known.id = Some(id);
             return;
         }
+        let new = Entry {
+            address: address.to_owned(),
+            id: Some(id),
+            configured: false,
+            failed_at: None,
+        };
         let learned = self.entries.iter().filter(|entry| !entry.configured);
-        if learned.count() < NODES_MAX {
-            self.entries.push(Entry {
-                address: address.to_owned(),
-                id: Some(id),
-                configured: false,
-                failed_at: None,
-            });
+        if learned.count() < MEMBERS_MAX {
+            self.entries.push(new);
+            return;
+        }
+        // Over the years more nodes come than there ever are at a time.
+        let here = self.at;
+        let gone = |entry: &Entry| nodes.iter().all(|(node, _)| entry.id != Some(*node));
+        let mut entries = self.entries.iter_mut().enumerate();
+        let old = entries.find(|(at, entry)| *at != here && !entry.configured && gone(entry));
+        if let Some((_, old)) = old {
+            *old = new;
         }
     }
 
@@ -315,6 +325,9 @@ mod tests {
         for id in 2..100 {
             route.learn(NodeId(1), &[(NodeId(id), format!("n:{id}"))]);
         }
-        assert_eq!(route.addresses().len(), 1 + NODES_MAX);
+        assert_eq!(route.addresses().len(), 1 + MEMBERS_MAX);
+        // Who is named no more makes room for who is.
+        assert!(route.addresses().contains(&"n:99".to_owned()));
+        assert!(!route.addresses().contains(&"n:2".to_owned()));
     }
 }

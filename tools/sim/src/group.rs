@@ -57,8 +57,8 @@ pub struct Group {
     status_due: Time,
     /// How often an operator wanted something.
     operations: u64,
-    /// Whether the latest of that is done, or was refused, once that was told.
-    operated: Option<bool>,
+    /// Whether the latest of that is done, or why it was refused, once that was told.
+    operated: Option<Result<(), ErrorCode>>,
     trace: Trace,
     notes: Vec<Note>,
     refused: Vec<(NodeId, ErrorCode)>,

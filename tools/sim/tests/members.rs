@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use quorate_replication::pipeline::{Reopen, SnapshotConfig};
 use quorate_sim::{Group, Options, Random, World, recover};
 use quorate_wire::admin::{AdminAsk, Change};
-use quorate_wire::{Address, MemberRole, NodeId};
+use quorate_wire::{Address, ErrorCode, MemberRole, NodeId};
 use seeds::each_seed;
 
 const MS: u64 = 1_000_000;
@@ -72,7 +72,7 @@ fn change_while(world: &mut World, change: Change, mut meanwhile: impl FnMut(&mu
         }
         meanwhile(world);
         world.run_until(300 * MS, |world| world.groups()[0].operated().is_some());
-        if world.groups()[0].operated() == Some(true) {
+        if world.groups()[0].operated() == Some(Ok(())) {
             return;
         }
         world.run_for(20 * MS);
@@ -107,6 +107,12 @@ fn three_become_five_and_other_three() {
         assert_eq!(voters(&world), [3, 4, 5]);
         // Who is gone is not needed, and does not disturb.
         world.run_for(500 * MS);
+        for (node, told) in [(1, Err(ErrorCode::ShuttingDown)), (3, Ok(()))] {
+            world.groups_mut()[0].look(NodeId(node));
+            world.run_for(50 * MS);
+            let answer = world.groups()[0].operated();
+            assert_eq!(answer, Some(told), "what node {node} has grows old or not");
+        }
         let terms = world.summary().terms;
         world.run_for(2 * SECOND);
         assert_eq!(world.summary().terms, terms, "nobody disturbs");

@@ -1,8 +1,11 @@
 //! What the world itself asks the nodes of a group: how they are, how the consumer group stands, and what operators want.
 
-use quorate_replication::lane::{Answer, Ask, List, Listed, NamedAsk, Reply, Request, Ticket};
+use quorate_replication::lane::{
+    Answer, Ask, FetchAsk, List, Listed, NamedAsk, Reply, Request, Ticket,
+};
 use quorate_wire::admin::AdminAsk;
-use quorate_wire::{LogIndex, NodeId, Time};
+use quorate_wire::client::{Consistency, ReadFrom};
+use quorate_wire::{ErrorCode, LogIndex, NodeId, Time};
 
 use super::{AUDIT, Group, LIST, OPERATOR, STATUS};
 use crate::member::consumer_group;
@@ -36,14 +39,29 @@ impl Group {
         }
     }
 
-    /// Whether what the operator wanted last is done, or was refused; `None` before it is told.
+    /// Whether what the operator wanted last is done, or why it was refused; `None` before it is told.
     #[must_use]
-    pub fn operated(&self) -> Option<bool> {
+    pub fn operated(&self) -> Option<Result<(), ErrorCode>> {
         self.operated
     }
 
     /// An operator wants something of a node, if that runs.
     pub fn operate(&mut self, id: NodeId, ask: AdminAsk) {
+        self.request(id, Ask::Admin(Box::new(ask)));
+    }
+
+    /// An operator reads what a node has from its beginning.
+    pub fn look(&mut self, id: NodeId) {
+        let fetch = FetchAsk {
+            from: ReadFrom::Start,
+            consistency: Consistency::Any,
+            bytes_max: 1,
+            wait: 0,
+        };
+        self.request(id, Ask::Fetch(fetch));
+    }
+
+    fn request(&mut self, id: NodeId, ask: Ask) {
         self.say(id, format_args!("is asked for {ask:?}"));
         self.operations += 1;
         self.operated = None;
@@ -51,9 +69,8 @@ impl Group {
             connection: OPERATOR,
             correlation: self.operations,
         };
-        let nodes = self.nodes.iter_mut();
-        for node in nodes.filter(|node| node.id() == id && node.runs()) {
-            let ask = Ask::Admin(Box::new(ask));
+        let mut nodes = self.nodes.iter_mut();
+        if let Some(node) = nodes.find(|node| node.id() == id && node.runs()) {
             let full = node.lanes.ask(Request { ticket, ask });
             assert!(full.is_ok(), "the lane has room");
         }
@@ -63,7 +80,11 @@ impl Group {
     pub(super) fn reply(&mut self, node: NodeId, reply: Reply) {
         if reply.ticket.connection == OPERATOR {
             if reply.ticket.correlation == self.operations {
-                self.operated = Some(matches!(reply.answer, Answer::Admin(_)));
+                self.operated = Some(if let Answer::Refused(refusal) = reply.answer {
+                    Err(refusal.code)
+                } else {
+                    Ok(())
+                });
             }
             return;
         }
