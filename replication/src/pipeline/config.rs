@@ -193,5 +193,8 @@ pub(super) const READS_MAX: usize = 8;
 /// leader to notice that it leads no more.
 pub(super) const FRESH_TIME: u64 = 2_000_000_000;
 
+/// Reads ahead for consumers, and results of such reads, at a time: so many full answers of memory they take.
+pub(super) const AHEAD_MAX: usize = 4;
+
 /// Fetches that wait for a record or for a read.
 pub(super) const FETCHES_WAITING_MAX: usize = 8192;

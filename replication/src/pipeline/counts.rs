@@ -46,6 +46,8 @@ counts! {
     completions;
     /// What came from the network: bytes, the ends of sends, connections.
     arrivals;
+    /// Fetches that were answered by what had been read ahead.
+    read_ahead;
     /// Records that became committed.
     commits;
 }

@@ -65,6 +65,7 @@ impl Pipeline {
                 match self.fetches.read_done(token) {
                     ReadFor::Fetch(fetch) => self.fetched(fetch, &records, seam),
                     ReadFor::Lend(lend) => self.lend(lend, &records.bytes),
+                    ReadFor::Ahead(from, _) => self.fetches.ahead.push_back((from, records)),
                     ReadFor::Scrub => self.scrubbed(records.last, records.bytes.len(), now),
                     ReadFor::Peer(want, term)
                         if self.led && term == self.term() && want.first > self.log.start() =>
@@ -170,6 +171,8 @@ impl Pipeline {
             }
             ReadFor::Fetch(fetch) => self.unreadable(fetch, seam),
             ReadFor::Lend(lend) => self.lend(lend, &[]),
+            // Who asks for it will hear why.
+            ReadFor::Ahead(..) => {}
             ReadFor::Scrub => self.scrubbed_void(seam.now()),
         }
     }

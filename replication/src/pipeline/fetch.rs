@@ -12,6 +12,7 @@ use quorate_wire::limits::RECORDS_BYTES_MAX;
 use quorate_wire::{ErrorCode, LogIndex, NodeId, Offset, RecordHeader, Term, Time};
 
 use super::Pipeline;
+use super::ahead::AheadReads;
 use super::config::{FETCHES_WAITING_MAX, READS_MAX};
 use super::fresh::{Reader, Wanted};
 use super::lend::Lend;
@@ -24,10 +25,10 @@ use crate::seam::Seam;
 pub(super) struct Fetch {
     pub(super) shard: ShardId,
     pub(super) ticket: Ticket,
-    from: ReadFrom,
+    pub(super) from: ReadFrom,
     /// It waits until all before this offset is committed.
     at_least: Offset,
-    bytes_max: usize,
+    pub(super) bytes_max: usize,
     until: Time,
 }
 
@@ -48,6 +49,8 @@ pub(super) enum ReadFor {
     Fetch(Fetch),
     /// A peer whose disk has lost them.
     Lend(Lend),
+    /// The consumer that was just sent what is before this offset, if it asks for no less than so many bytes.
+    Ahead(Offset, usize),
     /// Nobody: whether they can be read is the question.
     Scrub,
 }
@@ -56,11 +59,13 @@ pub(super) enum ReadFor {
 #[derive(Debug, Default)]
 pub(super) struct Fetches {
     last_token: u64,
-    reads: Vec<(u64, ReadFor)>,
+    pub(super) reads: Vec<(u64, ReadFor)>,
     /// At the end of the log, waiting for a record.
     waiting: Vec<Fetch>,
     /// Waiting for a read to become free.
     queued: VecDeque<Fetch>,
+    /// What was read ahead.
+    pub(super) ahead: AheadReads,
     /// The committed offset when `waiting` was last looked through.
     seen: Offset,
 }
@@ -165,7 +170,7 @@ impl Pipeline {
     }
 
     /// The offsets that can be read; at the end, there is something to wait for.
-    fn readable(&self) -> Range<Offset> {
+    pub(super) fn readable(&self) -> Range<Offset> {
         self.log.start_offset()..self.state.committed()
     }
 
@@ -174,7 +179,7 @@ impl Pipeline {
         let reads = core::mem::take(&mut self.fetches.reads);
         let reading = reads.into_iter().filter_map(|(_, read)| match read {
             ReadFor::Fetch(fetch) => Some(fetch),
-            ReadFor::Peer(..) | ReadFor::Lend(_) | ReadFor::Scrub => None,
+            ReadFor::Peer(..) | ReadFor::Lend(_) | ReadFor::Ahead(..) | ReadFor::Scrub => None,
         });
         let waiting = self.fetches.waiting.drain(..);
         for fetch in reading.chain(waiting).chain(self.fetches.queued.drain(..)) {
@@ -204,6 +209,11 @@ impl Pipeline {
             if let Some(first) = self.find_cached(fetch.from) {
                 let found = self.cached(fetch, first);
                 self.answer_fetch(fetch, found, seam);
+            } else if let Some(records) = self.fetches.take_ahead(&fetch) {
+                self.counts.read_ahead += 1;
+                self.fetched(fetch, &records, seam);
+            } else if self.fetches.join_ahead(fetch) {
+                self.counts.read_ahead += 1;
             } else if self.fetches.reads.len() < READS_MAX {
                 self.read_for_fetch(fetch, seam);
             } else {
@@ -265,7 +275,7 @@ impl Pipeline {
     }
 
     /// The first record of an answer, if it is in memory.
-    fn find_cached(&self, from: ReadFrom) -> Option<LogIndex> {
+    pub(super) fn find_cached(&self, from: ReadFrom) -> Option<LogIndex> {
         match from {
             ReadFrom::Offset(offset) => self.tail.find(offset),
             ReadFrom::Time(time) => self.tail.find_time(time),
@@ -304,6 +314,7 @@ impl Pipeline {
             records: records.bytes.clone(),
         };
         self.answer_fetch(fetch, found, seam);
+        self.read_ahead(fetch.bytes_max, records, seam);
     }
 
     fn answer_fetch(&self, fetch: Fetch, found: Found, seam: &mut impl Seam) {

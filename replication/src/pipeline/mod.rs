@@ -11,6 +11,7 @@
 //! while the disk writes becomes the next write: the group commit adapts to the disk. Owns: the group. Never: blocks.
 
 mod accumulator;
+mod ahead;
 mod arrived;
 mod change;
 mod codec;

@@ -229,6 +229,26 @@ fn a_slow_follower_slows_nobody() {
 }
 
 #[test]
+fn who_is_far_behind_the_end_finds_what_comes_next_read() {
+    each_seed("read ahead", 0..2, |seed, trace| {
+        let options = Options {
+            consumers: 4,
+            ..heavy(seed)
+        };
+        let mut world = World::new(options, trace.clone());
+        elect(&mut world);
+        time_to_finish(&mut world, 300 * SECOND);
+        let ahead = world.names().into_iter().map(|node| {
+            let pipeline = world.node(node).pipeline().expect("it runs");
+            pipeline.counts().read_ahead
+        });
+        let ahead: u64 = ahead.sum();
+        assert!(ahead > 0, "nothing was read ahead");
+        must_converge(&mut world, SECOND);
+    });
+}
+
+#[test]
 fn silent_followers_slow_nobody() {
     each_seed("silent followers", 0..2, |seed, trace| {
         let mut times = Vec::new();
