@@ -81,7 +81,8 @@ fn dedup(criterion: &mut Criterion) {
     for producers in [1, 100_000] {
         let mut group = Group::new(1);
         let mut last = Vec::new();
-        for producer in 0..producers {
+        // Producer 0 is for who has ids and no sequences.
+        for producer in 1..=producers {
             let chunk = Chunks::new(producer, 1, 0).next();
             last.push(chunk.id);
             group.ask(chunk);
