@@ -31,8 +31,9 @@ use crate::{Failure, terminal};
 const OUTAGE_MAX: Duration = Duration::from_secs(30);
 
 /// The blow falls so long after the load has begun, and a little later each time: not always at the same moment between two
-/// heartbeats.
-const LEAD: Duration = Duration::from_millis(250);
+/// heartbeats. By then the client has forgiven the node that went away before: for half a second it believes nobody that this one
+/// leads.
+const LEAD: Duration = Duration::from_millis(750);
 const LATER_EACH_TIME: Duration = Duration::from_millis(7);
 const TIMES: u32 = 10;
 
