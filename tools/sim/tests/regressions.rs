@@ -1,5 +1,5 @@
 //! Seeds that once found a bug, each with what it found. What a seed's world is like changes whenever the simulator draws more,
-//! so each bug has a test of its own beside its fix too; these worlds cost little and stay.
+//! so most bugs have a test of their own beside their fix too; these worlds cost little and stay.
 
 use quorate_sim::{Case, Profile, Trace, run};
 
