@@ -22,10 +22,6 @@ const FAULTS: &[(u64, &str)] = &[
         "nobody started a node again that had stood still and then heard of a write that failed",
     ),
     (
-        137,
-        "a subscription of short calls never noticed that its node's host was gone",
-    ),
-    (
         1141,
         "a time was asked of a node that had no committed record, and one that was not",
     ),
@@ -46,10 +42,6 @@ const DAMAGE: &[(u64, &str)] = &[
         "damage that was known while running passed for a torn write after it",
     ),
     (20, "a reader took repaired zeros for damage, for ever"),
-    (
-        157,
-        "a node that handed its lead over spun on a batch that was overdue",
-    ),
 ];
 
 #[test]

@@ -6,7 +6,7 @@
 //!   readers  |  the end   |              |  the start |   the start  |
 //! ```
 
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,8 +41,8 @@ The nodes read past the kernel's cache: what is far behind the end comes from th
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Consumers, each with a connection and a thread of its own.
-    #[arg(long, value_name = "COUNT", default_value = "1")]
-    consumers: NonZeroU32,
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=256))]
+    consumers: u32,
     /// Have the nodes push, instead of asking for each batch.
     #[arg(long)]
     push: bool,
@@ -99,7 +99,7 @@ pub(super) fn run(
     local.stop_all(DOWN_WITHIN);
     phases.end();
     let reading = Reading {
-        consumers: args.consumers.get(),
+        consumers: args.consumers,
         push: args.push,
         event_size: args.event_size,
         rate: args.rate.get(),
@@ -144,7 +144,7 @@ impl Bench<'_> {
         let mut behind = 0;
         let (read, ()) = self.reading_with(Reach::From(Offset(0)), |readers| {
             let measured = self.load(&mut generator)?;
-            let consumers = u64::from(self.args.consumers.get());
+            let consumers = u64::from(self.args.consumers);
             behind = measured.events.saturating_sub(readers.events() / consumers);
             load = Some(measured);
             Ok(())
@@ -153,9 +153,12 @@ impl Bench<'_> {
         if !generator.drain(&mut load, DRAIN_WITHIN)? {
             return Err(Failure::new("what was in flight was not acknowledged"));
         }
+        if load.events == 0 {
+            return Err(Failure::new("nothing was acknowledged").cure("take a longer --duration"));
+        }
         let tail = Tail {
             acked_events_per_s: figures::rate(load.events, load.elapsed),
-            events_per_s: read.events_per_s / u64::from(self.args.consumers.get()),
+            events_per_s: read.events_per_s / u64::from(self.args.consumers),
             behind_events: behind,
         };
         Ok((tail, Offset(generator.acked_events())))
@@ -202,7 +205,7 @@ impl Bench<'_> {
         reach: Reach,
         meanwhile: impl FnOnce(&Readers) -> Result<T, Failure>,
     ) -> Result<(Cold, T), Failure> {
-        let consumers = size(self.args.consumers.get());
+        let consumers = size(self.args.consumers);
         let readers = Readers::start(&self.nodes, reach, self.args.push, consumers)?;
         let begun = Instant::now();
         let done = meanwhile(&readers)?;
