@@ -11,6 +11,7 @@ const fn worlds(bug: Canary) -> Option<u64> {
     match bug {
         Canary::AckBeforeDurable
         | Canary::AckPastVerified
+        | Canary::VoteBeforeDurable
         | Canary::VoteWithoutLogCheck
         | Canary::QuorumOffByOne
         | Canary::CommitPastVerified
@@ -24,7 +25,6 @@ const fn worlds(bug: Canary) -> Option<u64> {
         | Canary::WriteErrorIgnored
         | Canary::GenerationUnfenced
         | Canary::SlotSkipsAhead => Some(200),
-        Canary::VoteBeforeDurable => Some(5000),
         // They need a rare order of elections, or messages that overtake each other: the core's own worlds find them.
         Canary::VoteForgotten
         | Canary::PriorTermCounted
