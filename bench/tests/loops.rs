@@ -121,6 +121,7 @@ fn welcome(correlation: u64) -> Vec<u8> {
         cluster: name.to_bytes(),
         node: 1.into(),
         leader: 1.into(),
+        leader_term: 1.into(),
         window_bytes: (16 << 20).into(),
         window_requests: 1024.into(),
         group_count: 1.into(),

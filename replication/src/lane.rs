@@ -10,7 +10,7 @@ use bytes::Bytes;
 use quorate_wire::admin::{AdminAsk, AdminMember, AdminReply};
 use quorate_wire::audit::AuditReply;
 use quorate_wire::client::{AckLevel, Consistency, NodeEntry, ReadFrom, StatusReply};
-use quorate_wire::{Chunk, ChunkId, ErrorCode, EventId, LogIndex, NodeId, Offset, Term};
+use quorate_wire::{Chunk, ChunkId, ErrorCode, EventId, Leader, LogIndex, Offset, Term};
 
 use crate::trace::Trace;
 
@@ -116,7 +116,7 @@ pub enum Answer {
     /// To `Greet`: the leader, if one is known.
     Greeting {
         /// The leader.
-        leader: Option<NodeId>,
+        leader: Option<Leader>,
         /// Where the members are, if the log tells; else they are those that are configured.
         nodes: Option<Arc<[NodeEntry]>>,
     },
@@ -175,7 +175,7 @@ pub struct Refusal {
     /// The stable code.
     pub code: ErrorCode,
     /// The leader, for `NotLeader`.
-    pub leader: Option<NodeId>,
+    pub leader: Option<Leader>,
     /// As in [`quorate_wire::client::ErrorMessage`].
     pub expected: u64,
     /// As in [`quorate_wire::client::ErrorMessage`].

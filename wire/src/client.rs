@@ -40,6 +40,8 @@ pub struct HelloReply {
     pub node: U32,
     /// The leader of group 0, or zero if none is known.
     pub leader: U32,
+    /// The term that it leads in, or zero.
+    pub leader_term: U64,
     /// Most bytes of requests in flight on this connection.
     pub window_bytes: U32,
     /// Most requests in flight on this connection.
@@ -187,6 +189,8 @@ pub struct ErrorMessage {
     pub reserved: U16,
     /// The leader, for `NotLeader`; zero if none is known.
     pub leader: U32,
+    /// The term that it leads in, or zero.
+    pub leader_term: U64,
     /// When to try again, in milliseconds; zero if the code says all.
     pub retry_after_ms: U32,
     /// Zero.
@@ -197,7 +201,7 @@ pub struct ErrorMessage {
     /// The other end of what can be read, for `OffsetPastEnd` and `OffsetBeforeStart`; else zero.
     pub limit: U64,
 }
-const _: () = assert!(size_of::<ErrorMessage>() == 32);
+const _: () = assert!(size_of::<ErrorMessage>() == 40);
 
 /// The sentence of an error's tail: cut at the limit between two characters, replaced if it is not UTF-8.
 #[must_use]

@@ -29,6 +29,7 @@ mod event;
 mod event_id;
 pub mod filter;
 mod frame;
+mod leader;
 pub mod limits;
 mod name;
 pub mod named;
@@ -47,6 +48,7 @@ pub use frame::{
     FRAME_HEADER_BYTES, FRAME_MAGIC, Frame, FrameError, FrameHeader, FrameKind, PROTOCOL_VERSION,
     Tail,
 };
+pub use leader::Leader;
 pub use name::Name;
 pub use record::{
     RECORD_HEADER_BYTES, RECORD_MAGIC, RECORD_VERSION, Record, RecordError, RecordHeader,

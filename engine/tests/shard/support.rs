@@ -20,7 +20,7 @@ use quorate_wire::client::{
 };
 use quorate_wire::{
     CHUNK_HEADER_BYTES, Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, Frame, FrameHeader,
-    FrameKind, GroupId, NodeId, Offset, ProducerId, Sequence, Term, seal_chunk,
+    FrameKind, GroupId, Leader, NodeId, Offset, ProducerId, Sequence, Term, seal_chunk,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
@@ -253,7 +253,10 @@ impl Player {
     fn answer_to(&mut self, request: &Request) -> Answer {
         match &request.ask {
             Ask::Greet => Answer::Greeting {
-                leader: Some(NodeId(1)),
+                leader: Some(Leader {
+                    node: NodeId(1),
+                    term: Term(3),
+                }),
                 nodes: None,
             },
             Ask::Produce(chunk) => {

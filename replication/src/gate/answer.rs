@@ -12,7 +12,8 @@ use quorate_wire::client::{
 };
 use quorate_wire::limits::ERROR_TEXT_BYTES_MAX;
 use quorate_wire::{
-    ClusterName, ErrorCode, FrameHeader, FrameKind, GroupId, NodeId, Offset, PROTOCOL_VERSION, Time,
+    ClusterName, ErrorCode, FrameHeader, FrameKind, GroupId, Leader, NodeId, Offset,
+    PROTOCOL_VERSION, Time,
 };
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
@@ -54,6 +55,7 @@ impl Greeting {
             cluster: cluster.to_bytes(),
             node: U32::new(node.0),
             leader: U32::new(0),
+            leader_term: U64::new(0),
             window_bytes: bounded(window_bytes),
             window_requests: bounded(window_requests),
             group_count: U32::new(1),
@@ -68,13 +70,15 @@ impl Greeting {
     fn write(
         &self,
         correlation: u64,
-        leader: Option<NodeId>,
+        leader: Option<Leader>,
         nodes: Option<&[NodeEntry]>,
         to: &mut Vec<u8>,
     ) {
         let nodes = nodes.unwrap_or(&self.nodes);
+        let (leader, leader_term) = Leader::to_fields(leader);
         let reply = HelloReply {
-            leader: node_or_zero(leader),
+            leader,
+            leader_term,
             node_count: u8::try_from(nodes.len()).expect("a group has few members"),
             ..self.reply
         };
@@ -192,10 +196,12 @@ pub fn write_no(no: &No, correlation: u64, to: &mut Vec<u8>) {
 }
 
 fn write_error(refusal: &Refusal, text: &str, correlation: u64, to: &mut Vec<u8>) {
+    let (leader, leader_term) = Leader::to_fields(refusal.leader);
     let message = ErrorMessage {
         code: U16::new(refusal.code.number()),
         reserved: U16::new(0),
-        leader: node_or_zero(refusal.leader),
+        leader,
+        leader_term,
         retry_after_ms: U32::new(refusal.retry_after_ms),
         reserved_too: U32::new(0),
         expected: U64::new(refusal.expected),
@@ -236,10 +242,6 @@ pub(super) fn head(
     for part in checked {
         to.extend_from_slice(part);
     }
-}
-
-fn node_or_zero(node: Option<NodeId>) -> U32 {
-    U32::new(node.map_or(0, |node| node.0))
 }
 
 /// The sentences of what a pipeline refuses. A `#` stands for what was expected, a `~` for the limit.
@@ -357,7 +359,7 @@ fn sentence(refusal: &Refusal) -> String {
     if refusal.code == ErrorCode::NotLeader {
         return refusal.leader.map_or_else(
             || "no leader is known".to_owned(),
-            |leader| format!("node {leader} leads"),
+            |Leader { node, .. }| format!("node {node} leads"),
         );
     }
     let known = SENTENCES.iter().find(|(code, _)| *code == refusal.code);
@@ -376,7 +378,9 @@ mod tests {
         AckLevel, ErrorMessage, HelloReply, NodeEntry, ProduceReply, Stage, TracedReply, error_text,
     };
     use quorate_wire::limits::ERROR_TEXT_BYTES_MAX;
-    use quorate_wire::{ClusterName, ErrorCode, Frame, FrameKind, NodeId, Offset, Term, Time};
+    use quorate_wire::{
+        ClusterName, ErrorCode, Frame, FrameKind, Leader, NodeId, Offset, Term, Time,
+    };
     use zerocopy::FromBytes;
 
     use super::{Greeting, write, write_no};
@@ -409,7 +413,10 @@ mod tests {
     fn a_greeting_lists_the_nodes() {
         let mut bytes = Vec::new();
         let answer = Answer::Greeting {
-            leader: Some(NodeId(1)),
+            leader: Some(Leader {
+                node: NodeId(1),
+                term: Term(5),
+            }),
             nodes: None,
         };
         write(&answer, 7, None, &greeting(), no_clock, &mut bytes);
@@ -420,6 +427,7 @@ mod tests {
         );
         let reply = HelloReply::read_from_bytes(frame.message).expect("it has its length");
         assert_eq!((reply.node.get(), reply.leader.get()), (2, 1));
+        assert_eq!(reply.leader_term.get(), 5);
         let nodes = NodeEntry::parse_all(frame.tail, reply.node_count).expect("they are listed");
         assert_eq!(nodes[1].address(), Some("b:2"));
     }

@@ -84,7 +84,7 @@ impl Pipeline {
             .as_ref()
             .is_some_and(quorate_raft::Raft::may_change);
         if !self.led {
-            let leader = self.leader();
+            let leader = self.hint();
             let refusal = Refusal::new(ErrorCode::LeadershipLost);
             return self.end_change(Err(Refusal { leader, ..refusal }), seam);
         }

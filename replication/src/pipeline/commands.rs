@@ -319,7 +319,7 @@ impl Pipeline {
     /// Tells everyone who waits for a command that this node cannot promise it any more.
     pub(super) fn fail_commands(&mut self, seam: &mut impl Seam) {
         let refusal = Refusal {
-            leader: self.leader(),
+            leader: self.hint(),
             ..Refusal::new(ErrorCode::LeadershipLost)
         };
         for (shard, ticket) in self.commands.clear() {

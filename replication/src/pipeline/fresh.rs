@@ -213,7 +213,7 @@ impl Pipeline {
             }
             (Reader::Here(wanted), None) => {
                 let refusal = Refusal {
-                    leader: self.leader(),
+                    leader: self.hint(),
                     ..Refusal::new(ErrorCode::ConsistencyUnavailable)
                 };
                 wanted.refuse(refusal, seam);

@@ -34,7 +34,7 @@ impl Pipeline {
             }
             match ask {
                 Ask::Greet => {
-                    let leader = self.leader();
+                    let leader = self.hint();
                     let nodes = self.membership.entries();
                     let greeting = Answer::Greeting { leader, nodes };
                     Self::reply(ticket, greeting, shard, seam);
@@ -177,7 +177,7 @@ impl Pipeline {
             ErrorCode::NotLeader
         };
         Some(Refusal {
-            leader: raft.leader(),
+            leader: self.hint(),
             ..Refusal::new(code)
         })
     }

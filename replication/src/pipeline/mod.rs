@@ -48,7 +48,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use quorate_raft::{Input, Output, Raft, Want};
-use quorate_wire::{LogIndex, NodeId, Position, Term, Time};
+use quorate_wire::{Leader, LogIndex, NodeId, Position, Term, Time};
 
 use crate::lane::{Answer, Refusal, Reply, Request, ShardId, Ticket};
 use crate::log::{Fatal, Log, LogEvent, ReadError};
@@ -342,6 +342,12 @@ impl Pipeline {
 
     fn leader(&self) -> Option<NodeId> {
         self.raft.as_ref().and_then(Raft::leader)
+    }
+
+    /// What clients are told of who leads.
+    fn hint(&self) -> Option<Leader> {
+        let term = self.term();
+        self.leader().map(|node| Leader { node, term })
     }
 
     fn take_scratch<T: Default>(slot: &mut T) -> T {

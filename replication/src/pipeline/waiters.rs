@@ -244,7 +244,7 @@ impl Pipeline {
 
     /// Tells everyone who waits for a commit that this node cannot promise it any more. What is committed stays so.
     pub(super) fn fail_waiters(&mut self, seam: &mut impl Seam) {
-        let leader = self.leader();
+        let leader = self.hint();
         let waiters = core::mem::take(&mut self.waiters);
         for waiter in waiters.commit {
             let refusal = Refusal {

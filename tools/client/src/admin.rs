@@ -189,7 +189,7 @@ fn ask_one(address: &str, ask: AdminAsk, deadline: Instant) -> Result<Group, Fai
             let named = welcome.nodes.iter();
             let leader = refusal
                 .leader
-                .and_then(|leader| named.clone().find(|(node, _)| *node == leader))
+                .and_then(|leader| named.clone().find(|(node, _)| *node == leader.node))
                 .map(|(_, address)| address.clone());
             Err(Failed::Here(refusal.into_cause(), leader))
         }

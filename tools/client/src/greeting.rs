@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quorate_wire::client::{ErrorMessage, Hello, HelloReply, NodeEntry, error_text};
 use quorate_wire::{
-    ClusterName, ErrorCode, Frame, FrameError, FrameHeader, FrameKind, GroupId, NodeId,
+    ClusterName, ErrorCode, Frame, FrameError, FrameHeader, FrameKind, GroupId, Leader, NodeId,
     PROTOCOL_VERSION,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -55,7 +55,7 @@ pub(crate) fn write_hello(out: &mut Vec<u8>, cluster: Option<ClusterName>, corre
 pub(crate) struct Welcome {
     pub(crate) cluster: ClusterName,
     pub(crate) node: NodeId,
-    pub(crate) leader: Option<NodeId>,
+    pub(crate) leader: Option<Leader>,
     pub(crate) window_requests: usize,
     pub(crate) window_bytes: usize,
     pub(crate) nodes: Vec<(NodeId, String)>,
@@ -84,7 +84,7 @@ impl Welcome {
             cluster: ClusterName::from_bytes(reply.cluster)
                 .ok_or(invalid("the cluster has no name"))?,
             node: node_id(reply.node.get()).ok_or(invalid("the node has no id"))?,
-            leader: node_id(reply.leader.get()),
+            leader: Leader::from_fields(reply.leader, reply.leader_term),
             window_requests: size(reply.window_requests.get()),
             window_bytes: size(reply.window_bytes.get()),
             nodes: nodes.collect::<Result<_, FrameError>>()?,
@@ -110,7 +110,7 @@ impl Welcome {
 pub(crate) struct Refusal {
     pub(crate) code: ErrorCode,
     pub(crate) text: String,
-    pub(crate) leader: Option<NodeId>,
+    pub(crate) leader: Option<Leader>,
     pub(crate) retry_after: Duration,
     pub(crate) expected: u64,
     pub(crate) limit: u64,
@@ -125,7 +125,7 @@ impl Refusal {
             code: ErrorCode::from_number(message.code.get())
                 .ok_or(invalid("a refusal with an unknown code"))?,
             text: error_text(frame.tail).to_owned(),
-            leader: node_id(message.leader.get()),
+            leader: Leader::from_fields(message.leader, message.leader_term),
             retry_after: Duration::from_millis(u64::from(message.retry_after_ms.get())),
             expected: message.expected.get(),
             limit: message.limit.get(),

@@ -4,7 +4,7 @@
 //! producer's session and the consumer.
 
 use quorate_wire::limits::MEMBERS_MAX;
-use quorate_wire::{NodeId, Time};
+use quorate_wire::{Leader, NodeId, Term, Time};
 
 /// The first pause of a row; it doubles from there.
 const PAUSE_NS_MIN: u64 = 10_000_000;
@@ -12,8 +12,8 @@ const PAUSE_NS_MIN: u64 = 10_000_000;
 /// The longest pause.
 const PAUSE_NS_MAX: u64 = 200_000_000;
 
-/// For so long after a node failed, other nodes' word that it leads is not acted upon: it takes them an election to learn
-/// better.
+/// For so long after a node failed, other nodes' word that it leads is not acted upon, unless it leads in a later term than any
+/// that was known then: it takes them an election to learn better.
 const DISTRUST_NS: u64 = 500_000_000;
 
 #[derive(Debug)]
@@ -23,7 +23,15 @@ struct Entry {
     id: Option<NodeId>,
     /// Whether the caller named the address: such a one is never replaced by what nodes say of each other.
     configured: bool,
-    failed_at: Option<Time>,
+    failed: Option<Failed>,
+}
+
+/// When a node last failed.
+#[derive(Clone, Copy, Debug)]
+struct Failed {
+    at: Time,
+    /// The latest term that was known then.
+    term: Term,
 }
 
 /// What was lost.
@@ -47,6 +55,8 @@ pub(crate) struct Route {
     at_once: usize,
     /// Pauses since the last progress.
     pauses: u32,
+    /// The latest term that a node was said to lead in.
+    term: Term,
     chance: u64,
 }
 
@@ -61,13 +71,14 @@ impl Route {
             address: address.clone(),
             id: None,
             configured: true,
-            failed_at: None,
+            failed: None,
         };
         Self {
             entries: addresses.iter().map(entry).collect(),
             at: 0,
             at_once: addresses.len(),
             pauses: 0,
+            term: Term(0),
             chance: seed,
         }
     }
@@ -122,7 +133,7 @@ impl Route {
             address: address.to_owned(),
             id: Some(id),
             configured: false,
-            failed_at: None,
+            failed: None,
         };
         let learned = self.entries.iter().filter(|entry| !entry.configured);
         if learned.count() < MEMBERS_MAX {
@@ -168,21 +179,26 @@ impl Route {
         self.at_once_or_later(now)
     }
 
-    /// Where the named leader is, if that is known, is not here, and has not just failed.
-    pub(crate) fn hint(&self, leader: Option<NodeId>, now: Time) -> Option<usize> {
+    /// Where the named leader is, if that is known, is not here, and has not failed since it was elected, or just now.
+    pub(crate) fn hint(&mut self, leader: Option<Leader>, now: Time) -> Option<usize> {
         let leader = leader?;
-        let at = self
-            .entries
-            .iter()
-            .position(|entry| entry.id == Some(leader))?;
-        (at != self.at && self.trusted(at, now)).then_some(at)
+        self.term = self.term.max(leader.term);
+        let here = self.at;
+        let mut entries = self.entries.iter_mut().enumerate();
+        let (at, entry) = entries.find(|(_, entry)| entry.id == Some(leader.node))?;
+        entry.failed.take_if(|failed| failed.term < leader.term);
+        (at != here && self.trusted(at, now)).then_some(at)
     }
 
     /// The node here is not to be tried again soon.
     pub(crate) fn distrust(&mut self, now: Time) {
+        let failed = Failed {
+            at: now,
+            term: self.term,
+        };
         let at = self.at;
         if let Some(entry) = self.entries.get_mut(at) {
-            entry.failed_at = Some(now);
+            entry.failed = Some(failed);
         }
     }
 
@@ -215,8 +231,8 @@ impl Route {
     }
 
     fn trusted(&self, at: usize, now: Time) -> bool {
-        let failed_at = self.entries.get(at).and_then(|entry| entry.failed_at);
-        failed_at.is_none_or(|failed_at| now.since(failed_at) >= DISTRUST_NS)
+        let failed = self.entries.get(at).and_then(|entry| entry.failed);
+        failed.is_none_or(|failed| now.since(failed.at) >= DISTRUST_NS)
     }
 
     fn here(&self) -> &Entry {
@@ -243,6 +259,11 @@ mod tests {
     fn route(count: usize) -> Route {
         let addresses: Vec<_> = (1..=count).map(|at| format!("node{at}:9000")).collect();
         Route::new(&addresses, 7)
+    }
+
+    fn leader(node: u32, term: u64) -> Option<Leader> {
+        let (node, term) = (NodeId(node), Term(term));
+        Some(Leader { node, term })
     }
 
     #[test]
@@ -286,14 +307,28 @@ mod tests {
         route.learn(NodeId(1), &[]);
         route.lost(Loss::Node, Time(0));
         route.learn(NodeId(2), &[(NodeId(1), "elsewhere:1".to_owned())]);
-        assert_eq!(route.hint(Some(NodeId(1)), Time(MS)), None);
-        assert_eq!(route.hint(Some(NodeId(1)), Time(DISTRUST_NS)), Some(0));
-        assert_eq!(
-            route.hint(Some(NodeId(2)), Time(DISTRUST_NS)),
-            None,
-            "we are there"
-        );
-        assert_eq!(route.hint(None, Time(DISTRUST_NS)), None);
+        let now = Time(DISTRUST_NS);
+        assert_eq!(route.hint(leader(1, 0), Time(MS)), None);
+        assert_eq!(route.hint(leader(1, 0), now), Some(0));
+        assert_eq!(route.hint(leader(2, 0), now), None, "we are there");
+        assert_eq!(route.hint(None, now), None);
+    }
+
+    #[test]
+    fn a_leader_that_was_elected_since_it_failed_is_a_hint() {
+        let mut route = route(3);
+        route.learn(NodeId(1), &[]);
+        assert_eq!(route.hint(leader(1, 4), Time(0)), None, "we are there");
+        route.lost(Loss::Node, Time(0));
+        route.learn(NodeId(2), &[]);
+        assert_eq!(route.hint(leader(1, 4), Time(MS)), None, "it may be dead");
+        assert_eq!(route.hint(leader(1, 3), Time(MS)), None, "older news still");
+        assert_eq!(route.hint(leader(1, 6), Time(MS)), Some(0));
+        // It fails again: what is said of term 6 counts for nothing from now on.
+        route.towards(0, Time(MS));
+        route.lost(Loss::Node, Time(2 * MS));
+        assert_eq!(route.hint(leader(1, 6), Time(3 * MS)), None);
+        assert_eq!(route.hint(leader(1, 7), Time(3 * MS)), Some(0));
     }
 
     #[test]
@@ -302,7 +337,7 @@ mod tests {
         route.learn(NodeId(1), &[]);
         route.lost(Loss::Connection, Time(0));
         assert_eq!(route.address(), "node2:9000");
-        assert_eq!(route.hint(Some(NodeId(1)), Time(0)), Some(0));
+        assert_eq!(route.hint(leader(1, 1), Time(0)), Some(0));
     }
 
     #[test]

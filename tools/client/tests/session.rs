@@ -481,7 +481,12 @@ fn a_frozen_leader_is_left_after_the_request_timeout() {
     script.pass(10);
     assert_eq!(script.wished_node(), Some(3));
     script.greet(3, 3);
-    assert_eq!(firsts(&script.sent()), [2]);
+    let sent: [_; 1] = all(script.sent());
+    assert_eq!(firsts(&sent), [2]);
+    // It has come back, and was elected.
+    let refuse = refuse.in_term(2);
+    script.give(&frames::refused(sent[0].correlation, &refuse));
+    assert_eq!(script.wished_node(), Some(1));
 }
 
 #[test]

@@ -42,7 +42,8 @@ class Frames(unittest.TestCase):
 
     def test_messages_say_what_the_comments_say(self) -> None:
         greeting = wire.read_greeting(wire.parse_frame(vector("frame_hello_reply")))
-        self.assertEqual((greeting.cluster, greeting.node, greeting.leader), ("airport", 1, 2))
+        self.assertEqual((greeting.cluster, greeting.node), ("airport", 1))
+        self.assertEqual((greeting.leader, greeting.leader_term), (2, 7))
         self.assertEqual((greeting.window_bytes, greeting.window_requests), (8388608, 1024))
         self.assertEqual(greeting.nodes[2], "127.0.0.1:9002")
         produced = wire.read_produced(wire.parse_frame(vector("frame_produce_reply")))
@@ -60,7 +61,7 @@ class Frames(unittest.TestCase):
         audited = wire.read_audited(wire.parse_frame(vector("frame_audit_reply")))
         self.assertEqual((audited.index, audited.applied, audited.known), (42, 57, True))
         refusal = wire.read_refusal(wire.parse_frame(vector("frame_error")))
-        self.assertEqual((refusal.code, refusal.leader), (301, 2))
+        self.assertEqual((refusal.code, refusal.leader, refusal.leader_term), (301, 2, 7))
         self.assertEqual(refusal.text, "node 2 leads group 0, not node 1")
         wanted = reading.Filter(keys=(wire.key_of("N14228"),), topics=("flights",))
         message = reading.fetch(reading.at(2049), 65_536, 500, reading.at_least(2051), wanted.clauses)

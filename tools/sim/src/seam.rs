@@ -238,7 +238,7 @@ impl Lanes for MemorySeam<'_> {
         let connection = reply.ticket.connection;
         match &reply.answer {
             Answer::Greeting { leader, .. } => {
-                let leader = leader.map_or(0, |leader| leader.0);
+                let leader = leader.map_or(0, |leader| leader.node.0);
                 let numbers = [14, connection, u64::from(leader)];
                 self.tell(numbers, format_args!("tells c{connection}: {leader} leads"));
             }

@@ -176,11 +176,12 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
             none(),
         ),
         FrameKind::HelloReply => (
-            "node 1 answers, and names node 2 as leader.",
+            "node 1 answers, and names node 2 as leader of term 7.",
             bytes(&HelloReply {
                 cluster: cluster(),
                 node: U32::new(1),
                 leader: U32::new(2),
+                leader_term: U64::new(7),
                 window_bytes: U32::new(8 << 20),
                 window_requests: U32::new(1024),
                 group_count: U32::new(1),
@@ -368,11 +369,12 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
             cursor_entry(),
         ),
         FrameKind::Error => (
-            "node 1 does not lead; node 2 does.",
+            "node 1 does not lead; node 2 does, in term 7.",
             bytes(&ErrorMessage {
                 code: U16::new(ErrorCode::NotLeader.number()),
                 reserved: U16::new(0),
                 leader: U32::new(2),
+                leader_term: U64::new(7),
                 retry_after_ms: U32::new(0),
                 reserved_too: U32::new(0),
                 expected: U64::new(0),

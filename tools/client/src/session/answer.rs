@@ -144,7 +144,9 @@ impl Session {
             self.reconnect(when, now);
             return Ok(());
         }
-        let leads = welcome.leader == Some(welcome.node);
+        let leads = welcome
+            .leader
+            .is_some_and(|leader| leader.node == welcome.node);
         self.link = Link::Up(Up {
             node: welcome.node,
             requests_max: welcome

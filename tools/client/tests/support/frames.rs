@@ -123,6 +123,7 @@ fn welcome_body(
         cluster: cluster.to_bytes(),
         node: node.into(),
         leader: leader.into(),
+        leader_term: 1.into(),
         window_bytes: window_bytes.into(),
         window_requests: window_requests.into(),
         group_count: 1.into(),
@@ -173,6 +174,7 @@ fn placed(offset: u64, level: AckLevel) -> ProduceReply {
 pub struct Refuse {
     code: ErrorCode,
     leader: u32,
+    leader_term: u64,
     retry_after_ms: u32,
     expected: u64,
 }
@@ -182,6 +184,7 @@ impl Refuse {
         Self {
             code,
             leader: 0,
+            leader_term: 1,
             retry_after_ms: 0,
             expected: 0,
         }
@@ -189,6 +192,13 @@ impl Refuse {
 
     pub fn leader(self, leader: u32) -> Self {
         Self { leader, ..self }
+    }
+
+    pub fn in_term(self, leader_term: u64) -> Self {
+        Self {
+            leader_term,
+            ..self
+        }
     }
 
     pub fn retry_after_ms(self, retry_after_ms: u32) -> Self {
@@ -213,6 +223,7 @@ pub fn refused(correlation: u64, refuse: &Refuse) -> Vec<u8> {
         code: refuse.code.number().into(),
         reserved: 0.into(),
         leader: refuse.leader.into(),
+        leader_term: refuse.leader_term.into(),
         retry_after_ms: refuse.retry_after_ms.into(),
         reserved_too: 0.into(),
         expected: refuse.expected.into(),

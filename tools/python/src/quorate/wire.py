@@ -39,7 +39,7 @@ _EVENT = struct.Struct("<QQIHBB")
 _CHUNK = struct.Struct("<QQIIII")
 _RECORD = struct.Struct("<4sIIIQQQQIHBBII")
 _HELLO = struct.Struct("<16sBB6x")
-_HELLO_REPLY = struct.Struct("<16sIIIIIBBH")
+_HELLO_REPLY = struct.Struct("<16sIIQIIIBBH")
 _NODE_ENTRY = struct.Struct("<IH2x56s")
 _PRODUCE = struct.Struct("<BBBxI")
 _PRODUCE_REPLY = struct.Struct("<QQB7x")
@@ -62,7 +62,7 @@ _CURSORS_REPLY = struct.Struct("<QIB3x")
 _CURSOR_ENTRY = struct.Struct("<64sQQ")
 _AUDIT = struct.Struct("<Q")
 _AUDIT_REPLY = struct.Struct("<QQQIB3x")
-_ERROR = struct.Struct("<HHIIIQQ")
+_ERROR = struct.Struct("<HHIQIIQQ")
 
 _EVENT_ID_BYTES = 16
 
@@ -283,6 +283,7 @@ class Greeting(NamedTuple):
     cluster: str
     node: int
     leader: int | None
+    leader_term: int
     window_bytes: int
     window_requests: int
     nodes: dict[int, str]
@@ -290,7 +291,7 @@ class Greeting(NamedTuple):
 
 def read_greeting(frame: Frame) -> Greeting:
     """Reads a HelloReply."""
-    cluster, node, leader, window_bytes, window_requests, _, version, count, _ = _HELLO_REPLY.unpack(
+    cluster, node, leader, leader_term, window_bytes, window_requests, _, version, count, _ = _HELLO_REPLY.unpack(
         frame.message
     )
     if version != VERSION or len(frame.tail) != count * _NODE_ENTRY.size:
@@ -299,7 +300,7 @@ def read_greeting(frame: Frame) -> Greeting:
     for node_id, length, address in _NODE_ENTRY.iter_unpack(frame.tail):
         nodes[node_id] = address[:length].decode()
     name = cluster.rstrip(b"\0").decode()
-    return Greeting(name, node, leader or None, window_bytes, window_requests, nodes)
+    return Greeting(name, node, leader or None, leader_term, window_bytes, window_requests, nodes)
 
 
 ACKS_QUORUM, ACKS_ALL, ACKS_ACCEPTED = 0, 1, 2
@@ -530,6 +531,7 @@ class Refusal(NamedTuple):
 
     code: int
     leader: int | None
+    leader_term: int
     retry_after_ms: int
     expected: int
     limit: int
@@ -538,5 +540,5 @@ class Refusal(NamedTuple):
 
 def read_refusal(frame: Frame) -> Refusal:
     """Reads an Error."""
-    code, _, leader, retry_after_ms, _, expected, limit = _ERROR.unpack(frame.message)
-    return Refusal(code, leader or None, retry_after_ms, expected, limit, frame.tail.decode(errors="replace"))
+    code, _, leader, leader_term, retry_after_ms, _, expected, limit = _ERROR.unpack(frame.message)
+    return Refusal(code, leader or None, leader_term, retry_after_ms, expected, limit, frame.tail.decode(errors="replace"))
