@@ -157,11 +157,10 @@ fn ask_one(address: &str, ask: AdminAsk, deadline: Instant) -> Result<Group, Fai
         AdminAsk::Change(_) => CHANGE_TIME,
     };
     let until = Instant::now() + left.min(most);
-    let opened = Conversation::open(address, None, left.min(ANSWER_TIME));
+    let opened = Conversation::open(address, left.min(ANSWER_TIME));
     let (mut conversation, welcome) = opened.map_err(|error| match error {
         OpenError::Link(cause) => Failed::Here(cause, None),
         OpenError::Refused(refusal) => Failed::For(refusal.into()),
-        OpenError::Mismatch(text) => unreachable!("no cluster was meant: {text}"),
     })?;
     conversation.ask(FrameKind::Admin, &ask.message(), until)?;
     match conversation.answer(FrameKind::AdminReply, until)? {

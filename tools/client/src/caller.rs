@@ -14,9 +14,7 @@ use std::time::Duration;
 use quorate_wire::{ClusterName, NodeId, Time};
 
 use crate::endpoint::{Endpoint, LinkNumber, Wish};
-use crate::greeting::write_hello;
-use crate::outbox::Outbox;
-use crate::route::{Loss, Route};
+use crate::link::Link;
 use crate::session::nanoseconds;
 use crate::{ClientError, LinkCause};
 pub use question::{
@@ -42,18 +40,6 @@ pub struct CallerConfig {
     pub seed: u64,
 }
 
-#[derive(Debug)]
-enum Link {
-    /// No connection until this moment.
-    Waiting { until: Time },
-    /// The caller is to connect.
-    Dialing { since: Time },
-    /// Connected; the greeting has no answer yet.
-    Greeting { since: Time, correlation: u64 },
-    /// Greeted.
-    Up { node: NodeId, pace: Pace },
-}
-
 /// What becomes of the question on a connection that is up.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
@@ -75,17 +61,9 @@ struct Call {
 #[derive(Debug)]
 pub struct Caller {
     config: CallerConfig,
-    /// The cluster meant, or the one that answered first.
-    cluster: Option<ClusterName>,
-    route: Route,
-    link: Link,
-    number: LinkNumber,
-    /// The next request's correlation: never used twice, also not over several connections.
-    correlation: u64,
-    out: Outbox,
+    link: Link<Pace>,
     call: Option<Call>,
     done: Option<Result<Answer, ClientError>>,
-    trouble: LinkCause,
 }
 
 impl Caller {
@@ -96,15 +74,14 @@ impl Caller {
     #[must_use]
     pub fn new(config: CallerConfig) -> Self {
         Self {
-            cluster: config.cluster,
-            route: Route::new(&config.nodes, config.seed),
-            link: Link::Waiting { until: Time(0) },
-            number: LinkNumber(0),
-            correlation: 1,
-            out: Outbox::default(),
+            link: Link::new(
+                &config.nodes,
+                config.cluster,
+                config.connect_timeout,
+                config.seed,
+            ),
             call: None,
             done: None,
-            trouble: LinkCause::None,
             config,
         }
     }
@@ -117,11 +94,8 @@ impl Caller {
         assert!(!self.is_open(), "one call at a time");
         let since = now;
         self.call = Some(Call { question, since });
-        match &mut self.link {
-            Link::Waiting { .. } => self.dial(now),
-            Link::Up { pace, .. } => *pace = Pace::At(now),
-            Link::Dialing { .. } | Link::Greeting { .. } => {}
-        }
+        self.link.dial(now);
+        self.set_pace(Pace::At(now));
     }
 
     /// Whether a call is open: its end has not been taken.
@@ -138,26 +112,26 @@ impl Caller {
     /// The node that it talks to.
     #[must_use]
     pub fn node(&self) -> Option<NodeId> {
-        match &self.link {
-            Link::Up { node, .. } => Some(*node),
-            Link::Waiting { .. } | Link::Dialing { .. } | Link::Greeting { .. } => None,
-        }
+        self.link.node()
     }
 
     /// Sends the question, if it is time to.
     fn ask_due(&mut self, now: Time) {
-        let Link::Up { pace, .. } = &mut self.link else {
-            return;
-        };
-        if let (Pace::At(at), Some(call)) = (*pace, &self.call)
-            && at <= now
+        if let (Some(Pace::At(at)), Some(call)) = (self.link.get(), &self.call)
+            && *at <= now
         {
-            let correlation = self.correlation;
-            self.correlation += 1;
-            call.question
-                .write(correlation, self.config.linearizable, self.out.bytes());
+            let correlation = self.link.next_correlation();
+            let linearizable = self.config.linearizable;
+            let out = self.link.out.bytes();
+            call.question.write(correlation, linearizable, out);
             let since = now;
-            *pace = Pace::Asked { since, correlation };
+            self.set_pace(Pace::Asked { since, correlation });
+        }
+    }
+
+    fn set_pace(&mut self, pace: Pace) {
+        if let Some(before) = self.link.get_mut() {
+            *before = pace;
         }
     }
 
@@ -165,51 +139,32 @@ impl Caller {
     fn finish(&mut self, end: Result<Answer, ClientError>) {
         self.call = None;
         self.done = Some(end);
-        if let Link::Up { pace, .. } = &mut self.link {
-            *pace = Pace::Idle;
-        }
+        self.set_pace(Pace::Idle);
     }
 
     /// The node failed: another one may do.
     fn lose(&mut self, cause: LinkCause, now: Time) {
-        let loss = match &self.link {
-            Link::Up { .. } if cause != LinkCause::Silent => Loss::Connection,
-            Link::Up { .. }
-            | Link::Waiting { .. }
-            | Link::Dialing { .. }
-            | Link::Greeting { .. } => Loss::Node,
-        };
-        let when = self.route.lost(loss, now);
+        let when = self.link.fail(&cause, now);
         self.go_on(cause, when, now);
     }
 
     /// Turns to where the route now points at `when`.
     fn go_on(&mut self, cause: LinkCause, when: Time, now: Time) {
-        self.out.clear();
-        self.link = Link::Waiting { until: when };
-        self.trouble = cause;
+        self.link.leave(when);
+        self.link.trouble = cause;
         if self.call.is_some() && when <= now {
-            self.dial(now);
+            self.link.dial(now);
         }
     }
 
-    fn dial(&mut self, now: Time) {
-        self.number.0 += 1;
-        self.link = Link::Dialing { since: now };
-    }
-
-    fn link_deadline(&self) -> Option<Time> {
-        let patience = nanoseconds(self.config.connect_timeout);
-        match &self.link {
-            Link::Waiting { until } => Some(*until),
-            Link::Dialing { since } | Link::Greeting { since, .. } => Some(since.after(patience)),
-            Link::Up { pace, .. } => match pace {
-                Pace::Idle => None,
-                Pace::At(at) => Some(*at),
-                Pace::Asked { since, .. } => {
-                    Some(since.after(nanoseconds(self.config.request_timeout)))
-                }
-            },
+    /// When the question is to be asked, or its answer is overdue.
+    fn pace_deadline(&self) -> Option<Time> {
+        match self.link.get()? {
+            Pace::Idle => None,
+            Pace::At(at) => Some(*at),
+            Pace::Asked { since, .. } => {
+                Some(since.after(nanoseconds(self.config.request_timeout)))
+            }
         }
     }
 
@@ -221,79 +176,68 @@ impl Caller {
 
 impl Endpoint for Caller {
     fn wish(&self) -> Option<Wish<'_>> {
-        match self.link {
-            Link::Dialing { .. } | Link::Greeting { .. } | Link::Up { .. } => Some(Wish {
-                number: self.number,
-                address: self.route.address(),
-            }),
-            Link::Waiting { .. } => None,
-        }
+        self.link.wish()
     }
 
     fn connected(&mut self, number: LinkNumber, _now: Time) {
-        let Link::Dialing { since } = self.link else {
-            return;
-        };
-        if number != self.number {
-            return;
-        }
-        assert!(
-            self.out.rest().is_empty(),
-            "nothing is staged before the greeting"
-        );
-        let correlation = self.correlation;
-        self.correlation += 1;
-        write_hello(self.out.bytes(), self.cluster, correlation);
-        self.link = Link::Greeting { since, correlation };
+        self.link.connected(number);
     }
 
     fn lost(&mut self, number: LinkNumber, cause: LinkCause, now: Time) {
-        if self.wish().is_some_and(|wish| wish.number == number) {
+        if self.link.is(number) {
             self.lose(cause, now);
         }
     }
 
     fn received(&mut self, number: LinkNumber, bytes: &[u8], now: Time) -> usize {
-        self.take_frames(number, bytes, now)
+        let mut rest = bytes;
+        while let Some(heard) = self.link.hear(number, &mut rest) {
+            if let Err(error) = heard.and_then(|heard| self.heard(heard, now)) {
+                self.lose(LinkCause::Frame(error), now);
+            }
+        }
+        bytes.len() - rest.len()
     }
 
     fn tick(&mut self, now: Time) {
         if self.patience().is_some_and(|end| end <= now) {
             self.finish(Err(ClientError::Unreachable {
-                nodes: self.route.addresses(),
-                last: self.trouble.clone(),
+                nodes: self.link.route.addresses(),
+                last: self.link.trouble.clone(),
             }));
             // What is still on its way on this connection would be an answer to no question.
             self.go_on(LinkCause::Silent, now, now);
         }
-        if self.call.is_none() || self.link_deadline().is_none_or(|due| now < due) {
+        if self.call.is_none() {
             return;
         }
-        match self.link {
-            Link::Waiting { .. } => self.dial(now),
-            Link::Dialing { .. } => self.lose(LinkCause::ConnectTimeout, now),
-            Link::Greeting { .. } => self.lose(LinkCause::Silent, now),
-            Link::Up { pace, .. } => match pace {
-                Pace::Idle => {}
-                Pace::At(_) => self.ask_due(now),
-                Pace::Asked { .. } => self.lose(LinkCause::Silent, now),
-            },
+        if let Some(late) = self.link.tick(now) {
+            return self.lose(late, now);
+        }
+        if self.pace_deadline().is_none_or(|due| now < due) {
+            return;
+        }
+        match self.link.get() {
+            Some(Pace::At(_)) => self.ask_due(now),
+            Some(Pace::Asked { .. }) => self.lose(LinkCause::Silent, now),
+            Some(Pace::Idle) | None => {}
         }
     }
 
     fn deadline(&self) -> Option<Time> {
         let patience = self.patience()?;
-        self.link_deadline().into_iter().chain([patience]).min()
+        let link = self.link.deadline().or(self.pace_deadline());
+        link.into_iter().chain([patience]).min()
     }
 
     fn output(&mut self, now: Time) -> &[u8] {
-        if self.out.shed() {
+        if self.link.out.shed() {
             self.ask_due(now);
         }
-        self.out.rest()
+        self.link.out.rest()
     }
 
     fn wrote(&mut self, bytes: usize) {
-        self.out.wrote(bytes);
+        self.link.out.wrote(bytes);
     }
 }

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use quorate_wire::limits::FRAME_BODY_BYTES_MAX;
-use quorate_wire::{ClusterName, FRAME_HEADER_BYTES, Frame, FrameError, FrameKind};
+use quorate_wire::{FRAME_HEADER_BYTES, Frame, FrameError, FrameKind};
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::connection::{Connection, Socket as _};
-use crate::greeting::{Refusal, Welcome, write_frame, write_hello};
+use crate::greeting::{Refusal, UNASKED, Welcome, expect_kind, write_frame, write_hello};
 use crate::socket::PollSocket;
 use crate::{ClientError, LinkCause};
 
@@ -40,17 +40,11 @@ pub(crate) enum OpenError {
     Link(LinkCause),
     /// The node said no for good.
     Refused(Refusal),
-    /// The node belongs to another cluster; the sentence says which.
-    Mismatch(String),
 }
 
 impl Conversation {
-    /// Connects to `address` and greets.
-    pub(crate) fn open(
-        address: &str,
-        cluster: Option<ClusterName>,
-        timeout: Duration,
-    ) -> Result<(Self, Welcome), OpenError> {
+    /// Connects to `address` and greets, whichever cluster that belongs to.
+    pub(crate) fn open(address: &str, timeout: Duration) -> Result<(Self, Welcome), OpenError> {
         let deadline = Instant::now() + timeout;
         let input = vec![0; FRAME_HEADER_BYTES + FRAME_BODY_BYTES_MAX];
         let socket = PollSocket::dial(address).map_err(OpenError::Link)?;
@@ -64,21 +58,14 @@ impl Conversation {
             correlation: 0,
             answered: 0,
         };
-        let welcome = conversation.greet(cluster, deadline)?;
-        match welcome.mismatch(cluster) {
-            Some(text) => Err(OpenError::Mismatch(text)),
-            None => Ok((conversation, welcome)),
-        }
+        let welcome = conversation.greet(deadline)?;
+        Ok((conversation, welcome))
     }
 
-    fn greet(
-        &mut self,
-        cluster: Option<ClusterName>,
-        deadline: Instant,
-    ) -> Result<Welcome, OpenError> {
+    fn greet(&mut self, deadline: Instant) -> Result<Welcome, OpenError> {
         self.correlation += 1;
         let mut hello = Vec::new();
-        write_hello(&mut hello, cluster, self.correlation);
+        write_hello(&mut hello, None, self.correlation);
         self.write(&hello, deadline).map_err(OpenError::Link)?;
         let answer = self
             .answer(FrameKind::HelloReply, deadline)
@@ -130,16 +117,9 @@ impl Conversation {
                 .map_err(LinkCause::Frame);
         }
         if asked != self.correlation {
-            return Err(LinkCause::Frame(FrameError::Invalid {
-                what: "an answer to no request",
-            }));
+            return Err(LinkCause::Frame(UNASKED));
         }
-        if frame.header.kind != kind {
-            return Err(LinkCause::Frame(FrameError::Kind {
-                kind: frame.header.kind.to_byte(),
-                flags: 0,
-            }));
-        }
+        expect_kind(&frame, kind).map_err(LinkCause::Frame)?;
         Ok(Answer::Frame(frame))
     }
 
@@ -188,10 +168,9 @@ pub(crate) fn ask_once<M: IntoBytes + Immutable, T>(
         },
     };
     let (mut conversation, welcome) =
-        Conversation::open(address, None, timeout).map_err(|error| match error {
+        Conversation::open(address, timeout).map_err(|error| match error {
             OpenError::Link(cause) => failed(cause),
             OpenError::Refused(refusal) => refusal.into(),
-            OpenError::Mismatch(text) => unreachable!("no cluster was meant: {text}"),
         })?;
     conversation.ask(*kind, message, deadline).map_err(failed)?;
     match conversation.answer(reply, deadline).map_err(failed)? {

@@ -14,13 +14,13 @@ mod push;
 use std::sync::Arc;
 
 use quorate_wire::client::{Consistency, Fetch, ReadFrom};
-use quorate_wire::{ClusterName, FrameKind, NodeId, Offset, Time};
+use quorate_wire::{FrameKind, NodeId, Offset, Time};
 
 use crate::batch::Seen;
 use crate::endpoint::{Endpoint, LinkNumber, Wish};
-use crate::greeting::{Refusal, write_frame_with, write_hello};
-use crate::outbox::Outbox;
-use crate::route::{Loss, Route};
+use crate::greeting::{Refusal, write_frame_with};
+use crate::link::Link;
+use crate::route::Loss;
 use crate::session::nanoseconds;
 use crate::{Batch, ClientError, Filter, LinkCause};
 pub use config::CursorConfig;
@@ -31,22 +31,7 @@ const WAIT_NS_MAX: u64 = 1_000_000_000;
 /// Between two questions to a node that answers "nothing yet" without having waited.
 const EMPTY_PAUSE_NS: u64 = 1_000_000;
 
-#[derive(Debug)]
-enum Link {
-    /// No connection until this moment.
-    Waiting { until: Time },
-    /// The caller is to connect.
-    Dialing { since: Time },
-    /// Connected; the greeting has no answer yet.
-    Greeting { since: Time, correlation: u64 },
-    /// Greeted.
-    Up {
-        node: NodeId,
-        /// The fetch that has been asked and not yet answered, or the subscription.
-        asked: Option<Asked>,
-    },
-}
-
+/// The fetch that has been asked and not yet answered, or the subscription.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     correlation: u64,
@@ -80,14 +65,7 @@ struct Call {
 #[derive(Debug)]
 pub struct Cursor {
     config: CursorConfig,
-    /// The cluster meant, or the one that answered first.
-    cluster: Option<ClusterName>,
-    route: Route,
-    link: Link,
-    number: LinkNumber,
-    /// The next request's correlation: never used twice, also not over several connections.
-    correlation: u64,
-    out: Outbox,
+    link: Link<Option<Asked>>,
     call: Option<Call>,
     done: Option<Result<Batch, ClientError>>,
     filter: Arc<Filter>,
@@ -101,7 +79,6 @@ pub struct Cursor {
     rested: Time,
     /// How often in a row a node's log began behind the offset, and what the one said whose log begins first.
     gone: Option<(usize, Refusal)>,
-    trouble: LinkCause,
 }
 
 impl Cursor {
@@ -112,12 +89,12 @@ impl Cursor {
     #[must_use]
     pub fn new(config: CursorConfig) -> Self {
         Self {
-            cluster: config.cluster,
-            route: Route::new(&config.nodes, config.seed),
-            link: Link::Waiting { until: Time(0) },
-            number: LinkNumber(0),
-            correlation: 1,
-            out: Outbox::default(),
+            link: Link::new(
+                &config.nodes,
+                config.cluster,
+                config.connect_timeout,
+                config.seed,
+            ),
             call: None,
             done: None,
             filter: Arc::new(config.filter.clone()),
@@ -133,7 +110,6 @@ impl Cursor {
             committed: Offset(0),
             rested: Time(0),
             gone: None,
-            trouble: LinkCause::None,
             config,
         }
     }
@@ -159,19 +135,17 @@ impl Cursor {
             return;
         }
         self.begin(Some(until), now);
-        match &mut self.link {
+        match self.link.get_mut() {
             // While the caller was away, nobody looked whether the node answers.
-            Link::Up {
-                asked: Some(asked), ..
-            } => {
+            Some(Some(asked)) => {
                 asked.due = asked.due.after(now.since(self.rested));
                 let subscribed = asked.used.is_some() && asked.answered;
                 if let Some(call) = self.call.as_mut().filter(|_| subscribed) {
                     call.again = Some(until);
                 }
             }
-            Link::Up { asked: None, .. } => self.ask(now),
-            Link::Waiting { .. } | Link::Dialing { .. } | Link::Greeting { .. } => {}
+            Some(None) => self.ask(now),
+            None => {}
         }
     }
 
@@ -189,9 +163,7 @@ impl Cursor {
             again: None,
         });
         // A pause was for the call before.
-        if let Link::Waiting { .. } = self.link {
-            self.dial(now);
-        }
+        self.link.dial(now);
     }
 
     /// The end of the call: the batch; or that no node answers within `patience`, the offset is past the end, or a node sent
@@ -215,10 +187,12 @@ impl Cursor {
     /// The node that it reads from.
     #[must_use]
     pub fn node(&self) -> Option<NodeId> {
-        match &self.link {
-            Link::Up { node, .. } => Some(*node),
-            Link::Waiting { .. } | Link::Dialing { .. } | Link::Greeting { .. } => None,
-        }
+        self.link.node()
+    }
+
+    /// The request that is open.
+    fn asked(&mut self) -> Option<&mut Asked> {
+        self.link.get_mut()?.as_mut()
     }
 
     /// Sends the question for the batch of the call; or, with no call, for the one after it.
@@ -228,9 +202,9 @@ impl Cursor {
             true => (FrameKind::Subscribe, self.window()),
             false => (FrameKind::Fetch, self.config.bytes_max),
         };
-        let Link::Up { asked, .. } = &mut self.link else {
+        if self.node().is_none() {
             return;
-        };
+        }
         let wait = match &mut self.call {
             Some(call) => {
                 call.again = None;
@@ -240,28 +214,26 @@ impl Cursor {
         };
         // A node is asked for whole milliseconds.
         let wait_ms = wait.min(WAIT_NS_MAX) / 1_000_000;
-        *asked = Some(Asked {
-            correlation: self.correlation,
+        let correlation = self.link.next_correlation();
+        let asked = Asked {
+            correlation,
             offset: self.offset,
             due: due.after(wait_ms * 1_000_000),
             part: 0,
             used: self.config.push.then_some(0),
             answered: false,
-        });
+        };
+        if let Some(open) = self.link.get_mut() {
+            *open = Some(asked);
+        }
         let from = self.from.unwrap_or(ReadFrom::Offset(self.offset));
         let fetch = Fetch {
             wait_ms: u32::try_from(wait_ms).expect("the wait is bounded").into(),
             filter_clauses: self.filter.clauses().into(),
             ..Fetch::new(from, bytes).with(self.config.consistency)
         };
-        write_frame_with(
-            self.out.bytes(),
-            kind,
-            self.correlation,
-            &fetch,
-            self.filter.bytes(),
-        );
-        self.correlation += 1;
+        let out = self.link.out.bytes();
+        write_frame_with(out, kind, correlation, &fetch, self.filter.bytes());
     }
 
     /// The call has its batch.
@@ -281,22 +253,22 @@ impl Cursor {
 
     /// No node will do: the call ends, and the next one turns to another node.
     fn fail(&mut self, error: ClientError, now: Time) {
-        let when = self.route.lost(Loss::Node, now);
-        self.disconnect(when);
+        let when = self.link.route.lost(Loss::Node, now);
+        self.link.leave(when);
         self.call = None;
         self.done = Some(Err(error));
     }
 
     /// The node failed: another one may do.
     fn lose(&mut self, cause: LinkCause, now: Time) {
-        let when = self.route.lost(Loss::Node, now);
+        let when = self.link.route.lost(Loss::Node, now);
         self.go_on(cause, when, now);
     }
 
     /// Turns to where the route now points at `when`, unless patience has ended.
     fn go_on(&mut self, cause: LinkCause, when: Time, now: Time) {
-        self.disconnect(when);
-        self.trouble = cause;
+        self.link.leave(when);
+        self.link.trouble = cause;
         let Some(call) = &mut self.call else {
             return;
         };
@@ -304,70 +276,43 @@ impl Cursor {
         if now.since(call.since) >= nanoseconds(self.config.patience) {
             self.call = None;
             self.done = Some(Err(ClientError::Unreachable {
-                nodes: self.route.addresses(),
-                last: self.trouble.clone(),
+                nodes: self.link.route.addresses(),
+                last: self.link.trouble.clone(),
             }));
         } else if when <= now {
-            self.dial(now);
-        }
-    }
-
-    fn disconnect(&mut self, until: Time) {
-        self.out.clear();
-        self.link = Link::Waiting { until };
-    }
-
-    fn dial(&mut self, now: Time) {
-        self.number.0 += 1;
-        self.link = Link::Dialing { since: now };
-    }
-
-    fn link_deadline(&self) -> Option<Time> {
-        let patience = nanoseconds(self.config.connect_timeout);
-        match &self.link {
-            Link::Waiting { until } => Some(*until),
-            Link::Dialing { since } | Link::Greeting { since, .. } => Some(since.after(patience)),
-            Link::Up { asked, .. } => asked.map(|asked| asked.due),
+            self.link.dial(now);
         }
     }
 }
 
 impl Endpoint for Cursor {
     fn wish(&self) -> Option<Wish<'_>> {
-        match self.link {
-            Link::Dialing { .. } | Link::Greeting { .. } | Link::Up { .. } => Some(Wish {
-                number: self.number,
-                address: self.route.address(),
-            }),
-            Link::Waiting { .. } => None,
-        }
+        self.link.wish()
     }
 
     fn connected(&mut self, number: LinkNumber, _now: Time) {
-        let Link::Dialing { since } = self.link else {
-            return;
-        };
-        if number != self.number {
-            return;
-        }
-        assert!(
-            self.out.rest().is_empty(),
-            "nothing is staged before the greeting"
-        );
-        let correlation = self.correlation;
-        self.correlation += 1;
-        write_hello(self.out.bytes(), self.cluster, correlation);
-        self.link = Link::Greeting { since, correlation };
+        self.link.connected(number);
     }
 
     fn lost(&mut self, number: LinkNumber, cause: LinkCause, now: Time) {
-        if self.wish().is_some_and(|wish| wish.number == number) {
+        if self.link.is(number) {
             self.lose(cause, now);
         }
     }
 
     fn received(&mut self, number: LinkNumber, bytes: &[u8], now: Time) -> usize {
-        self.take_frames(number, bytes, now)
+        let mut rest = bytes;
+        // Between two calls, bytes are left where they are.
+        while self.call.is_some() || !self.link.listens(number) {
+            let Some(heard) = self.link.hear(number, &mut rest) else {
+                self.grows(rest.len(), now);
+                break;
+            };
+            if let Err(error) = heard.and_then(|heard| self.heard(heard, now)) {
+                self.lose(LinkCause::Frame(error), now);
+            }
+        }
+        bytes.len() - rest.len()
     }
 
     fn tick(&mut self, now: Time) {
@@ -380,27 +325,26 @@ impl Endpoint for Cursor {
             }
             self.ask(now);
         }
-        if self.link_deadline().is_none_or(|due| now < due) {
-            return;
-        }
-        match self.link {
-            Link::Waiting { .. } => self.dial(now),
-            Link::Dialing { .. } => self.lose(LinkCause::ConnectTimeout, now),
-            Link::Greeting { .. } | Link::Up { .. } => self.lose(LinkCause::Silent, now),
+        let silent = self.asked().is_some_and(|asked| asked.due <= now);
+        let silent = silent.then_some(LinkCause::Silent);
+        if let Some(late) = self.link.tick(now).or(silent) {
+            self.lose(late, now);
         }
     }
 
     fn deadline(&self) -> Option<Time> {
         let call = self.call.as_ref()?;
-        call.again.into_iter().chain(self.link_deadline()).min()
+        let asked = self.link.get().copied().flatten();
+        let due = self.link.deadline().or(asked.map(|asked| asked.due));
+        call.again.into_iter().chain(due).min()
     }
 
     fn output(&mut self, _now: Time) -> &[u8] {
-        self.out.shed();
-        self.out.rest()
+        self.link.out.shed();
+        self.link.out.rest()
     }
 
     fn wrote(&mut self, bytes: usize) {
-        self.out.wrote(bytes);
+        self.link.out.wrote(bytes);
     }
 }

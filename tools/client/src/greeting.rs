@@ -14,6 +14,22 @@ use crate::{ClientError, LinkCause};
 /// The group of everything that clients ask today.
 pub(crate) const GROUP: GroupId = GroupId(0);
 
+/// An answer that nobody has asked for.
+pub(crate) const UNASKED: FrameError = FrameError::Invalid {
+    what: "an answer to no request",
+};
+
+/// That an answer is of this kind.
+pub(crate) fn expect_kind(frame: &Frame<'_>, kind: FrameKind) -> Result<(), FrameError> {
+    if frame.header.kind == kind {
+        return Ok(());
+    }
+    Err(FrameError::Kind {
+        kind: frame.header.kind.to_byte(),
+        flags: 0,
+    })
+}
+
 /// Appends a frame without a tail to `out`.
 pub(crate) fn write_frame<M: IntoBytes + Immutable>(
     out: &mut Vec<u8>,
@@ -96,12 +112,19 @@ impl Welcome {
     }
 
     /// Why this node is not to be talked to, if the caller, or an earlier node, meant another cluster.
-    pub(crate) fn mismatch(&self, meant: Option<ClusterName>) -> Option<String> {
+    pub(crate) fn mismatch(&self, meant: Option<ClusterName>) -> Option<Refusal> {
         let meant = meant.filter(|&meant| meant != self.cluster)?;
         let Self { node, cluster, .. } = self;
-        Some(format!(
-            "node {node} belongs to cluster {cluster}, the client means cluster {meant}"
-        ))
+        Some(Refusal {
+            code: ErrorCode::ClusterMismatch,
+            text: format!(
+                "node {node} belongs to cluster {cluster}, the client means cluster {meant}"
+            ),
+            leader: None,
+            retry_after: Duration::ZERO,
+            expected: 0,
+            limit: 0,
+        })
     }
 }
 

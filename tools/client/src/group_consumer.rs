@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use quorate_wire::limits::MESSAGE_BYTES_MAX;
-use quorate_wire::{FRAME_HEADER_BYTES, Generation, MemberId, Name, Offset, Slots};
+use quorate_wire::{FRAME_HEADER_BYTES, Name};
 
-use crate::member::{Committed, Member, MemberConfig, Polled, Reading, Reset, Share, start};
-use crate::named::{config, draw_member, waiting};
+use crate::member::{Committed, Member, Polled, Reading, Reset};
+use crate::named::{member_config, waiting};
 use crate::socket::PollSocket;
 use crate::transport::Transport;
 use crate::{ClientError, Consumer, ConsumerOptions};
@@ -40,16 +40,9 @@ impl GroupConsumer {
         options: ConsumerOptions,
     ) -> Result<Self, ClientError> {
         let transport = Transport::new(FRAME_HEADER_BYTES + MESSAGE_BYTES_MAX);
-        let config = MemberConfig {
-            group,
-            member: draw_member()?,
-            session,
-            start: start(options.from),
-            caller: config(&options)?,
-        };
-        let member = Member::new(config, transport.now());
+        let config = member_config(group, session, &options)?;
         Ok(Self {
-            member,
+            member: Member::new(config, transport.now()),
             transport,
             reading: Reading::new(options),
         })
@@ -62,35 +55,10 @@ impl GroupConsumer {
         self
     }
 
-    /// The member's name.
+    /// Its name, its generation, and what it reads.
     #[must_use]
-    pub fn id(&self) -> MemberId {
-        self.member.id()
-    }
-
-    /// The generation that it knows.
-    #[must_use]
-    pub fn generation(&self) -> Generation {
-        self.member.generation()
-    }
-
-    /// The slots that it reads.
-    #[must_use]
-    pub fn slots(&self) -> Slots {
-        self.member.share().slots()
-    }
-
-    /// What it reads, and from where.
-    #[must_use]
-    pub fn share(&self) -> &Share {
-        self.member.share()
-    }
-
-    /// Everything below this is committed in all of its slots, as far as it knows; none before the first commit, and after its slots
-    /// became more.
-    #[must_use]
-    pub fn done(&self) -> Option<Offset> {
-        self.member.done()
+    pub fn member(&self) -> &Member {
+        &self.member
     }
 
     /// The next events of its slots. Waits up to `wait` for one to be committed, or for its slots to change.

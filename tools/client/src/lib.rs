@@ -54,6 +54,7 @@ mod filter;
 mod greeting;
 mod group_consumer;
 mod id_producer;
+mod link;
 pub mod member;
 mod named;
 #[cfg(feature = "tokio")]

@@ -10,6 +10,7 @@ use quorate_wire::{Command, ErrorCode, FRAME_HEADER_BYTES, MemberId, Name, Offse
 use crate::caller::{
     Answer, Caller, CallerConfig, CursorPage, GroupStanding, NamedCursor, Question,
 };
+use crate::member::{MemberConfig, start};
 use crate::socket::PollSocket;
 use crate::transport::Transport;
 use crate::{ClientError, ConsumerOptions, LinkCause};
@@ -179,11 +180,6 @@ pub(crate) fn chance() -> Result<u64, ClientError> {
     })
 }
 
-/// A member's name, drawn at random.
-pub(crate) fn draw_member() -> Result<MemberId, ClientError> {
-    chance().map(MemberId)
-}
-
 pub(crate) fn config(options: &ConsumerOptions) -> Result<CallerConfig, ClientError> {
     if options.nodes.is_empty() {
         return Err(ClientError::Unreachable {
@@ -199,5 +195,20 @@ pub(crate) fn config(options: &ConsumerOptions) -> Result<CallerConfig, ClientEr
         patience: options.patience,
         linearizable: true,
         seed: chance()?,
+    })
+}
+
+/// What a member of a consumer group is told, with a name drawn at random.
+pub(crate) fn member_config(
+    group: Name,
+    session: Duration,
+    options: &ConsumerOptions,
+) -> Result<MemberConfig, ClientError> {
+    Ok(MemberConfig {
+        group,
+        member: MemberId(chance()?),
+        session,
+        start: start(options.from),
+        caller: config(options)?,
     })
 }

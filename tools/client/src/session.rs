@@ -21,16 +21,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use quorate_wire::client::{AckLevel, Produce};
-use quorate_wire::{ChunkError, ClusterName, FRAME_HEADER_BYTES, FrameHeader, FrameKind};
+use quorate_wire::{ChunkError, FRAME_HEADER_BYTES, FrameHeader, FrameKind};
 use quorate_wire::{NodeId, Offset, Sequence, Time};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
 
 use crate::LinkCause;
 pub use crate::endpoint::{Endpoint, LinkNumber, Wish};
-use crate::greeting::{GROUP, write_hello};
-use crate::outbox::Outbox;
-use crate::route::{Loss, Route};
+use crate::greeting::GROUP;
+use crate::link::Link;
 pub use config::SessionConfig;
 pub use outcome::{Ack, Counters, Failure};
 use requests::Requests;
@@ -42,23 +41,9 @@ const STAGE_BYTES: usize = 256 << 10;
 /// A node that leaves one request open while it answers so many later ones will not answer it any more.
 const OPEN_SPAN_MAX: usize = 1 << 16;
 
-#[derive(Debug)]
-enum Link {
-    /// No connection until this moment.
-    Waiting { until: Time },
-    /// The caller is to connect.
-    Dialing { since: Time },
-    /// Connected; the greeting has no answer yet.
-    Greeting { since: Time, correlation: u64 },
-    /// Greeted.
-    Up(Up),
-    /// The session has ended.
-    Ended(Failure),
-}
-
+/// A connection that is up.
 #[derive(Debug)]
 struct Up {
-    node: NodeId,
     /// What node and caller both allow in flight.
     requests_max: usize,
     bytes_max: usize,
@@ -80,17 +65,12 @@ enum Pace {
 #[derive(Debug)]
 pub struct Session {
     config: SessionConfig,
-    /// The cluster meant, or the one that answered first: chunks never go to a second cluster.
-    cluster: Option<ClusterName>,
-    route: Route,
-    link: Link,
-    number: LinkNumber,
+    link: Link<Up>,
+    /// Why the session has ended, if it has: then the link stays without a connection.
+    failure: Option<Failure>,
     window: Window,
     /// Open requests of the present connection.
     requests: Requests,
-    /// The next request's correlation: never used twice, also not over several connections.
-    correlation: u64,
-    out: Outbox,
     /// The last sign of life while requests are open: an answer, the first request after a silence that was in order, or bytes
     /// that the connection took after it had taken none: a large chunk on a slow way is no silence.
     heard_at: Time,
@@ -102,7 +82,6 @@ pub struct Session {
     acked_end: Offset,
     /// Since when nodes say that what was acknowledged is not there.
     doubted_since: Option<Time>,
-    trouble: LinkCause,
     counters: Counters,
 }
 
@@ -113,22 +92,24 @@ impl Session {
     /// The configuration has no node.
     #[must_use]
     pub fn new(config: SessionConfig, now: Time) -> Self {
+        let mut link = Link::new(
+            &config.nodes,
+            config.cluster,
+            config.connect_timeout,
+            config.seed,
+        );
+        link.dial(now);
         Self {
-            cluster: config.cluster,
-            route: Route::new(&config.nodes, config.seed),
-            link: Link::Dialing { since: now },
-            number: LinkNumber(1),
+            link,
+            failure: None,
             window: Window::new(&config),
             requests: Requests::default(),
-            correlation: 1,
-            out: Outbox::default(),
             heard_at: now,
             blocked: false,
             moved: false,
             acks: VecDeque::new(),
             acked_end: Offset(0),
             doubted_since: None,
-            trouble: LinkCause::None,
             counters: Counters::default(),
             config,
         }
@@ -166,28 +147,21 @@ impl Session {
         self.window.next_sequence()
     }
 
-    fn link_deadline(&self) -> Option<Time> {
-        match &self.link {
-            Link::Waiting { until } => Some(*until),
-            Link::Dialing { since } | Link::Greeting { since, .. } => {
-                Some(since.after(nanoseconds(self.config.connect_timeout)))
-            }
-            Link::Up(up) => {
-                let wait = match self.config.acks {
-                    AckLevel::All => nanoseconds(self.config.all_timeout),
-                    AckLevel::Quorum | AckLevel::Accepted => 0,
-                };
-                let patience = nanoseconds(self.config.request_timeout);
-                let silence = self.heard_at.after(patience).after(wait);
-                let silence = (self.requests.open() > 0).then_some(silence);
-                let pause = match up.pace {
-                    Pace::Paused { until } => Some(until),
-                    Pace::Probing | Pace::Full => None,
-                };
-                silence.into_iter().chain(pause).min()
-            }
-            Link::Ended(_) => None,
-        }
+    /// When the pause ends, or the node has been silent for too long.
+    fn pace_deadline(&self) -> Option<Time> {
+        let up = self.link.get()?;
+        let wait = match self.config.acks {
+            AckLevel::All => nanoseconds(self.config.all_timeout),
+            AckLevel::Quorum | AckLevel::Accepted => 0,
+        };
+        let patience = nanoseconds(self.config.request_timeout);
+        let silence = self.heard_at.after(patience).after(wait);
+        let silence = (self.requests.open() > 0).then_some(silence);
+        let pause = match up.pace {
+            Pace::Paused { until } => Some(until),
+            Pace::Probing | Pace::Full => None,
+        };
+        silence.into_iter().chain(pause).min()
     }
 
     /// Takes the oldest acknowledgement; they come in order of their sequences.
@@ -204,36 +178,25 @@ impl Session {
     /// Why the session has ended, if it has.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
-        match &self.link {
-            Link::Ended(failure) => Some(failure),
-            Link::Waiting { .. } | Link::Dialing { .. } | Link::Greeting { .. } | Link::Up(_) => {
-                None
-            }
-        }
+        self.failure.as_ref()
     }
 
     /// The node that answered the greeting of the present connection.
     #[must_use]
     pub fn node(&self) -> Option<NodeId> {
-        match &self.link {
-            Link::Up(up) => Some(up.node),
-            Link::Waiting { .. }
-            | Link::Dialing { .. }
-            | Link::Greeting { .. }
-            | Link::Ended(_) => None,
-        }
+        self.link.node()
     }
 
     /// How the last connection that failed did so.
     #[must_use]
     pub fn trouble(&self) -> &LinkCause {
-        &self.trouble
+        &self.link.trouble
     }
 
     /// All addresses known: the configured ones and those that nodes named.
     #[must_use]
     pub fn addresses(&self) -> Vec<String> {
-        self.route.addresses()
+        self.link.route.addresses()
     }
 
     /// What the session has done.
@@ -268,9 +231,10 @@ impl Session {
 
     /// Puts waiting chunks into the output, as far as the window allows.
     fn stage(&mut self, now: Time) {
-        let Link::Up(up) = &mut self.link else {
+        let Some(up) = self.link.get_mut() else {
             return;
         };
+        let bytes_max = up.bytes_max;
         let requests_max = match up.pace {
             Pace::Paused { until } if now < until => 0,
             Pace::Paused { .. } => {
@@ -280,17 +244,16 @@ impl Session {
             Pace::Probing => 1,
             Pace::Full => up.requests_max,
         };
-        while self.out.len() < STAGE_BYTES && self.requests.open() < requests_max {
+        while self.link.out.len() < STAGE_BYTES && self.requests.open() < requests_max {
             let Some(chunk_bytes) = self.window.waiting_bytes() else {
                 return;
             };
             let frame_bytes = FRAME_HEADER_BYTES + size_of::<Produce>() + chunk_bytes;
             let open = self.requests.open();
-            if open > 0 && self.requests.open_bytes() + frame_bytes > up.bytes_max {
+            if open > 0 && self.requests.open_bytes() + frame_bytes > bytes_max {
                 return;
             }
-            let correlation = self.correlation;
-            self.correlation += 1;
+            let correlation = self.link.next_correlation();
             let (number, again, bytes) = self
                 .window
                 .send(correlation, now)
@@ -299,9 +262,10 @@ impl Session {
             let asks = asks.as_bytes();
             let kind = FrameKind::Produce;
             let header = FrameHeader::seal(kind, correlation, GROUP, &[asks], bytes.len());
-            self.out.bytes().extend_from_slice(&header);
-            self.out.bytes().extend_from_slice(asks);
-            self.out.bytes().extend_from_slice(bytes);
+            let out = self.link.out.bytes();
+            out.extend_from_slice(&header);
+            out.extend_from_slice(asks);
+            out.extend_from_slice(bytes);
             self.counters.resends += u64::from(again);
             if open == 0 {
                 self.heard_at = now;
@@ -312,139 +276,111 @@ impl Session {
 
     /// The connection is over because the node failed.
     fn lose(&mut self, cause: LinkCause, now: Time) {
-        let loss = match &self.link {
-            Link::Up(_) if cause != LinkCause::Silent => Loss::Connection,
-            Link::Up(_)
-            | Link::Waiting { .. }
-            | Link::Dialing { .. }
-            | Link::Greeting { .. }
-            | Link::Ended(_) => Loss::Node,
-        };
-        self.trouble = cause;
-        let when = self.route.lost(loss, now);
+        let when = self.link.fail(&cause, now);
+        self.link.trouble = cause;
         self.reconnect(when, now);
     }
 
     /// Drops the connection and goes where the route now points, at `when`.
     fn reconnect(&mut self, when: Time, now: Time) {
-        self.disconnect();
+        self.disconnect(when);
         if when <= now {
-            self.dial(now);
-        } else {
-            self.link = Link::Waiting { until: when };
+            self.link.dial(now);
         }
     }
 
-    fn dial(&mut self, now: Time) {
-        self.number.0 += 1;
-        self.link = Link::Dialing { since: now };
-    }
-
     fn end(&mut self, failure: Failure) {
-        self.disconnect();
-        self.link = Link::Ended(failure);
+        self.disconnect(Time(u64::MAX));
+        self.failure = Some(failure);
     }
 
-    fn disconnect(&mut self) {
+    fn disconnect(&mut self, until: Time) {
         self.requests.clear();
         self.window.go_back();
-        self.out.clear();
         (self.blocked, self.moved) = (false, false);
+        self.link.leave(until);
+    }
+
+    /// When the age of the oldest chunk ends the session, and how old that is.
+    fn gives_up(&self) -> Option<(Time, Duration)> {
+        let after = self.config.give_up?;
+        let end = self.window.oldest()?.after(nanoseconds(after));
+        Some((end, after))
     }
 }
 
 impl Endpoint for Session {
     fn wish(&self) -> Option<Wish<'_>> {
-        match self.link {
-            Link::Dialing { .. } | Link::Greeting { .. } | Link::Up(_) => Some(Wish {
-                number: self.number,
-                address: self.route.address(),
-            }),
-            Link::Waiting { .. } | Link::Ended(_) => None,
-        }
+        self.link.wish()
     }
 
-    fn connected(&mut self, number: LinkNumber, now: Time) {
-        let Link::Dialing { since } = self.link else {
-            return;
-        };
-        if number != self.number {
-            return;
-        }
-        assert!(
-            self.out.rest().is_empty(),
-            "nothing is staged before the greeting"
-        );
-        let correlation = self.correlation;
-        self.correlation += 1;
-        write_hello(self.out.bytes(), self.cluster, correlation);
-        self.heard_at = now;
-        self.link = Link::Greeting { since, correlation };
+    fn connected(&mut self, number: LinkNumber, _now: Time) {
+        self.link.connected(number);
     }
 
     fn lost(&mut self, number: LinkNumber, cause: LinkCause, now: Time) {
-        let connection = match self.link {
-            Link::Dialing { .. } | Link::Greeting { .. } | Link::Up(_) => true,
-            Link::Waiting { .. } | Link::Ended(_) => false,
-        };
-        if connection && number == self.number {
+        if self.link.is(number) {
             self.lose(cause, now);
         }
     }
 
     fn output(&mut self, now: Time) -> &[u8] {
-        if self.out.shed() {
+        if self.link.out.shed() {
             self.stage(now);
         }
-        self.out.rest()
+        self.link.out.rest()
     }
 
     fn wrote(&mut self, bytes: usize) {
         self.moved |= self.blocked;
-        self.out.wrote(bytes);
+        self.link.out.wrote(bytes);
     }
 
     fn received(&mut self, number: LinkNumber, bytes: &[u8], now: Time) -> usize {
-        self.take_frames(number, bytes, now)
+        let mut rest = bytes;
+        while let Some(heard) = self.link.hear(number, &mut rest) {
+            if let Err(error) = heard.and_then(|heard| self.heard(heard, now)) {
+                self.lose(LinkCause::Frame(error), now);
+            }
+        }
+        bytes.len() - rest.len()
     }
 
     fn tick(&mut self, now: Time) {
+        if self.failure.is_some() {
+            return;
+        }
         if std::mem::take(&mut self.moved) {
             self.heard_at = now;
         }
-        self.blocked = !self.out.rest().is_empty();
-        if let Some(after) = self.config.give_up {
-            let too_old = |oldest: Time| now >= oldest.after(nanoseconds(after));
-            if self.window.oldest().is_some_and(too_old) {
-                self.end(Failure::GaveUp { after });
+        self.blocked = !self.link.out.rest().is_empty();
+        if let Some((end, after)) = self.gives_up()
+            && end <= now
+        {
+            return self.end(Failure::GaveUp { after });
+        }
+        if let Some(late) = self.link.tick(now) {
+            return self.lose(late, now);
+        }
+        if self.pace_deadline().is_none_or(|due| now < due) {
+            return;
+        }
+        match self.link.get_mut() {
+            Some(up) if matches!(up.pace, Pace::Paused { until } if until <= now) => {
+                up.pace = Pace::Probing;
             }
-        }
-        let Some(deadline) = self.link_deadline() else {
-            return;
-        };
-        if now < deadline {
-            return;
-        }
-        match &mut self.link {
-            Link::Waiting { .. } => self.dial(now),
-            Link::Dialing { .. } => self.lose(LinkCause::ConnectTimeout, now),
-            Link::Greeting { .. } => self.lose(LinkCause::Silent, now),
-            Link::Up(up) => match up.pace {
-                Pace::Paused { until } if until <= now => up.pace = Pace::Probing,
-                Pace::Paused { .. } | Pace::Probing | Pace::Full => {
-                    self.lose(LinkCause::Silent, now);
-                }
-            },
-            Link::Ended(_) => {}
+            Some(_) => self.lose(LinkCause::Silent, now),
+            None => {}
         }
     }
 
     fn deadline(&self) -> Option<Time> {
-        let give_up = self.config.give_up.filter(|_| self.failure().is_none());
-        let too_old = give_up
-            .zip(self.window.oldest())
-            .map(|(after, oldest)| oldest.after(nanoseconds(after)));
-        too_old.into_iter().chain(self.link_deadline()).min()
+        if self.failure.is_some() {
+            return None;
+        }
+        let link = self.link.deadline().or(self.pace_deadline());
+        let end = self.gives_up().map(|(end, _)| end);
+        link.into_iter().chain(end).min()
     }
 }
 

@@ -2,107 +2,52 @@
 
 use quorate_wire::{ErrorCode, Frame, FrameError, FrameKind, Time};
 
-use super::{Caller, Link, Pace};
+use super::{Caller, Pace};
 use crate::LinkCause;
-use crate::endpoint::LinkNumber;
-use crate::greeting::{Refusal, Welcome};
+use crate::greeting::{Refusal, UNASKED, Welcome};
+use crate::link::Heard;
 use crate::session::nanoseconds;
 
-/// No answer of its own: the error is about the connection, and the node closes it.
-const CONNECTION: u64 = 0;
-
-const UNASKED: FrameError = FrameError::Invalid {
-    what: "an answer to no request",
-};
-
 impl Caller {
-    pub(super) fn take_frames(&mut self, number: LinkNumber, bytes: &[u8], now: Time) -> usize {
-        let mut rest = bytes;
-        while self.listens(number) {
-            match Frame::parse(rest) {
-                Ok(Some(frame)) => {
-                    rest = rest.get(frame.bytes()..).unwrap_or_default();
-                    if let Err(error) = self.frame(&frame, now) {
-                        self.lose(LinkCause::Frame(error), now);
-                    }
-                }
-                Ok(None) => return bytes.len() - rest.len(),
-                Err(error) => self.lose(LinkCause::Frame(error), now),
-            }
+    pub(super) fn heard(&mut self, heard: Heard<'_>, now: Time) -> Result<(), FrameError> {
+        match heard {
+            Heard::Welcome(welcome) => self.greeted(&welcome, now),
+            Heard::Refused(refusal) => self.connection_refused(refusal, now),
+            Heard::Frame(frame) => self.answered(&frame, now)?,
         }
-        bytes.len()
-    }
-
-    fn listens(&self, number: LinkNumber) -> bool {
-        match self.link {
-            Link::Greeting { .. } | Link::Up { .. } => number == self.number,
-            Link::Waiting { .. } | Link::Dialing { .. } => false,
-        }
-    }
-
-    fn frame(&mut self, frame: &Frame<'_>, now: Time) -> Result<(), FrameError> {
-        let correlation = frame.header.correlation;
-        let asked = match self.link {
-            Link::Greeting { correlation, .. } => Some(correlation),
-            Link::Up { pace, .. } => match pace {
-                Pace::Asked { correlation, .. } => Some(correlation),
-                Pace::Idle | Pace::At(_) => None,
-            },
-            Link::Waiting { .. } | Link::Dialing { .. } => None,
-        };
-        if frame.header.kind == FrameKind::Error {
-            let refusal = Refusal::parse(frame)?;
-            if correlation == CONNECTION {
-                self.connection_refused(refusal, now);
-                return Ok(());
-            }
-            if asked == Some(correlation) {
-                self.refused(refusal, now);
-                return Ok(());
-            }
-        }
-        if asked != Some(correlation) {
-            return Err(UNASKED);
-        }
-        if let Link::Greeting { .. } = self.link {
-            if frame.header.kind != FrameKind::HelloReply {
-                return Err(UNASKED);
-            }
-            self.greeted(&Welcome::parse(frame)?, now);
-            return Ok(());
-        }
-        let call = self.call.as_ref().ok_or(UNASKED)?;
-        let answer = call.question.read(frame)?;
-        self.route.progress();
-        self.finish(Ok(answer));
         Ok(())
     }
 
     fn greeted(&mut self, welcome: &Welcome, now: Time) {
-        if let Some(text) = welcome.mismatch(self.cluster) {
-            self.finish(Err(crate::ClientError::Refused {
-                code: ErrorCode::ClusterMismatch,
-                text,
-                expected: 0,
-                limit: 0,
-            }));
-            self.lose(LinkCause::Closed, now);
-            return;
-        }
-        self.cluster = Some(welcome.cluster);
-        self.route.learn(welcome.node, &welcome.nodes);
+        self.link.route.learn(welcome.node, &welcome.nodes);
         let call = self.call.as_ref();
         if call.is_some_and(|call| call.question.is_for_leader())
-            && let Some(leader) = self.route.hint(welcome.leader, now)
+            && let Some(leader) = self.link.route.hint(welcome.leader, now)
         {
-            let when = self.route.towards(leader, now);
+            let when = self.link.route.towards(leader, now);
             self.go_on(LinkCause::Closed, when, now);
             return;
         }
-        self.link = Link::Up {
-            node: welcome.node,
-            pace: call.map_or(Pace::Idle, |_| Pace::At(now)),
-        };
+        let pace = call.map_or(Pace::Idle, |_| Pace::At(now));
+        self.link.up(welcome.node, pace);
+    }
+
+    fn answered(&mut self, frame: &Frame<'_>, now: Time) -> Result<(), FrameError> {
+        let answers = frame.header.correlation;
+        let asked = |pace: &Pace| matches!(pace, Pace::Asked { correlation, .. } if *correlation == answers);
+        let call = self
+            .call
+            .as_ref()
+            .filter(|_| self.link.get().is_some_and(asked));
+        let call = call.ok_or(UNASKED)?;
+        if frame.header.kind == FrameKind::Error {
+            self.refused(Refusal::parse(frame)?, now);
+            return Ok(());
+        }
+        let answer = call.question.read(frame)?;
+        self.link.route.progress();
+        self.finish(Ok(answer));
+        Ok(())
     }
 
     /// The node will not talk on this connection.
@@ -117,12 +62,8 @@ impl Caller {
     }
 
     fn refused(&mut self, refusal: Refusal, now: Time) {
-        if let Link::Greeting { .. } = self.link {
-            self.connection_refused(refusal, now);
-            return;
-        }
         if !refusal.code.retry() {
-            self.route.progress();
+            self.link.route.progress();
             self.finish(Err(refusal.into()));
             return;
         }
@@ -133,21 +74,19 @@ impl Caller {
             ErrorCode::Repairing,
         ];
         if refusal.code == ErrorCode::ShuttingDown {
-            self.route.distrust(now);
+            self.link.route.distrust(now);
         }
-        if let Some(leader) = self.route.hint(refusal.leader, now) {
-            let when = self.route.towards(leader, now);
+        if let Some(leader) = self.link.route.hint(refusal.leader, now) {
+            let when = self.link.route.towards(leader, now);
             self.go_on(refusal.into_cause(), when, now);
         } else if not_here.contains(&refusal.code) {
-            let when = self.route.elsewhere(now);
+            let when = self.link.route.elsewhere(now);
             self.go_on(refusal.into_cause(), when, now);
         } else {
             let asked = now.after(nanoseconds(refusal.retry_after));
-            let until = self.route.pause(now).max(asked);
-            self.trouble = refusal.into_cause();
-            if let Link::Up { pace, .. } = &mut self.link {
-                *pace = Pace::At(until);
-            }
+            let until = self.link.route.pause(now).max(asked);
+            self.link.trouble = refusal.into_cause();
+            self.set_pace(Pace::At(until));
         }
     }
 }

@@ -11,7 +11,7 @@ use quorate_wire::{
 };
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::greeting::GROUP;
+use crate::greeting::{GROUP, expect_kind};
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,12 +161,7 @@ impl Question {
 
     /// Reads its answer.
     pub(super) fn read(&self, frame: &Frame<'_>) -> Result<Answer, FrameError> {
-        if frame.header.kind != self.answer_kind() {
-            return Err(FrameError::Kind {
-                kind: frame.header.kind.to_byte(),
-                flags: 0,
-            });
-        }
+        expect_kind(frame, self.answer_kind())?;
         match self {
             Self::Produce(_) => {
                 let reply: &ProduceReply = message(frame)?;

@@ -4,51 +4,20 @@ use quorate_wire::client::FetchReply;
 use quorate_wire::{ErrorCode, Frame, FrameError, FrameKind, Offset, Time};
 use zerocopy::FromBytes;
 
-use super::{Asked, Cursor, EMPTY_PAUSE_NS, Link};
+use super::{Asked, Cursor, EMPTY_PAUSE_NS};
+use crate::ClientError;
+use crate::LinkCause;
 use crate::batch::{BatchError, Expect};
-use crate::endpoint::LinkNumber;
-use crate::greeting::{Refusal, Welcome};
+use crate::greeting::{Refusal, UNASKED, Welcome, expect_kind};
+use crate::link::Heard;
 use crate::route::Loss;
 use crate::session::nanoseconds;
-use crate::{ClientError, LinkCause};
-
-/// No answer of its own: the error is about the connection, and the node closes it.
-const CONNECTION: u64 = 0;
-
-const UNASKED: FrameError = FrameError::Invalid {
-    what: "an answer to no request",
-};
 
 impl Cursor {
-    pub(super) fn take_frames(&mut self, number: LinkNumber, bytes: &[u8], now: Time) -> usize {
-        let mut rest = bytes;
-        while self.listens(number) {
-            if self.call.is_none() {
-                return bytes.len() - rest.len();
-            }
-            match Frame::parse(rest) {
-                Ok(Some(frame)) => {
-                    rest = rest.get(frame.bytes()..).unwrap_or_default();
-                    if let Err(error) = self.frame(&frame, now) {
-                        self.lose(LinkCause::Frame(error), now);
-                    }
-                }
-                Ok(None) => {
-                    self.grows(rest.len(), now);
-                    return bytes.len() - rest.len();
-                }
-                Err(error) => self.lose(LinkCause::Frame(error), now),
-            }
-        }
-        bytes.len()
-    }
-
     /// A part of the answer is there: a large one on a slow way is no silence.
-    fn grows(&mut self, part: usize, now: Time) {
+    pub(super) fn grows(&mut self, part: usize, now: Time) {
         let timeout = nanoseconds(self.config.request_timeout);
-        if let Link::Up {
-            asked: Some(asked), ..
-        } = &mut self.link
+        if let Some(asked) = self.asked()
             && part > asked.part
         {
             asked.part = part;
@@ -56,81 +25,45 @@ impl Cursor {
         }
     }
 
-    fn listens(&self, number: LinkNumber) -> bool {
-        match self.link {
-            Link::Greeting { .. } | Link::Up { .. } => number == self.number,
-            Link::Waiting { .. } | Link::Dialing { .. } => false,
+    pub(super) fn heard(&mut self, heard: Heard<'_>, now: Time) -> Result<(), FrameError> {
+        match heard {
+            Heard::Welcome(welcome) => self.greeted(&welcome, now),
+            Heard::Refused(refusal) if self.node().is_some() => {
+                self.fetch_refused(refusal, self.offset, now);
+            }
+            Heard::Refused(refusal) => self.greeting_refused(refusal, now),
+            Heard::Frame(frame) => self.answered(&frame, now)?,
         }
-    }
-
-    fn frame(&mut self, frame: &Frame<'_>, now: Time) -> Result<(), FrameError> {
-        let correlation = frame.header.correlation;
-        let error = frame.header.kind == FrameKind::Error;
-        match self.link {
-            Link::Up { .. } if error && correlation == CONNECTION => {
-                self.fetch_refused(Refusal::parse(frame)?, self.offset, now);
-                Ok(())
-            }
-            Link::Greeting { .. } if error && correlation == CONNECTION => {
-                self.greeting_refused(Refusal::parse(frame)?, now);
-                Ok(())
-            }
-            Link::Greeting {
-                correlation: asked, ..
-            } if asked == correlation => {
-                if error {
-                    self.greeting_refused(Refusal::parse(frame)?, now);
-                    return Ok(());
-                }
-                expect(frame, FrameKind::HelloReply)?;
-                self.greeted(&Welcome::parse(frame)?, now);
-                Ok(())
-            }
-            Link::Up {
-                asked: Some(asked), ..
-            } if asked.correlation == correlation => {
-                if error {
-                    self.fetch_refused(Refusal::parse(frame)?, asked.offset, now);
-                    return Ok(());
-                }
-                let kind = asked
-                    .used
-                    .map_or(FrameKind::FetchReply, |_| FrameKind::Push);
-                expect(frame, kind)?;
-                self.fetched(frame, asked, now)
-            }
-            Link::Greeting { .. }
-            | Link::Up { .. }
-            | Link::Waiting { .. }
-            | Link::Dialing { .. } => Err(UNASKED),
-        }
+        Ok(())
     }
 
     fn greeted(&mut self, welcome: &Welcome, now: Time) {
-        if let Some(text) = welcome.mismatch(self.cluster) {
-            let error = ClientError::Refused {
-                code: ErrorCode::ClusterMismatch,
-                text,
-                expected: 0,
-                limit: 0,
-            };
-            self.fail(error, now);
-            return;
-        }
-        self.cluster = Some(welcome.cluster);
         if !self.config.stick {
-            self.route.learn(welcome.node, &welcome.nodes);
+            self.link.route.learn(welcome.node, &welcome.nodes);
         }
-        self.link = Link::Up {
-            node: welcome.node,
-            asked: None,
-        };
+        self.link.up(welcome.node, None);
         if self.call.as_ref().is_some_and(|call| call.until.is_none()) {
-            self.route.progress();
+            self.link.route.progress();
             self.finish_batch(now);
         } else {
             self.ask(now);
         }
+    }
+
+    fn answered(&mut self, frame: &Frame<'_>, now: Time) -> Result<(), FrameError> {
+        let answers = frame.header.correlation;
+        let asked = self.asked().copied();
+        let asked = asked.filter(|asked| asked.correlation == answers);
+        let asked = asked.ok_or(UNASKED)?;
+        if frame.header.kind == FrameKind::Error {
+            self.fetch_refused(Refusal::parse(frame)?, asked.offset, now);
+            return Ok(());
+        }
+        let kind = asked
+            .used
+            .map_or(FrameKind::FetchReply, |_| FrameKind::Push);
+        expect_kind(frame, kind)?;
+        self.fetched(frame, asked, now)
     }
 
     fn fetched(&mut self, frame: &Frame<'_>, asked: Asked, now: Time) -> Result<(), FrameError> {
@@ -144,7 +77,7 @@ impl Cursor {
         let next = Offset(reply.next.get());
         let bytes = u32::try_from(frame.tail.len()).expect("frames are bounded");
         let due = self.overdue(now);
-        if let Link::Up { asked: open, .. } = &mut self.link {
+        if let Some(open) = self.link.get_mut() {
             *open = asked.used.map(|used| Asked {
                 offset: next,
                 due,
@@ -180,7 +113,7 @@ impl Cursor {
         let committed = Offset(reply.committed.get());
         call.batch.set_committed(committed);
         self.committed = self.committed.max(committed);
-        self.route.progress();
+        self.link.route.progress();
         self.gone = None;
         call.since = now;
         let waits = call.until.is_some_and(|until| now < until);
@@ -207,7 +140,7 @@ impl Cursor {
         if refusal.code == ErrorCode::OffsetBeforeStart && !self.config.stick {
             self.begins_later(refusal, now);
         } else if behind || unsettled || refusal.ends_connection_only() {
-            let when = self.route.elsewhere(now);
+            let when = self.link.route.elsewhere(now);
             self.go_on(refusal.into_cause(), when, now);
         } else {
             self.fail(refusal.into(), now);
@@ -226,11 +159,11 @@ impl Cursor {
             Some((asked, _)) => (asked, refusal),
             None => (0, refusal),
         };
-        if asked + 1 >= self.route.count() {
+        if asked + 1 >= self.link.route.count() {
             return self.fail(first.into(), now);
         }
         self.gone = Some((asked + 1, first));
-        let when = self.route.lost(Loss::Connection, now);
+        let when = self.link.route.lost(Loss::Connection, now);
         self.go_on(cause, when, now);
     }
 
@@ -242,14 +175,4 @@ impl Cursor {
             self.fail(refusal.into(), now);
         }
     }
-}
-
-fn expect(frame: &Frame<'_>, kind: FrameKind) -> Result<(), FrameError> {
-    if frame.header.kind == kind {
-        return Ok(());
-    }
-    Err(FrameError::Kind {
-        kind: frame.header.kind.to_byte(),
-        flags: 0,
-    })
 }

@@ -6,7 +6,7 @@ use quorate_wire::client::Credit;
 use quorate_wire::limits::{RECORDS_BYTES_MAX, SUBSCRIPTION_PULSE_MS};
 use quorate_wire::{FrameKind, Time};
 
-use super::{Cursor, Link};
+use super::Cursor;
 use crate::greeting::write_frame;
 use crate::session::nanoseconds;
 
@@ -36,10 +36,7 @@ impl Cursor {
     /// Gives back the credit that pushes have used up, once it is half of it.
     pub(super) fn give_credit(&mut self) {
         let half = self.window() / 2;
-        let Link::Up {
-            asked: Some(asked), ..
-        } = &mut self.link
-        else {
+        let Some(asked) = self.asked() else {
             return;
         };
         if let Some(used) = &mut asked.used
@@ -50,7 +47,8 @@ impl Cursor {
                 reserved: 0.into(),
             };
             let correlation = asked.correlation;
-            write_frame(self.out.bytes(), FrameKind::Credit, correlation, &credit);
+            let out = self.link.out.bytes();
+            write_frame(out, FrameKind::Credit, correlation, &credit);
         }
     }
 }

@@ -6,15 +6,15 @@
 use std::time::Duration;
 
 use quorate_wire::limits::MESSAGE_BYTES_MAX;
-use quorate_wire::{FRAME_HEADER_BYTES, Generation, MemberId, Name, Slots};
+use quorate_wire::{FRAME_HEADER_BYTES, Name};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
 use super::consumer::AsyncConsumer;
 use super::socket::TokioSocket;
 use crate::group_consumer::SLICE;
-use crate::member::{Committed, Member, MemberConfig, Polled, Reading, Reset, Share, start};
-use crate::named::{config, draw_member};
+use crate::member::{Committed, Member, Polled, Reading, Reset};
+use crate::named::member_config;
 use crate::transport::Transport;
 use crate::{ClientError, ConsumerOptions};
 
@@ -37,13 +37,7 @@ impl AsyncGroupConsumer {
         options: ConsumerOptions,
     ) -> Result<Self, ClientError> {
         let transport = Transport::new(FRAME_HEADER_BYTES + MESSAGE_BYTES_MAX);
-        let config = MemberConfig {
-            group,
-            member: draw_member()?,
-            session,
-            start: start(options.from),
-            caller: config(&options)?,
-        };
+        let config = member_config(group, session, &options)?;
         Ok(Self {
             member: Member::new(config, transport.now()),
             transport,
@@ -58,28 +52,10 @@ impl AsyncGroupConsumer {
         self
     }
 
-    /// The member's name.
+    /// Its name, its generation, and what it reads.
     #[must_use]
-    pub fn id(&self) -> MemberId {
-        self.member.id()
-    }
-
-    /// The generation that it knows.
-    #[must_use]
-    pub fn generation(&self) -> Generation {
-        self.member.generation()
-    }
-
-    /// The slots that it reads.
-    #[must_use]
-    pub fn slots(&self) -> Slots {
-        self.member.share().slots()
-    }
-
-    /// What it reads, and from where.
-    #[must_use]
-    pub fn share(&self) -> &Share {
-        self.member.share()
+    pub fn member(&self) -> &Member {
+        &self.member
     }
 
     /// The next events of its slots. Waits up to `wait` for one to be committed, or for its slots to change.

@@ -5,20 +5,14 @@ use quorate_wire::{ErrorCode, Frame, FrameError, FrameKind, Offset, Sequence, Ti
 use zerocopy::FromBytes;
 
 use super::window::{ChunkNumber, Flight, Placed};
-use super::{Failure, Link, LinkNumber, OPEN_SPAN_MAX, Pace, Session, Up, nanoseconds};
+use super::{Failure, OPEN_SPAN_MAX, Pace, Session, Up, nanoseconds};
 use crate::LinkCause;
-use crate::greeting::{Refusal, Welcome};
-
-/// No answer of its own: the error is about the connection, and the node closes it.
-const CONNECTION: u64 = 0;
+use crate::greeting::{Refusal, UNASKED, Welcome, expect_kind};
+use crate::link::Heard;
 
 /// A leader that stood still, or was cut off, may go on for an election timeout after another one was elected, and knows nothing
 /// of what that one acknowledged. For so long, its word that a chunk is missing is no proof.
 const DOUBT_NS: u64 = 1_000_000_000;
-
-const UNASKED: FrameError = FrameError::Invalid {
-    what: "an answer to no request",
-};
 
 fn placed(reply: ProduceReply, now: Time) -> Result<Placed, FrameError> {
     let level = AckLevel::from_byte(reply.level).ok_or(FrameError::Invalid {
@@ -33,129 +27,55 @@ fn placed(reply: ProduceReply, now: Time) -> Result<Placed, FrameError> {
 }
 
 impl Session {
-    pub(super) fn take_frames(&mut self, number: LinkNumber, bytes: &[u8], now: Time) -> usize {
-        let mut rest = bytes;
-        while self.listens(number) {
-            match Frame::parse(rest) {
-                Ok(Some(frame)) => {
-                    rest = rest.get(frame.bytes()..).unwrap_or_default();
-                    if let Err(error) = self.frame(&frame, now) {
-                        self.lose(LinkCause::Frame(error), now);
-                    }
-                }
-                Ok(None) => return bytes.len() - rest.len(),
-                Err(error) => self.lose(LinkCause::Frame(error), now),
-            }
-        }
-        bytes.len()
-    }
-
-    fn listens(&self, number: LinkNumber) -> bool {
-        match self.link {
-            Link::Greeting { .. } | Link::Up(_) => number == self.number,
-            Link::Waiting { .. } | Link::Dialing { .. } | Link::Ended(_) => false,
-        }
-    }
-
-    fn frame(&mut self, frame: &Frame<'_>, now: Time) -> Result<(), FrameError> {
+    pub(super) fn heard(&mut self, heard: Heard<'_>, now: Time) -> Result<(), FrameError> {
         self.heard_at = now;
-        match frame.header.kind {
-            FrameKind::HelloReply => self.greeted(frame, now),
-            FrameKind::ProduceReply => {
-                let reply = ProduceReply::read_from_bytes(frame.message).map_err(|_| UNASKED)?;
-                self.produced(frame.header.correlation, placed(reply, now)?, now)
-            }
-            FrameKind::TracedReply => {
-                let reply = TracedReply::read_from_bytes(frame.message).map_err(|_| UNASKED)?;
-                let placed = Placed {
-                    stages: Some(reply.stages),
-                    ..placed(reply.reply, now)?
-                };
-                self.produced(frame.header.correlation, placed, now)
-            }
-            FrameKind::Error => self.refused(frame, now),
-            FrameKind::Hello
-            | FrameKind::Produce
-            | FrameKind::Fetch
-            | FrameKind::Status
-            | FrameKind::Subscribe
-            | FrameKind::Credit
-            | FrameKind::Unsubscribe
-            | FrameKind::Push
-            | FrameKind::Unsubscribed
-            | FrameKind::Admin
-            | FrameKind::AdminReply
-            | FrameKind::PeerHello
-            | FrameKind::PreVote
-            | FrameKind::PreVoteReply
-            | FrameKind::Vote
-            | FrameKind::VoteReply
-            | FrameKind::Append
-            | FrameKind::AppendReply
-            | FrameKind::Repair
-            | FrameKind::RepairReply
-            | FrameKind::ReadIndex
-            | FrameKind::ReadIndexReply
-            | FrameKind::TimeoutNow
-            | FrameKind::SnapshotOffer
-            | FrameKind::SnapshotFetch
-            | FrameKind::SnapshotChunk
-            | FrameKind::FetchReply
-            | FrameKind::StatusReply
-            | FrameKind::Audit
-            | FrameKind::AuditReply
-            | FrameKind::Command
-            | FrameKind::CommandReply
-            | FrameKind::Cursors
-            | FrameKind::CursorsReply
-            | FrameKind::Heartbeat
-            | FrameKind::HeartbeatReply
-            | FrameKind::Groups
-            | FrameKind::GroupsReply => Err(FrameError::Kind {
-                kind: frame.header.kind.to_byte(),
-                flags: 0,
-            }),
+        match heard {
+            Heard::Welcome(welcome) => self.greeted(&welcome, now),
+            Heard::Refused(refusal) => self.connection_refused(refusal, now),
+            Heard::Frame(frame) => self.answered(&frame, now)?,
         }
+        Ok(())
     }
 
-    fn greeted(&mut self, frame: &Frame<'_>, now: Time) -> Result<(), FrameError> {
-        match self.link {
-            Link::Greeting { correlation, .. } if correlation == frame.header.correlation => {}
-            Link::Greeting { .. }
-            | Link::Up(_)
-            | Link::Waiting { .. }
-            | Link::Dialing { .. }
-            | Link::Ended(_) => return Err(UNASKED),
-        }
-        let welcome = Welcome::parse(frame)?;
-        if let Some(text) = welcome.mismatch(self.cluster) {
-            self.end(Failure::Refused {
-                code: ErrorCode::ClusterMismatch,
-                text,
-                expected: 0,
-            });
-            return Ok(());
-        }
-        self.cluster = Some(welcome.cluster);
+    fn greeted(&mut self, welcome: &Welcome, now: Time) {
         self.counters.greetings += 1;
-        self.route.learn(welcome.node, &welcome.nodes);
-        if let Some(leader) = self.route.hint(welcome.leader, now) {
-            let when = self.route.towards(leader, now);
+        self.link.route.learn(welcome.node, &welcome.nodes);
+        if let Some(leader) = self.link.route.hint(welcome.leader, now) {
+            let when = self.link.route.towards(leader, now);
             self.reconnect(when, now);
-            return Ok(());
+            return;
         }
-        let leads = welcome
-            .leader
-            .is_some_and(|leader| leader.node == welcome.node);
-        self.link = Link::Up(Up {
-            node: welcome.node,
+        let leads = welcome.leader.is_some_and(|leader| leader.node == welcome.node);
+        let up = Up {
             requests_max: welcome
                 .window_requests
                 .min(self.config.window_requests.max(1)),
             bytes_max: welcome.window_bytes.min(self.config.window_bytes),
             pace: if leads { Pace::Full } else { Pace::Probing },
-        });
-        Ok(())
+        };
+        self.link.up(welcome.node, up);
+    }
+
+    fn answered(&mut self, frame: &Frame<'_>, now: Time) -> Result<(), FrameError> {
+        let correlation = frame.header.correlation;
+        if frame.header.kind == FrameKind::Error {
+            let refusal = Refusal::parse(frame)?;
+            let number = self.requests.answered(correlation).ok_or(UNASKED)?;
+            self.chunk_refused(number, correlation, refusal, now);
+            return Ok(());
+        }
+        let placed = if frame.header.kind == FrameKind::TracedReply {
+            let reply = TracedReply::read_from_bytes(frame.message).map_err(|_| UNASKED)?;
+            Placed {
+                stages: Some(reply.stages),
+                ..placed(reply.reply, now)?
+            }
+        } else {
+            expect_kind(frame, FrameKind::ProduceReply)?;
+            let reply = ProduceReply::read_from_bytes(frame.message).map_err(|_| UNASKED)?;
+            placed(reply, now)?
+        };
+        self.produced(correlation, placed, now)
     }
 
     /// The chunk has a place. That holds whichever send of it the answer is to.
@@ -166,7 +86,7 @@ impl Session {
                 what: "less is promised than was asked for",
             });
         }
-        self.route.progress();
+        self.link.route.progress();
         self.doubted_since = None;
         if let Some(chunk) = self.window.get_mut(number) {
             match chunk.flight {
@@ -191,7 +111,7 @@ impl Session {
 
     /// The node has taken what was sent last: it takes more.
     fn open_window(&mut self) {
-        if let Link::Up(up) = &mut self.link
+        if let Some(up) = self.link.get_mut()
             && up.pace == Pace::Probing
         {
             up.pace = Pace::Full;
@@ -224,26 +144,6 @@ impl Session {
         if self.requests.span() > OPEN_SPAN_MAX.max(4 * self.config.window_requests) {
             self.lose(LinkCause::Silent, now);
         }
-    }
-
-    fn refused(&mut self, frame: &Frame<'_>, now: Time) -> Result<(), FrameError> {
-        let refusal = Refusal::parse(frame)?;
-        let asked = frame.header.correlation;
-        match self.link {
-            _ if asked == CONNECTION => self.connection_refused(refusal, now),
-            Link::Greeting { correlation, .. } if correlation == asked => {
-                self.connection_refused(refusal, now);
-            }
-            Link::Up(_) => {
-                let number = self.requests.answered(asked).ok_or(UNASKED)?;
-                self.chunk_refused(number, asked, refusal, now);
-            }
-            Link::Greeting { .. }
-            | Link::Waiting { .. }
-            | Link::Dialing { .. }
-            | Link::Ended(_) => return Err(UNASKED),
-        }
-        Ok(())
     }
 
     fn connection_refused(&mut self, refusal: Refusal, now: Time) {
@@ -288,7 +188,7 @@ impl Session {
     }
 
     fn go_on_after(&mut self, refusal: Refusal, now: Time) {
-        let hint = self.route.hint(refusal.leader, now);
+        let hint = self.link.route.hint(refusal.leader, now);
         let not_here = [
             ErrorCode::SequenceGap,
             ErrorCode::ProducerUnknown,
@@ -299,24 +199,24 @@ impl Session {
             ErrorCode::TooManyConnections,
         ];
         if refusal.code == ErrorCode::ShuttingDown {
-            self.route.distrust(now);
+            self.link.route.distrust(now);
         }
         if let Some(leader) = hint {
-            let when = self.route.towards(leader, now);
+            let when = self.link.route.towards(leader, now);
             self.reconnect(when, now);
         } else if not_here.contains(&refusal.code) {
-            let when = self.route.elsewhere(now);
+            let when = self.link.route.elsewhere(now);
             self.reconnect(when, now);
         } else {
             let asked = now.after(nanoseconds(refusal.retry_after));
-            let until = self.route.pause(now).max(asked);
+            let until = self.link.route.pause(now).max(asked);
             self.set_pace(Pace::Paused { until });
         }
-        self.trouble = refusal.into_cause();
+        self.link.trouble = refusal.into_cause();
     }
 
     fn set_pace(&mut self, pace: Pace) {
-        if let Link::Up(up) = &mut self.link {
+        if let Some(up) = self.link.get_mut() {
             up.pace = pace;
         }
     }

@@ -92,14 +92,20 @@ fn members_on_tokio_read_everything_once_while_one_of_them_goes() {
         let (mut one, mut other) = (join(), join());
         let mut counted = Vec::new();
         // Both have their slots before anything is read for good.
-        while (one.slots().len(), other.slots().len()) != (32, 32) {
+        while (
+            one.member().share().slots().len(),
+            other.member().share().slots().len(),
+        ) != (32, 32)
+        {
             let wait = Duration::from_millis(1);
             let (first, second) = tokio::join!(one.poll(wait), other.poll(wait));
             counted.extend(offsets(&first.expect("it serves")));
             second.expect("it serves");
         }
         other.leave().await;
-        while one.share().begin() < Some(Offset(end)) || one.slots().len() < 64 {
+        while one.member().share().begin() < Some(Offset(end))
+            || one.member().share().slots().len() < 64
+        {
             let polled = one.poll(Duration::from_millis(100)).await;
             counted.extend(offsets(&polled.expect("it serves")));
         }

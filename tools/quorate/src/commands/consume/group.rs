@@ -103,7 +103,7 @@ fn read(
         // Where the count ended it, the last batch was not printed whole: it is not committed, and comes again.
         let is_whole = left != Some(0);
         let is_worth_it = polled.events().next().is_some() || polled.is_at_end();
-        if is_whole && is_worth_it && member.share().begin() > member.done() {
+        if is_whole && is_worth_it && member.member().share().begin() > member.member().done() {
             commit(member)?;
         }
         if !args.follow && polled.is_at_end() {
