@@ -45,7 +45,9 @@ impl Session {
             self.reconnect(when, now);
             return;
         }
-        let leads = welcome.leader.is_some_and(|leader| leader.node == welcome.node);
+        let leads = welcome
+            .leader
+            .is_some_and(|leader| leader.node == welcome.node);
         let up = Up {
             requests_max: welcome
                 .window_requests

@@ -7,6 +7,7 @@ mod measure;
 mod read;
 mod shape;
 mod sweep;
+mod three;
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};

@@ -10,22 +10,20 @@
 
 use std::cell::Cell;
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use quorate_bench::{Generator, Load, Measured, Pace};
-use quorate_client::{AckLevel, NodeId};
+use quorate_client::NodeId;
 
-use super::super::cluster::executable;
-use super::measure::{DOWN_WITHIN, DRAIN_WITHIN, UP_WITHIN, check_length, setting_here};
+use super::measure::{DRAIN_WITHIN, UP_WITHIN, check_length};
 use super::shape::rate;
+use super::three::{Place, Three};
+use crate::Failure;
 use crate::bench::{Outage, Outages};
-use crate::demo::Workplace;
 use crate::interrupt::Interrupt;
-use crate::local::{Hosts, Local, LocalOptions, Process};
+use crate::local::{Hosts, Local, Process};
 use crate::phases::Phases;
-use crate::{Failure, terminal};
 
 /// An outage that takes longer than this is a cluster that does not come back.
 const OUTAGE_MAX: Duration = Duration::from_secs(30);
@@ -85,12 +83,8 @@ pub(super) struct Args {
     /// How long the client waits for an answer before it takes a connection for dead, in milliseconds.
     #[arg(long, value_name = "MS", default_value = "200", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     request_timeout: u64,
-    /// Where the nodes work, and leave what they wrote; otherwise a temporary directory.
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    three: Place,
 }
 
 /// Does it.
@@ -100,37 +94,17 @@ pub(super) fn run(
     phases: &Phases,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
-    let workplace = Workplace::new(args.dir.as_deref())?;
     let hosts = match args.mode {
         Mode::Kill | Mode::Freeze => None,
         Mode::Cut => Some(Hosts::create(3)?),
     };
-    let options = LocalOptions {
-        hosts,
-        log_level: log_level.map(Into::into),
-        ..LocalOptions::new(executable()?)
-    };
-    phases.begin("starting 3 nodes");
-    let mut local = Local::create(workplace.path(), options)?;
-    local.heed(interrupt);
-    local.start_all()?;
-    local.wait_complete(UP_WITHIN)?;
-    let outages = outages(args, &mut local, phases, interrupt)?;
-    local.stop_all(DOWN_WITHIN);
-    phases.end();
-    report(args, outages, workplace.path())
-}
-
-fn report(args: &Args, outages: Vec<Outage>, place: &Path) -> Result<(), Failure> {
-    let setting = setting_here(place, AckLevel::Quorum, 3)?;
+    let mut three = Three::start(&args.three, hosts, log_level, phases, interrupt)?;
+    let outages = outages(args, &mut three.local, phases, interrupt)?;
+    let setting = three.stop(phases)?;
     let timeout = Duration::from_millis(args.request_timeout);
     let outages = Outages::of(args.mode.name(), outages, args.rate.get(), timeout, setting)
         .ok_or_else(|| Failure::new("no outage"))?;
-    if args.json {
-        terminal::print_json(&outages);
-    } else {
-        terminal::print(&outages.table());
-    }
+    args.three.print(&outages, || outages.table());
     Ok(())
 }
 

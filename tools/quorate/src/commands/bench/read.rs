@@ -7,22 +7,19 @@
 //! ```
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use quorate_bench::{Generator, Load, Measured, Pace, Reach, Readers};
-use quorate_client::{AckLevel, Offset};
+use quorate_client::Offset;
 
-use super::super::cluster::executable;
-use super::measure::{DOWN_WITHIN, DRAIN_WITHIN, UP_WITHIN, setting_here};
+use super::measure::DRAIN_WITHIN;
 use super::shape::{rate, seconds, size};
+use super::three::{Place, Three};
 use crate::bench::{Acks, Beside, Cold, Quantiles, Reading, Tail};
-use crate::demo::Workplace;
 use crate::interrupt::Interrupt;
-use crate::local::{Local, LocalOptions};
 use crate::phases::Phases;
-use crate::{Failure, figures, terminal};
+use crate::{Failure, figures};
 
 /// How often it is looked whether somebody wants to stop.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -55,12 +52,8 @@ pub(super) struct Args {
     /// How long each part takes, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     duration: Duration,
-    /// Where the nodes work, and leave what they wrote; otherwise a temporary directory.
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    three: Place,
 }
 
 /// Does it.
@@ -70,19 +63,10 @@ pub(super) fn run(
     phases: &Phases,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
-    let workplace = Workplace::new(args.dir.as_deref())?;
-    let options = LocalOptions {
-        log_level: log_level.map(Into::into),
-        ..LocalOptions::new(executable()?)
-    };
-    phases.begin("starting 3 nodes");
-    let mut local = Local::create(workplace.path(), options)?;
-    local.heed(interrupt);
-    local.start_all()?;
-    local.wait_complete(UP_WITHIN)?;
+    let three = Three::start(&args.three, None, log_level, phases, interrupt)?;
     let bench = Bench {
         args,
-        nodes: local.addresses(),
+        nodes: three.local.addresses(),
         phases,
         interrupt,
     };
@@ -96,8 +80,7 @@ pub(super) fn run(
     let (cold, ()) = bench.reading(Reach::Upto(end), || bench.sleep())?;
     phases.begin("reading from the start under load");
     let (cold_beside, acks) = bench.reading(Reach::Upto(end), || bench.acks(&mut generator))?;
-    local.stop_all(DOWN_WITHIN);
-    phases.end();
+    let setting = three.stop(phases)?;
     let reading = Reading {
         consumers: args.consumers,
         push: args.push,
@@ -108,13 +91,9 @@ pub(super) fn run(
         alone,
         cold,
         beside: Beside::new(cold_beside, acks, &alone),
-        setting: setting_here(workplace.path(), AckLevel::Quorum, 3)?,
+        setting,
     };
-    if args.json {
-        terminal::print_json(&reading);
-    } else {
-        terminal::print(&reading.table());
-    }
+    args.three.print(&reading, || reading.table());
     Ok(())
 }
 
