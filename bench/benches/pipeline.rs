@@ -1,17 +1,20 @@
 //! What the pipeline costs, disks and links aside: they are memory here.
 
+#[path = "../tests/committed/mod.rs"]
+mod committed;
 #[path = "../tests/loopback/mod.rs"]
 mod loopback;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use quorate_replication::log::{From, LogEvent, Read, Recovery, Replay, recover};
 use quorate_replication::seam::Storage;
 use quorate_replication::state::{State, Verdict};
 use quorate_wire::Offset;
 
+use committed::{fill_with_ids, ids};
 use loopback::{Chunks, Disk, Group, LOG};
 
 /// Bytes of an event's payload.
@@ -113,6 +116,44 @@ fn dedup(criterion: &mut Criterion) {
     benches.finish();
 }
 
+/// Whether events that have ids are new, with as many ids known as there may be (so that new ones are looked up, and then find no room);
+/// and what these cost a chunk without.
+fn judge_ids(criterion: &mut Criterion) {
+    let mut benches = criterion.benchmark_group("judge ids");
+    let mut state = State::default();
+    let retry = Chunks::new(1, 1, 0).next().id;
+    state.take(&retry);
+    committed::commit(&mut state, &[retry], 1);
+    let known = fill_with_ids(&mut state);
+    for count in [1, 64] {
+        benches.throughput(elements(count));
+        // Far enough apart that no two are in one cache line, and never in the order of the table.
+        let step = (known / 2 + 7) / count * count;
+        for (name, from) in [("a retry", 0), ("new ones", known)] {
+            let mut at = 0;
+            benches.bench_function(format!("{name}, {count} a chunk"), |bencher| {
+                bencher.iter_batched_ref(
+                    || {
+                        at = (at + step) % (known - count);
+                        ids(from + at, count)
+                    },
+                    |ids| state.judge_ids(black_box(ids), 0),
+                    BatchSize::SmallInput,
+                );
+            });
+        }
+    }
+    benches.throughput(elements(1));
+    benches.bench_function("a chunk without ids", |bencher| {
+        bencher.iter(|| state.judge(black_box(&retry)));
+    });
+    for judged in [state.judge(&retry), state.judge_ids(&ids(0, 64), 0)] {
+        assert!(matches!(judged, Verdict::Committed(_)), "{judged:?}");
+    }
+    assert_eq!(state.judge_ids(&ids(known, 1), 0), Verdict::IdsFull);
+    benches.finish();
+}
+
 /// A log of so many bytes, and how many events are in it.
 fn log() -> (Group, u64) {
     let mut group = Group::new(1);
@@ -192,5 +233,5 @@ fn count(events: usize) -> u32 {
     u32::try_from(events).expect("a count fits")
 }
 
-criterion_group!(benches, intake, commit, dedup, recovery, index);
+criterion_group!(benches, intake, commit, dedup, judge_ids, recovery, index);
 criterion_main!(benches);

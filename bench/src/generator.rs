@@ -8,6 +8,7 @@ use quorate_client::{ClientError, Epoch, LinkCause, NodeId, ProducerId, Sequence
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::ids::Ids;
 use crate::load::{Load, Pace};
 use crate::measured::Measured;
 use crate::schedule::{Schedule, Turns};
@@ -42,6 +43,7 @@ impl Generator {
         let requests = Requests {
             events: load.batch,
             bytes: load.encode()?,
+            ids: load.ids.then(random).transpose()?.map(Ids::new),
         };
         let producers = load.producers.max(1);
         let mut streams = Vec::with_capacity(producers);
@@ -49,11 +51,14 @@ impl Generator {
             let config = SessionConfig {
                 nodes: load.nodes.clone(),
                 cluster: None,
-                producer: ProducerId(random()?),
+                producer: match load.ids {
+                    true => ProducerId::NONE,
+                    false => ProducerId(random()?),
+                },
                 epoch: Epoch(0),
                 first: Sequence(0),
                 acks: load.acks,
-                priority: 0,
+                priority: load.priority,
                 all_timeout: ALL_TIMEOUT,
                 trace_one_in: load.trace_one_in,
                 window_requests: load.in_flight.max(1),
@@ -99,7 +104,7 @@ impl Generator {
         Measured::new(self.pace, self.start, self.now(), planned)
     }
 
-    /// Sends for so long, or until `stop` says so, and returns what was acknowledged meanwhile. An open loop has a new schedule
+    /// Sends for so long, or until `stop` says so or all [ids](Load::ids) are used up, and returns what was acknowledged meanwhile. An open loop has a new schedule
     /// each time: what was due between two calls never was.
     ///
     /// # Errors
@@ -116,7 +121,7 @@ impl Generator {
         let begun = Instant::now();
         loop {
             let left = duration.saturating_sub(begun.elapsed());
-            if left.is_zero() || stop(&measured) {
+            if left.is_zero() || stop(&measured) || self.is_done() {
                 break;
             }
             self.turn(&mut intake, left.min(SLEEP_MAX), &mut measured)?;
@@ -129,6 +134,11 @@ impl Generator {
         measured.resends = after.resends - before.resends;
         measured.refusals = after.refusals - before.refusals;
         Ok(measured)
+    }
+
+    /// Whether nothing more can be sent, and nothing is on its way.
+    fn is_done(&self) -> bool {
+        self.requests.are_used_up() && !self.streams.iter().any(pending)
     }
 
     fn intake(&self, duration: Duration) -> Intake {
@@ -214,10 +224,10 @@ impl Generator {
                 stream.receive(now, measured);
             }
             match intake {
-                Intake::Full => stream.fill(&self.requests, now)?,
+                Intake::Full => stream.fill(&mut self.requests, now)?,
                 Intake::Due(turns) => {
                     let turns = turns.get_mut(at).expect("each stream has its turns");
-                    stream.catch_up(&self.requests, turns, now, measured)?;
+                    stream.catch_up(&mut self.requests, turns, now, measured)?;
                 }
                 Intake::Shut => {}
             }

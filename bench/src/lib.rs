@@ -29,6 +29,7 @@ pub mod flames;
 mod generator;
 pub mod hgrm;
 mod host;
+mod ids;
 mod jitter;
 mod load;
 mod measured;

@@ -34,6 +34,12 @@ pub struct Load {
     pub producers: usize,
     /// How many different keys the events have, one after the other; by default as many as a request has events.
     pub keys: Option<usize>,
+    /// Whether each event has an id that was never there before, instead of a sequence. A cluster knows as many as
+    /// [`EVENT_IDS_MAX`](quorate_wire::limits::EVENT_IDS_MAX): that
+    /// many events are sent, and no more.
+    pub ids: bool,
+    /// Who is shed first when a node has much to do: lower goes first.
+    pub priority: u8,
     /// What an acknowledgement is to promise.
     pub acks: AckLevel,
     /// One in so many requests is told how long its stages took; zero: none.
@@ -58,6 +64,8 @@ impl Load {
             in_flight: 64,
             producers: 1,
             keys: None,
+            ids: false,
+            priority: 0,
             acks: AckLevel::Quorum,
             trace_one_in: 0,
             connect_timeout: Duration::from_secs(2),

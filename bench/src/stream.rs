@@ -9,6 +9,7 @@ use quorate_client::{AckLevel, ClientError, InvalidEvent, LinkCause, Time};
 use quorate_wire::FrameError;
 
 use crate::dial::{Dial, DialState};
+use crate::ids::Ids;
 use crate::measured::Measured;
 use crate::schedule::Turns;
 
@@ -22,12 +23,20 @@ pub(crate) struct Requests {
     pub(crate) events: u32,
     /// The events of each.
     pub(crate) bytes: Vec<Vec<u8>>,
+    /// Those of the events, if they have any.
+    pub(crate) ids: Option<Ids>,
 }
 
 impl Requests {
     fn nth(&self, number: usize) -> &[u8] {
         let place = number % self.bytes.len().max(1);
         self.bytes.get(place).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether no further one can be made.
+    pub(crate) fn are_used_up(&self) -> bool {
+        let ids = self.ids.as_ref();
+        ids.is_some_and(|ids| ids.are_used_up(self.events))
     }
 }
 
@@ -117,8 +126,8 @@ impl Stream {
     }
 
     /// Fills the window.
-    pub(crate) fn fill(&mut self, requests: &Requests, now: Time) -> Result<(), ClientError> {
-        while self.has_room() {
+    pub(crate) fn fill(&mut self, requests: &mut Requests, now: Time) -> Result<(), ClientError> {
+        while self.has_room() && !requests.are_used_up() {
             self.push(requests, now)?;
         }
         Ok(())
@@ -127,13 +136,14 @@ impl Stream {
     /// Sends what is due, and what is overdue, as far as the window allows.
     pub(crate) fn catch_up(
         &mut self,
-        requests: &Requests,
+        requests: &mut Requests,
         turns: &mut Turns,
         now: Time,
         measured: &mut Measured,
     ) -> Result<(), ClientError> {
         while let Some(due) = turns.next_due().filter(|&due| due <= now)
             && self.has_room()
+            && !requests.are_used_up()
         {
             self.push(requests, now)?;
             turns.take();
@@ -148,10 +158,12 @@ impl Stream {
         self.session.has_room(0)
     }
 
-    fn push(&mut self, requests: &Requests, now: Time) -> Result<(), ClientError> {
-        let bytes = requests.nth(self.made);
+    fn push(&mut self, requests: &mut Requests, now: Time) -> Result<(), ClientError> {
         let mut buffer = self.session.buffer();
-        buffer.extend_from_slice(bytes);
+        if let Some(ids) = &mut requests.ids {
+            ids.write(requests.events, &mut buffer);
+        }
+        buffer.extend_from_slice(requests.nth(self.made));
         self.session
             .push(requests.events, buffer, now)
             .map_err(|error| ClientError::InvalidEvent(InvalidEvent::Chunk(error)))?;

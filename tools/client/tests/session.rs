@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use quorate_client::session::{Endpoint, Failure, LinkNumber, Session, SessionConfig};
 use quorate_client::{
-    Ack, AckLevel, ChunkId, ClusterName, Epoch, ErrorCode, Event, LinkCause, NodeId, Offset,
-    ProducerId, Sequence, Time,
+    Ack, AckLevel, ChunkId, ClusterName, Epoch, ErrorCode, Event, EventId, LinkCause, NodeId,
+    Offset, ProducerId, Sequence, Time,
 };
 use quorate_wire::client::{Produce, Stage};
 use quorate_wire::{Chunk, Frame, FrameKind};
@@ -877,6 +877,27 @@ fn a_cluster_that_contradicts_itself_ends_the_session() {
         matches!(script.session.failure(), Some(Failure::Protocol(_))),
         "the second chunk begins inside the first"
     );
+}
+
+#[test]
+fn events_that_have_ids_are_where_their_chunks_were_taken() {
+    let mut script = Script::led(SessionConfig {
+        producer: ProducerId::NONE,
+        ..config(1)
+    });
+    for number in [b"1", b"2"] {
+        let mut buffer = script.session.buffer();
+        buffer.extend_from_slice(&EventId::of(number).0);
+        buffer.extend_from_slice(&frames::event(b"payload"));
+        let pushed = script.session.push(1, buffer, script.now);
+        pushed.expect("the chunk is within its limits");
+    }
+    // The first one was refused by a node that took the second one, and is taken later.
+    let sent: [_; 2] = all(script.sent());
+    script.ack(sent[0], 11);
+    script.ack(sent[1], 10);
+    assert_eq!(script.session.failure(), None, "they are in no order");
+    assert_eq!(script.acked(), [(0, 11, 1), (1, 10, 1)]);
 }
 
 #[test]

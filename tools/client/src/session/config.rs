@@ -12,7 +12,7 @@ pub struct SessionConfig {
     pub nodes: Vec<String>,
     /// The cluster that is meant, or whichever answers first.
     pub cluster: Option<ClusterName>,
-    /// The producer's id.
+    /// The producer's id; none: each event has an id of its own, which its chunk says in front of the events.
     pub producer: ProducerId,
     /// The producer's incarnation.
     pub epoch: Epoch,

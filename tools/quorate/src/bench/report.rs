@@ -86,6 +86,10 @@ pub(crate) struct Workload {
     pub(crate) producers: u32,
     /// Consumers that read the log's end meanwhile.
     pub(crate) consumers: u32,
+    /// Whether the events have ids instead of sequences.
+    pub(crate) ids: bool,
+    /// Who is shed first: lower goes first.
+    pub(crate) priority: u8,
     /// What the acknowledgements promise.
     pub(crate) acks: &'static str,
     /// Different keys; by default as many as a request has events.
@@ -245,13 +249,16 @@ impl Workload {
         let stock = self
             .stock
             .map(|stock| format!(", {stock} segments in stock"));
+        let ids = if self.ids { " with ids" } else { "" };
+        let priority = (self.priority > 0).then(|| format!(", priority {}", self.priority));
         format!(
-            "{} bytes an event, {} events a request, {pace}, {} producers, {} consumers, acks {}{}{}",
+            "{} bytes an event, {} events{ids} a request, {pace}, {} producers, {} consumers, acks {}{}{}{}",
             self.event_size,
             self.batch,
             self.producers,
             self.consumers,
             self.acks,
+            priority.unwrap_or_default(),
             keys.unwrap_or_default(),
             stock.unwrap_or_default()
         )
@@ -421,6 +428,8 @@ pub(crate) mod sample {
                 in_flight: 64,
                 producers: 1,
                 consumers: 0,
+                ids: false,
+                priority: 0,
                 acks: "quorum",
                 keys: None,
                 stock: None,

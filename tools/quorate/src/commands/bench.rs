@@ -31,6 +31,7 @@ Examples:
   quorate bench                                        three nodes on this host, in a temporary directory
   quorate bench --local 3 --event-size 64 --batch 64 --in-flight 64 --json
   quorate bench --rate 70k --batch 1 --event-size 512 --report latency.html
+  quorate bench --ids --batch 64 --duration 60         events that their ids tell apart, until the ids are used up
   quorate bench --nodes 10.0.0.1:9001 --producers 4    a cluster that runs: it keeps what is written
   quorate bench --dir /mnt/fast --duration 20          on another disk, which is left as it is in the end
   quorate bench --runs 5 --json > before.json          for `quorate bench compare before.json after.json`
@@ -118,7 +119,7 @@ fn measure(
     phases: &Phases,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
-    args.shape.check()?;
+    args.shape.check(args.rate)?;
     let bench = Bench {
         shape: &args.shape,
         log_level,

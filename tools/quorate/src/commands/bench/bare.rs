@@ -148,12 +148,13 @@ pub(super) fn run(
 }
 
 fn check(args: &Args) -> Result<(), Failure> {
-    args.shape.check()?;
+    args.shape.check(None)?;
     let shape = &args.shape;
     let is_like_it = shape.nodes.is_empty()
         && shape.local_count() == 3
         && shape.producers == 1
-        && shape.consumers == 0;
+        && shape.consumers == 0
+        && !shape.ids;
     if is_like_it {
         return Ok(());
     }

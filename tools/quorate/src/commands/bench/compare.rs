@@ -112,7 +112,7 @@ pub(super) fn ab(
     phases: &Phases,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
-    args.shape.check()?;
+    args.shape.check(args.rate)?;
     if !args.shape.nodes.is_empty() {
         return Err(
             Failure::usage("which program runs elsewhere is not ours to say")

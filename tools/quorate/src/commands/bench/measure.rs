@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use quorate_bench::{Generator, Jitter, Measured, Reach, Readers, Restlessness};
 use quorate_client::{AckLevel, NodeId, Offset, Role};
 use quorate_engine::probe::disk_of;
+use quorate_wire::limits::EVENT_IDS_MAX;
 
 use super::shape::{Pacing, Shape, size};
 use crate::Failure;
@@ -149,7 +150,10 @@ impl Bench<'_> {
         let consumers = size(self.shape.consumers);
         let readers = Readers::start(nodes, Reach::From(end), false, consumers)?;
         self.begin(&format!("warming up for {:?}", self.shape.warm_up), plan);
-        generator.run(self.shape.warm_up, &mut stop)?;
+        let ids = u64::try_from(EVENT_IDS_MAX).expect("a size fits into 64 bits");
+        let is_warm = |measured: &Measured| self.shape.ids && measured.events >= ids / 8;
+        let mut warmed = |measured: &Measured| stop(measured) || is_warm(measured);
+        generator.run(self.shape.warm_up, &mut warmed)?;
         self.interrupt.check()?;
         self.begin(&format!("measuring for {:?}", self.shape.duration), plan);
         let jitter = Jitter::start();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use quorate_bench::{Load, Pace};
 use quorate_client::AckLevel;
-use quorate_wire::limits::{CHUNK_EVENTS_MAX, EVENT_BYTES_MAX};
+use quorate_wire::limits::{CHUNK_EVENTS_MAX, EVENT_BYTES_MAX, EVENT_IDS_MAX};
 
 use super::super::nodes::address;
 use super::super::produce::acks;
@@ -46,6 +46,13 @@ pub(super) struct Shape {
     /// Consumers that read the log's end meanwhile, each with a connection and a thread of its own.
     #[arg(long, value_name = "COUNT", default_value = "0", value_parser = clap::value_parser!(u32).range(0..=256))]
     pub(super) consumers: u32,
+    /// Give each event an id that was never there before, instead of a sequence. Nodes know 524,288 of them an hour: when so many are
+    /// sent, the measurement is over.
+    #[arg(long, conflicts_with = "nodes")]
+    pub(super) ids: bool,
+    /// Who is shed first when a node has much to do: lower goes first.
+    #[arg(long, value_name = "PRIORITY", default_value = "0")]
+    pub(super) priority: u8,
     /// What an acknowledgement promises: that a majority of the disks has the events, that all have them, or that the leader's
     /// memory has.
     #[arg(long, value_name = "LEVEL", default_value = "quorum", value_parser = acks)]
@@ -98,7 +105,7 @@ impl Pacing {
 
 impl Shape {
     /// Refuses what clap cannot see.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    pub(super) fn check(&self, rate: Option<NonZeroU64>) -> Result<(), Failure> {
         let keys = u64::from(self.keys.unwrap_or(1).max(self.batch));
         let bytes = keys * (u64::from(self.event_size) + 32);
         if bytes > PREPARED_BYTES_MAX {
@@ -108,7 +115,11 @@ impl Shape {
             ))
             .cure("take fewer --keys"));
         }
-        Ok(())
+        let load = self.warm_up + self.duration;
+        match rate.filter(|_| self.ids) {
+            Some(rate) => check_ids(rate, load),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn local_count(&self) -> u16 {
@@ -128,6 +139,8 @@ impl Shape {
             in_flight: size(pacing.in_flight),
             producers: size(self.producers),
             keys: self.keys.map(size),
+            ids: self.ids,
+            priority: self.priority,
             acks: self.acks,
             trace_one_in: TRACE_ONE_IN,
             ..Load::new(nodes)
@@ -147,6 +160,8 @@ impl Shape {
             in_flight: pacing.in_flight,
             producers: self.producers,
             consumers: self.consumers,
+            ids: self.ids,
+            priority: self.priority,
             acks: self.acks.name(),
             keys: self.keys,
             stock: self.stock,
@@ -154,6 +169,18 @@ impl Shape {
             warm_up_s: self.warm_up.as_secs_f64(),
         }
     }
+}
+
+/// An open loop would have events due that have no ids.
+fn check_ids(rate: NonZeroU64, load: Duration) -> Result<(), Failure> {
+    let most = u64::try_from(EVENT_IDS_MAX).expect("a size fits into 64 bits");
+    if load.as_nanos() * u128::from(rate.get()) <= u128::from(most) * 1_000_000_000 {
+        return Ok(());
+    }
+    let what = format!(
+        "{rate} events a second for {load:?}, warm-up included, are more than the {most} ids that a cluster knows"
+    );
+    Err(Failure::usage(what).cure("take a lower --rate, or a shorter --duration"))
 }
 
 pub(super) fn size(number: u32) -> usize {
@@ -208,7 +235,7 @@ fn fraction(whole: &str, part: &str, factor: u64) -> Option<u64> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Pacing, event_size, rate, seconds};
+    use super::{Pacing, check_ids, event_size, rate, seconds};
 
     #[test]
     fn limits_are_said_before_anything_is_started() {
@@ -229,6 +256,13 @@ mod tests {
         for text in ["", "0", "-1", "k", "1.5", "1.2345k", "x", "2000M", "1e3"] {
             assert!(rate(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn no_more_events_with_ids_are_due_than_a_cluster_knows() {
+        let rate = rate("65536").expect("it is one");
+        assert!(check_ids(rate, Duration::from_secs(8)).is_ok());
+        assert!(check_ids(rate, Duration::from_millis(8_001)).is_err());
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub(super) fn run(
     phases: &Phases,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
-    args.shape.check()?;
+    args.shape.check(args.rates.iter().max().copied())?;
     let bench = Bench {
         shape: &args.shape,
         log_level,
