@@ -18,6 +18,7 @@ mod logs;
 mod members;
 mod nonsense;
 mod partition;
+mod priorities;
 mod refusals;
 mod repair;
 mod resume;
