@@ -29,6 +29,15 @@ class Keys(unittest.TestCase):
         for text, key in known.items():
             self.assertEqual(wire.key_of(text), key, text)
 
+    def test_ids_are_fnv_1a_of_128_bits(self) -> None:
+        known = {
+            "": 0x6C62272E07BB014262B821756295C58D,
+            "a": 0xD228CB696F1A8CAF78912B704E4A8964,
+            "foobar": 0x343E1662793C64BF6F0D3597BA446F18,
+        }
+        for text, number in known.items():
+            self.assertEqual(int.from_bytes(wire.id_of(text), "little"), number, text)
+
 
 class Frames(unittest.TestCase):
     def test_every_client_frame_is_read_and_written_back(self) -> None:
@@ -110,6 +119,14 @@ class Bodies(unittest.TestCase):
         self.assertEqual(chunk, wire.ChunkId(0, 1, 7, 1))
         [event] = wire.events(body, chunk.event_count)
         self.assertEqual(event.topic, "flights")
+
+    def test_a_chunk_with_ids_is_sealed_as_its_vector(self) -> None:
+        data = vector("chunk_ids")
+        [(chunk, body)] = wire.chunks(memoryview(data))
+        [event] = wire.events(body, chunk.event_count)
+        ids = data[wire.CHUNK_HEADER_BYTES :][: wire.EVENT_ID_BYTES]
+        self.assertEqual(wire.seal_chunk(chunk, ids + event.encode()), data)
+        self.assertEqual(ids, b"N14228 2013 0515")
 
     def test_a_record_is_read(self) -> None:
         [record] = wire.records(vector("record_events"))

@@ -12,10 +12,11 @@ from .consumer import Consumer, Delivered
 from .cursors import Cursors
 from .errors import ProtocolError, QuorateError, Refused, Unreachable
 from .groups import GroupConsumer
+from .ids import IdProducer
 from .link import Link, LinkLost
 from .producer import Acks, Producer, Receipt
 from .reading import ANY, LINEARIZABLE, START, TAIL, Consistency, Filter, ReadFrom, at, at_least, since, slot_of
-from .wire import Audited, Cursor, Event, Status, key_of
+from .wire import Audited, Cursor, Event, Status, id_of, key_of
 
 __all__ = [
     "ANY",
@@ -29,6 +30,7 @@ __all__ = [
     "Event",
     "Filter",
     "GroupConsumer",
+    "IdProducer",
     "LINEARIZABLE",
     "Producer",
     "ProtocolError",
@@ -43,6 +45,7 @@ __all__ = [
     "at",
     "at_least",
     "audit",
+    "id_of",
     "key_of",
     "since",
     "slot_of",

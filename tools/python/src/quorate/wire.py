@@ -64,7 +64,7 @@ _AUDIT = struct.Struct("<Q")
 _AUDIT_REPLY = struct.Struct("<QQQIB3x")
 _ERROR = struct.Struct("<HHIQIIQQ")
 
-_EVENT_ID_BYTES = 16
+EVENT_ID_BYTES = 16
 
 FRAME_BYTES = _FRAME.size
 EVENT_HEADER_BYTES = _EVENT.size
@@ -104,6 +104,14 @@ def key_of(text: str | bytes) -> int:
     for byte in text.encode() if isinstance(text, str) else text:
         key = ((key ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
     return key
+
+
+def id_of(text: str | bytes) -> bytes:
+    """The id of an event that its source calls by a text: FNV-1a, 128 bits, little-endian."""
+    number = 0x6C62272E07BB014262B821756295C58D
+    for byte in text.encode() if isinstance(text, str) else text:
+        number = ((number ^ byte) * 0x1000000000000000000013B) % (1 << 128)
+    return number.to_bytes(EVENT_ID_BYTES, "little")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +186,7 @@ def chunks(data: memoryview) -> Iterator[tuple[ChunkId, memoryview]]:
             raise ProtocolError("a chunk is cut")
         if crc32(body, crc32(data[at : at + 28])) != crc:
             raise ProtocolError("a chunk's checksum does not fit: its bytes have changed")
-        ids = _EVENT_ID_BYTES * count if producer == 0 else 0
+        ids = EVENT_ID_BYTES * count if producer == 0 else 0
         if ids > length:
             raise ProtocolError("a chunk's ids are cut")
         yield ChunkId(producer, epoch, first, count), body[ids:]
