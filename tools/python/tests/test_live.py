@@ -1,56 +1,17 @@
-"""Against a live cluster of real processes. `QUORATE` names the command; by default what cargo has built."""
+"""Against a live cluster of real processes."""
 
 import contextlib
 import csv
 import gzip
 import io
-import json
-import os
-import pathlib
-import signal
-import subprocess
-import tempfile
 import unittest
-from typing import Any
 
 import quorate
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-FLIGHTS = ROOT / "tools" / "quorate" / "data" / "flights.csv.gz"
-TAIL_NUMBER = 11
+from cluster import FLIGHTS, ROOT, TAIL_NUMBER, Cluster
 
 
-def command() -> str:
-    """The `quorate` command."""
-    named = os.environ.get("QUORATE")
-    built = [ROOT / "target" / profile / "quorate" for profile in ("release", "debug")]
-    for path in [pathlib.Path(named)] if named else built:
-        if path.is_file():
-            return str(path)
-    raise unittest.SkipTest("no quorate command: cargo build, or set QUORATE")
-
-
-class Live(unittest.TestCase):
-    def setUp(self) -> None:
-        self.command = command()
-        self.place = tempfile.TemporaryDirectory(prefix="quorate-python-")
-        self.addCleanup(self.place.cleanup)
-        self.run_cluster("up", "--ports", "auto")
-        self.addCleanup(self.run_cluster, "down")
-        self.nodes = [node["address"] for node in self.statuses()]
-
-    def run_cluster(self, verb: str, *more: str) -> str:
-        arguments = [self.command, "cluster", verb, "--dir", self.place.name + "/c", *more]
-        return subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=60).stdout
-
-    def statuses(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.run_cluster("status", "--json"))
-        return found
-
-    def kill_leader(self) -> None:
-        leader = next(node for node in self.statuses() if node.get("serves"))
-        os.kill(leader["process"], signal.SIGKILL)
-
+class Live(Cluster):
     def test_events_survive_the_leader_and_come_back_once_and_in_order(self) -> None:
         with gzip.open(FLIGHTS, "rt") as lines:
             flights = [row for _, row in zip(range(20_000), csv.reader(lines))][1:]
@@ -95,6 +56,23 @@ class Live(unittest.TestCase):
         self.assertEqual((refused.exception.code, refused.exception.expected), (205, 1))
         with self.assertRaises(quorate.Refused):
             first.send(quorate.Event(b"four"))
+
+    def test_events_with_ids_are_in_the_log_once_whoever_sends_them(self) -> None:
+        known = [(quorate.id_of(f"event {nth}"), quorate.Event(b"%d" % nth, key=nth)) for nth in range(200)]
+        with quorate.IdProducer(self.nodes[:1]) as one, quorate.IdProducer(self.nodes[-1:], batch_events=7) as other:
+            self.assertEqual(one.send(known[:100]), list(range(100)))
+            self.assertEqual(one.send(known[50:60]), list(range(50, 60)), "as they were put the first time")
+            self.kill_leader()
+            self.assertEqual(other.send(known[10:200]), list(range(10, 200)), "chunks in which some are known, and others not")
+            self.assertEqual(one.send(reversed(known)), list(range(199, -1, -1)))
+            with self.assertRaises(ValueError):
+                one.send([(b"short", quorate.Event(b""))])
+        with quorate.Consumer(self.nodes) as consumer:
+            found: list[quorate.Delivered] = []
+            while len(found) < len(known):
+                found += consumer.fetch(wait=5.0)
+            self.assertEqual([one.event for one in found], [event for _, event in known])
+            self.assertEqual(consumer.fetch(wait=0.2), [], "nothing twice")
 
     def test_cursors_are_kept_and_move_on_only(self) -> None:
         with quorate.Producer(self.nodes) as producer:
