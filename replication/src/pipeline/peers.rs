@@ -10,19 +10,19 @@ use quorate_wire::{DiskId, ErrorCode, Frame, FrameError, FrameHeader, FrameKind,
 use zerocopy::little_endian::U16;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use super::config::{DIAL_AGAIN, DIAL_LEARNER_AGAIN, GREETING_TIME, REFUSED_AGAIN, STRANGERS_MAX};
+use super::config::{DIAL_AGAIN, DIAL_JOINED_AGAIN, GREETING_TIME, REFUSED_AGAIN, STRANGERS_MAX};
 use super::core::Beside;
 use super::link::Link;
 use super::{Note, Pipeline, codec};
 use crate::seam::{LinkId, NetworkEvent, Seam};
 
-/// A peer that this node dials: of two nodes, the one with the greater id does. But a leader dials a learner, which may not know yet
-/// where anybody is.
+/// A peer that this node dials: of two nodes, the one with the greater id does. But one that has joined may not know yet where anybody
+/// is, also when it votes already: a leader dials it, and who knows of no leader, since nobody may lead without its vote.
 #[derive(Debug)]
 pub(super) struct Dial {
     pub(super) peer: NodeId,
-    /// It is a learner with a greater id, or is to become one: only a leader dials it, and not as often.
-    pub(super) learns: bool,
+    /// It has a greater id and has joined, or is to join: it mostly dials this node, which waits longer for that.
+    pub(super) joined: bool,
     /// It is no member any more: once it is not being dialled, it is forgotten.
     pub(super) past: bool,
     /// When to dial next.
@@ -131,7 +131,7 @@ impl Pipeline {
                 .map_or(Time(0), |dial| dial.at);
             self.dialled(peer, now.after(wait).max(earlier));
         } else if let Some(dial) = self.dials.iter_mut().find(|dial| dial.peer == peer) {
-            dial.at = now.after(DIAL_LEARNER_AGAIN); // It dials first.
+            dial.at = now.after(DIAL_JOINED_AGAIN); // It dials first.
         }
     }
 
@@ -142,9 +142,10 @@ impl Pipeline {
 
     /// Dials who is due, and gives up on who does not greet, or does not take what is sent.
     pub(super) fn dial_due(&mut self, now: Time, seam: &mut impl Seam) {
+        let seeks = self.seeks();
         for dial in &mut self.dials {
             let linked = self.links.iter().any(|link| link.peer == Some(dial.peer));
-            if dial.is_wanted(self.led) && !linked && dial.at <= now {
+            if dial.is_wanted(seeks) && !linked && dial.at <= now {
                 dial.dialling = true;
                 seam.connect(dial.peer);
             }
@@ -164,10 +165,11 @@ impl Pipeline {
     /// When [`Pipeline::dial_due`] has something to do.
     pub(super) fn network_deadline(&self) -> Option<Time> {
         let linked = |peer| self.links.iter().any(|link| link.peer == Some(peer));
+        let seeks = self.seeks();
         let dials = self
             .dials
             .iter()
-            .filter(|dial| dial.is_wanted(self.led) && !linked(dial.peer))
+            .filter(|dial| dial.is_wanted(seeks) && !linked(dial.peer))
             .map(|dial| dial.at);
         let strangers = self.links.iter().filter(|link| !link.up && !link.closing);
         let sends = self.links.iter().filter_map(Link::sends_until);

@@ -4,7 +4,7 @@ use quorate_raft::Input;
 use quorate_wire::{ErrorCode, LogIndex, NodeId, Time};
 
 use super::Pipeline;
-use super::config::{DIAL_AGAIN, DIAL_LEARNER_AGAIN};
+use super::config::{DIAL_AGAIN, DIAL_JOINED_AGAIN};
 use super::peers::Dial;
 use crate::seam::Seam;
 
@@ -12,16 +12,16 @@ impl Dial {
     fn new(peer: NodeId, at: Time) -> Self {
         Self {
             peer,
-            learns: false,
+            joined: false,
             past: false,
             at,
             dialling: false,
         }
     }
 
-    /// Whether this node dials it when its time has come.
-    pub(super) fn is_wanted(&self, leads: bool) -> bool {
-        !self.dialling && !self.past && (leads || !self.learns)
+    /// Whether this node, which seeks those who have joined or does not, dials it when its time has come.
+    pub(super) fn is_wanted(&self, seeks: bool) -> bool {
+        !self.dialling && !self.past && (seeks || !self.joined)
     }
 }
 
@@ -67,26 +67,27 @@ impl Pipeline {
             }
         }
         let contact = self.asked.as_ref().and_then(super::change::Asked::contact);
-        let learners = list
-            .iter()
-            .filter(|entry| !entry.role().votes() && !entry.role().voted());
-        let learners = learners.map(|entry| entry.member().0).chain(contact);
-        let learners: alloc::vec::Vec<_> = learners.filter(|&node| node > me).collect();
+        let joined = list.iter().map(|entry| entry.member().0);
+        let joined = joined.filter(|&node| !self.membership.is_founder(node));
+        let joined = joined.chain(contact).filter(|&node| node > me);
+        let joined: alloc::vec::Vec<_> = joined.collect();
         let forming = configured.iter().map(|place| place.node);
         let forming = forming.filter(|_| list.is_empty());
         let lower = list.iter().map(|entry| entry.member().0).chain(forming);
         let lower = lower.filter(|&node| node < me);
-        let peers: alloc::vec::Vec<_> = lower.chain(learners.iter().copied()).collect();
+        let peers: alloc::vec::Vec<_> = lower.chain(joined.iter().copied()).collect();
         self.dials
             .retain(|dial| dial.dialling || peers.contains(&dial.peer));
         for &peer in &peers {
             if self.dials.iter().all(|dial| dial.peer != peer) {
-                self.dials.push(Dial::new(peer, now));
+                let waits = peer > me && Some(peer) != contact;
+                let at = now.after(if waits { DIAL_JOINED_AGAIN } else { 0 });
+                self.dials.push(Dial::new(peer, at));
             }
         }
         for dial in &mut self.dials {
             dial.past = !peers.contains(&dial.peer);
-            dial.learns = learners.contains(&dial.peer);
+            dial.joined = joined.contains(&dial.peer);
         }
         self.part(seam);
     }
@@ -110,14 +111,19 @@ impl Pipeline {
         }
     }
 
+    /// Whether this node dials those who have joined: it leads them, or needs their votes.
+    pub(super) fn seeks(&self) -> bool {
+        self.led || (self.leader().is_none() && !self.cast_out)
+    }
+
     /// How long a dial that failed is not repeated, in nanoseconds.
     pub(super) fn dial_again(&self, peer: NodeId) -> u64 {
-        let learns = self
+        let joined = self
             .dials
             .iter()
-            .any(|dial| dial.peer == peer && dial.learns);
-        if learns {
-            DIAL_LEARNER_AGAIN
+            .any(|dial| dial.peer == peer && dial.joined);
+        if joined {
+            DIAL_JOINED_AGAIN
         } else {
             DIAL_AGAIN
         }

@@ -75,7 +75,7 @@ impl Damage {
             return self.decay(one, random, world);
         }
         let out = world.out().clone();
-        let nodes = world.names().len();
+        let may_lose = world.may_lose();
         let Some(group) = world.groups_mut().get_mut(at) else {
             return;
         };
@@ -85,8 +85,9 @@ impl Damage {
         let begins = |found: &&Found| found.range.start.is_multiple_of(BLOCK);
         let last_write = found.iter().rfind(begins).unwrap_or(last);
         let last_block = (last_write.segment, last_write.range.start / BLOCK);
+        // Who stays has it whole: without a leader nobody knows who does.
         let others: BTreeSet<Name> = group
-            .names()
+            .staying()
             .into_iter()
             .filter(|other| *other != one && !out.contains(other))
             .flat_map(|other| scan(group.disk(other)))
@@ -100,7 +101,7 @@ impl Damage {
             .chain(out)
             .chain([one])
             .collect();
-        let ends = bad.len() <= (nodes - 1) / 2;
+        let ends = bad.len() <= may_lose;
         let whole = |found: &Found| {
             let block = (found.segment, found.range.start / BLOCK);
             others.contains(&found.name)

@@ -7,6 +7,7 @@ use quorate_wire::{NodeId, Time};
 
 use crate::damage::{self, Damage};
 use crate::group::Group;
+use crate::operator::Errand;
 use crate::plan::{Entry, Fault, Plan};
 use crate::random::Random;
 use crate::schedule::Schedule;
@@ -33,6 +34,7 @@ enum After {
     Quick(NodeId),
     Room(NodeId),
     Garble(Random, u64),
+    Ask(Errand),
 }
 
 impl Faults {
@@ -108,6 +110,7 @@ impl Faults {
                     self.after.push(at, After::Garble(random, left - 1));
                 }
             }
+            After::Ask(errand) => self.ask(errand, world),
         }
     }
 
@@ -215,6 +218,17 @@ impl Faults {
                 }
             }
             Fault::Harm(harm) => self.damage.strike(harm, one, &mut random, world),
+            Fault::Change => {
+                if let Some(errand) = Errand::draw(random, world) {
+                    self.ask(errand, world);
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, mut errand: Errand, world: &mut World) {
+        if let Some(wait) = errand.ask(world) {
+            self.after.push(world.now().after(wait), After::Ask(errand));
         }
     }
 
@@ -285,12 +299,12 @@ fn heal(world: &mut World) {
 }
 
 /// A node of a minority comes back with an empty disk. The others have all that was acknowledged. Before all of them know who the
-/// members are, it is not the founder's: with it goes what the others would wait for.
+/// members are, it is not the founder's: with it goes what the others would wait for. Voters are never fewer than founders.
 fn wipe(id: NodeId, world: &mut World) {
     let out = world.out().len() + usize::from(!world.out().contains(&id));
     let formed = world.groups().iter().all(Group::is_formed);
     let founds = world.names().first() == Some(&id);
-    if out > (world.names().len() - 1) / 2 || (founds && !formed) {
+    if out > world.may_lose() || (founds && !formed) {
         return;
     }
     if world.running(true).contains(&id) {
@@ -302,10 +316,12 @@ fn wipe(id: NodeId, world: &mut World) {
 
 /// Whether what the other sound nodes have is whole: what is not may be whole on this one only.
 fn others_unhurt(id: NodeId, world: &World) -> bool {
-    let mut others = world.sound();
-    others.remove(&id);
     let mut groups = world.groups().iter();
-    groups.all(|group| damage::is_unhurt(group, &others))
+    groups.all(|group| {
+        let mut others = world.sound(group);
+        others.remove(&id);
+        damage::is_unhurt(group, &others)
+    })
 }
 
 /// Pairs of one node and each other one, from it or to it.

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_replication::pipeline::{Note, Reopen, StartError, Started, Turn};
 use quorate_replication::seam::StorageError;
-use quorate_replication::state::MemberList;
 use quorate_wire::client::StatusReply;
 use quorate_wire::{ErrorCode, GroupId, NodeId, Offset, Time};
 
@@ -59,6 +58,8 @@ pub struct Group {
     operations: u64,
     /// Whether the latest of that is done, or why it was refused, once that was told.
     operated: Option<Result<(), ErrorCode>>,
+    /// Nodes that an operator wanted to go, whether they did or not.
+    leaving: BTreeSet<NodeId>,
     trace: Trace,
     notes: Vec<Note>,
     refused: Vec<(NodeId, ErrorCode)>,
@@ -95,6 +96,7 @@ impl Group {
             status_due: Time(0),
             operations: 0,
             operated: None,
+            leaving: BTreeSet::new(),
             trace,
             notes: Vec::new(),
             refused: Vec::new(),
@@ -342,15 +344,6 @@ impl Group {
     #[must_use]
     pub fn is_formed(&self) -> bool {
         self.formed.len() >= usize::try_from(self.options.nodes).expect("a few")
-    }
-
-    /// Who belongs to the group, as the leader knows; nobody while there is none.
-    #[must_use]
-    pub fn roster(&self) -> MemberList {
-        let leader = self.leader();
-        let node = self.nodes.iter().find(|node| Some(node.id()) == leader);
-        let pipeline = node.and_then(Node::pipeline);
-        pipeline.map_or_else(MemberList::default, |pipeline| pipeline.members().clone())
     }
 
     /// The nodes that have stopped or crashed by themselves since this was last asked.

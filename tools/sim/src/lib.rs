@@ -18,6 +18,7 @@ mod lanes;
 mod member;
 mod network;
 mod node;
+mod operator;
 mod options;
 mod oracle;
 mod plan;

@@ -178,6 +178,7 @@ impl Options {
     pub fn drawn(seed: u64) -> Self {
         let mut random = Random::new(seed, "options");
         let calm = Self::calm(seed, random.of(&[1, 3, 3, 3, 3, 5]));
+        let spare = Random::new(seed, "spare").of(&[0, 0, 0, 1, 2, 3]);
         let least = random.scaled(5 * US, 500 * US);
         let quick = random.scaled(30 * US, 3 * MS);
         // A link that takes longer for one record than an election timeout cannot carry it, whatever the nodes do.
@@ -204,6 +205,7 @@ impl Options {
         // Retries of all that is on the way must be known, and little more.
         let runs = (usize::try_from(producers).expect("few") * (window + 2)) * 8 / 7 + 8;
         Self {
+            spare,
             groups,
             drift: random.of(&[0, 0, 1000, 30_000]),
             lease_reads: Random::new(seed, "leases").one_in(3),

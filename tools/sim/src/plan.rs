@@ -50,6 +50,8 @@ pub enum Fault {
     Wipe,
     /// What was durable is not what it was.
     Harm(Harm),
+    /// An operator wants other members.
+    Change,
 }
 
 /// What happens to bytes that were durable.
@@ -82,8 +84,8 @@ impl Harm {
 }
 
 impl Fault {
-    /// Those that plans draw, each with the largest weight that it may get. Not among them: misdirected writes, whose old records
-    /// recovery takes for a rewrite, and cannot mend.
+    /// Those that plans draw, each with the largest weight that it may get. Not among them: changes of members, which take spare
+    /// nodes ([`Plan::with_changes`]), and misdirected writes, whose old records recovery takes for a rewrite, and cannot mend.
     pub const ALL: [(Self, u64); 22] = [
         (Self::Crash, 6),
         (Self::CrashOnCompletion, 6),
@@ -132,6 +134,7 @@ impl Fault {
             Self::ShakeClients => "lost clients",
             Self::Wipe => "wiped disk",
             Self::Harm(harm) => harm.name(),
+            Self::Change => "change of members",
         }
     }
 }
@@ -211,6 +214,25 @@ impl Plan {
         Self { entries, length }
     }
 
+    /// This plan, with an operator who changes the members now and then.
+    #[must_use]
+    pub fn with_changes(mut self, seed: u64) -> Self {
+        let mut random = Random::new(seed, "changes");
+        let pause = random.of(&[300, 1000, 2000]) * MS;
+        let mut at = random.between(0, pause);
+        while at < self.length {
+            self.entries.push(Entry {
+                number: self.entries.len(),
+                at,
+                fault: Fault::Change,
+                seed: random.any(),
+            });
+            at += random.between(0, pause);
+        }
+        self.entries.sort_by_key(|entry| entry.at);
+        self
+    }
+
     /// This plan, with only those entries.
     #[must_use]
     pub fn only(&self, numbers: &[usize]) -> Self {
@@ -250,6 +272,16 @@ mod tests {
         assert_eq!(part.entries.first(), plan.entries.get(1));
         assert_eq!(part.entries.get(1), plan.entries.get(3));
         assert_eq!((part.entries.len(), part.length), (2, plan.length));
+    }
+
+    #[test]
+    fn changes_are_added_and_the_rest_stays_what_it_is() {
+        let plan = Plan::draw(3, false);
+        let changes = plan.clone().with_changes(3);
+        assert!(changes.entries.len() > plan.entries.len());
+        assert!(changes.entries.is_sorted_by_key(|entry| entry.at));
+        let known: Vec<usize> = (0..plan.entries.len()).collect();
+        assert_eq!(changes.only(&known), plan);
     }
 
     #[test]

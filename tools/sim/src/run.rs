@@ -92,7 +92,10 @@ impl Case {
         if self.is_calm() {
             return Plan::calm(CALM);
         }
-        let plan = Plan::draw(self.seed, self.profile == Profile::Damage);
+        let mut plan = Plan::draw(self.seed, self.profile == Profile::Damage);
+        if self.options().spare > 0 {
+            plan = plan.with_changes(self.seed);
+        }
         match &self.only {
             Some(numbers) => plan.only(numbers),
             None => plan,

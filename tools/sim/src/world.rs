@@ -221,11 +221,17 @@ impl World {
         &self.out
     }
 
-    /// The members whose disks are what they were.
+    /// How many nodes may lose what they have, and the others still be a majority. Voters are never fewer than founders.
     #[must_use]
-    pub fn sound(&self) -> BTreeSet<NodeId> {
+    pub fn may_lose(&self) -> usize {
+        usize::try_from(self.options.nodes - 1).expect("a few") / 2
+    }
+
+    /// The members of a group whose disks are what they were.
+    #[must_use]
+    pub fn sound(&self, group: &Group) -> BTreeSet<NodeId> {
         let names = self.names().into_iter();
-        let roster = self.first().roster();
+        let roster = group.roster();
         let belongs = |id: NodeId| roster.entries.is_empty() || roster.entry(id).is_some();
         names
             .filter(|&id| !self.out.contains(&id) && belongs(id))
@@ -378,27 +384,25 @@ impl World {
     /// since `since`.
     #[must_use]
     pub fn converged(&self, since: Time) -> bool {
-        let sound = self.sound();
         let mut groups = self.groups.iter();
-        groups.all(|group| group.converged(&sound, since))
+        groups.all(|group| group.converged(&self.sound(group), since))
     }
 
     /// Whether nothing is damaged on the disks of the sound nodes.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let sound = self.sound();
         let mut groups = self.groups.iter();
-        groups.all(|group| damage::is_whole(group, &sound))
+        groups.all(|group| damage::is_whole(group, &self.sound(group)))
     }
 
     /// Stops all nodes when nothing is under way, and holds their logs against everything that was promised.
     pub fn check_logs(&mut self) {
-        let sound = self.sound();
+        let sound: Vec<_> = self.groups.iter().map(|it| self.sound(it)).collect();
         for id in self.running(true) {
             self.crash(id, false);
         }
-        for group in &mut self.groups {
-            group.check_logs(&sound);
+        for (group, sound) in self.groups.iter_mut().zip(&sound) {
+            group.check_logs(sound);
         }
     }
 }

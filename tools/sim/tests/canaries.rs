@@ -24,7 +24,8 @@ const fn worlds(bug: Canary) -> Option<u64> {
         | Canary::TornTailReused
         | Canary::WriteErrorIgnored
         | Canary::GenerationUnfenced
-        | Canary::SlotSkipsAhead => Some(200),
+        | Canary::SlotSkipsAhead
+        | Canary::NewMajorityOnly => Some(200),
         // They need a rare order of elections, or messages that overtake each other: the core's own worlds find them.
         Canary::VoteForgotten
         | Canary::PriorTermCounted
@@ -35,8 +36,7 @@ const fn worlds(bug: Canary) -> Option<u64> {
         Canary::ReadWithoutRound
         | Canary::LeaseOfLastTick
         | Canary::LeaseWithoutLoyalty
-        | Canary::LeaseOutlivesTransfer
-        | Canary::NewMajorityOnly => None,
+        | Canary::LeaseOutlivesTransfer => None,
     }
 }
 

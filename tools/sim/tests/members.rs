@@ -187,6 +187,30 @@ fn a_lost_disk_is_replaced_by_another_node() {
 }
 
 #[test]
+fn a_voter_that_does_not_know_yet_where_anybody_is_is_found() {
+    each_seed("a voter without a list", 0..3, |seed, trace| {
+        let mut world = started(options(seed, 1, 1), trace);
+        let entries = |world: &World| world.groups()[0].roster().entries.len();
+        let leader = NodeId(1);
+        world.groups_mut()[0].operate(leader, AdminAsk::Change(add(2)));
+        assert!(world.run_until(SECOND, |world| entries(world) == 2));
+        // What names it does not get there, and its vote is needed all the same.
+        world.cut(leader, NodeId(2), false);
+        let asked = AdminAsk::Change(promote(2));
+        let begins = |world: &mut World| {
+            world.groups_mut()[0].operate(leader, asked);
+            world.run_until(5 * MS, |world| world.groups()[0].roster().changes())
+        };
+        assert!((0..20).any(|_| begins(&mut world)), "it is promoted");
+        world.run_for(5 * MS);
+        world.crash(leader, true);
+        world.network().heal_all();
+        world.start(leader);
+        assert_eq!(ends_with(&mut world), [1, 2]);
+    });
+}
+
+#[test]
 fn a_node_that_comes_late_gets_a_snapshot_and_the_members_with_it() {
     each_seed("members in snapshots", 0..2, |seed, trace| {
         let mut forgetful = options(seed, 3, 2);

@@ -3,6 +3,7 @@
 use quorate_replication::lane::{
     Answer, Ask, FetchAsk, List, Listed, NamedAsk, Reply, Request, Ticket,
 };
+use quorate_replication::state::MemberList;
 use quorate_wire::admin::AdminAsk;
 use quorate_wire::client::{Consistency, ReadFrom};
 use quorate_wire::{ErrorCode, LogIndex, NodeId, Time};
@@ -10,6 +11,7 @@ use quorate_wire::{ErrorCode, LogIndex, NodeId, Time};
 use super::{AUDIT, Group, LIST, OPERATOR, STATUS};
 use crate::member::consumer_group;
 use crate::node::Node;
+use crate::operator;
 
 impl Group {
     pub(super) fn ask_statuses(&mut self) {
@@ -39,6 +41,26 @@ impl Group {
         }
     }
 
+    /// Who belongs to the group, as the leader knows; nobody while there is none.
+    #[must_use]
+    pub fn roster(&self) -> MemberList {
+        let leader = self.leader();
+        let node = self.nodes.iter().find(|node| Some(node.id()) == leader);
+        let pipeline = node.and_then(Node::pipeline);
+        pipeline.map_or_else(MemberList::default, |pipeline| pipeline.members().clone())
+    }
+
+    /// The nodes that belong to the group, and that no operator wanted to go. Without spare nodes, all.
+    #[must_use]
+    pub fn staying(&self) -> Vec<NodeId> {
+        let roster = self.roster();
+        let stays = |id: &NodeId| {
+            let member = roster.entry(*id).is_some() || self.options.spare == 0;
+            member && !self.leaving.contains(id)
+        };
+        self.names().into_iter().filter(stays).collect()
+    }
+
     /// Whether what the operator wanted last is done, or why it was refused; `None` before it is told.
     #[must_use]
     pub fn operated(&self) -> Option<Result<(), ErrorCode>> {
@@ -47,6 +69,9 @@ impl Group {
 
     /// An operator wants something of a node, if that runs.
     pub fn operate(&mut self, id: NodeId, ask: AdminAsk) {
+        if let AdminAsk::Change(change) = &ask {
+            self.leaving.extend(operator::takes(change));
+        }
         self.request(id, Ask::Admin(Box::new(ask)));
     }
 

@@ -9,11 +9,13 @@ use quorate_wire::{ErrorCode, Offset, SLOTS, Time};
 use super::Verdict;
 
 /// Refusals that promise nothing.
-const PASSING: [ErrorCode; 4] = [
+const PASSING: [ErrorCode; 5] = [
     ErrorCode::ConsistencyUnavailable,
     ErrorCode::Forming,
     ErrorCode::Repairing,
     ErrorCode::Overloaded,
+    // It belongs to the group no more.
+    ErrorCode::ShuttingDown,
 ];
 
 /// What was done at each moment at which somebody asked.

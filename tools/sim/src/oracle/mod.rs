@@ -18,6 +18,7 @@ mod levels;
 mod listed;
 mod log_matching;
 mod members;
+mod membership;
 mod quorum;
 mod slot_offsets;
 mod slot_owner;
@@ -52,6 +53,7 @@ use from_time::FromTime;
 use levels::Levels;
 use log_matching::LogMatching;
 pub use members::{Members, Owners};
+use membership::Membership;
 use quorum::Quorum;
 use state_machine::{StateMachine, StateView};
 use wanted::Wanted;
@@ -107,7 +109,7 @@ struct Watched {
     view: View,
     /// Checksums of records that were not applied then.
     pending: BTreeMap<LogIndex, u32>,
-    quorum: Quorum,
+    membership: Membership,
 }
 
 impl Oracle {
@@ -222,10 +224,14 @@ impl Oracle {
     pub fn turned(&mut self, node: NodeId, pipeline: &Pipeline) {
         let view = pipeline.view();
         let watched = self.views.entry(node).or_default();
-        let quorum = Quorum::from(pipeline.members());
-        let known = std::mem::replace(&mut watched.quorum, quorum.clone());
-        self.quorums = [known, quorum];
         let before = watched.view;
+        let quorum = Quorum::from(pipeline.members());
+        let known = watched.membership.quorum.clone();
+        self.quorums = [known, quorum.clone()];
+        let led = before.leads && view.leads && before.term == view.term;
+        let stood = (before.last, view.applied);
+        let verdict = watched.membership.learns(quorum, stood, led);
+        hold("quorums share a disk", verdict);
         if before == view {
             return;
         }

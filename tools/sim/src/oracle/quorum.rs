@@ -40,6 +40,21 @@ impl Quorum {
             .chain(&self.before)
             .all(|&node| has(node))
     }
+
+    /// Whether each quorum of one has a node in common with each of the other.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        let lists = [&self.voters, &self.before, &other.voters, &other.before];
+        let mut all: Vec<NodeId> = lists.into_iter().flatten().copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        let is_in = |set: u64, node| {
+            all.iter()
+                .position(|&it| it == node)
+                .is_some_and(|at| set >> at & 1 == 1)
+        };
+        (0..1 << all.len())
+            .all(|set| !self.is(|node| is_in(set, node)) || !other.is(|node| !is_in(set, node)))
+    }
 }
 
 #[cfg(test)]
@@ -66,5 +81,17 @@ mod tests {
         let is = |of: &[u32]| change.is(|node| of.contains(&node.0));
         assert!(is(&[1, 3, 4]) && !is(&[3, 4, 5]) && !is(&[1, 2, 3]));
         assert!(!change.all(|node| node.0 > 1) && change.all(|_| true));
+    }
+
+    #[test]
+    fn quorums_without_a_common_node_are_seen() {
+        let of = Quorum::of;
+        assert!(of(1..=3).meets(&of(1..=4)) && !of(1..=3).meets(&of(1..=5)));
+        assert!(!of(1..=1).meets(&of(2..=2)));
+        let change = Quorum {
+            voters: of(4..=6).voters,
+            before: of(1..=3).voters,
+        };
+        assert!(of(1..=3).meets(&change) && change.meets(&of(4..=6)));
     }
 }
