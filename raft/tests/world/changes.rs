@@ -2,8 +2,8 @@
 
 use quorate_raft::{Input, Member, Members};
 
-use super::World;
-use crate::node::{Node, Record, formed};
+use super::{Place, World};
+use crate::node::{Disk, Node, Record, formed};
 
 impl World {
     /// A leader goes on with a change of the members, or begins one.
@@ -21,7 +21,33 @@ impl World {
         } else {
             self.draw_change(&members)
         };
-        self.name(place, &members);
+        if survives(&members, &self.unsure()) {
+            self.name(place, &members);
+        }
+    }
+
+    /// The nodes that may have lost what they have acknowledged.
+    pub(super) fn unsure(&self) -> Vec<Member> {
+        let places = self.configs.iter().zip(&self.places);
+        let unsure = places.filter(|(_, place)| disk(place).unsure);
+        unsure.map(|(config, _)| (config.id, config.disk)).collect()
+    }
+
+    /// The members by the newest committed list, and by all that may yet be committed.
+    pub(super) fn lists_in_force(&self) -> Vec<Members> {
+        let committed = self.oracle.committed();
+        let newest = committed.iter().rev().find_map(Record::members);
+        let logs = self.places.iter().flat_map(|place| {
+            let memory = match place {
+                Place::Runs(node) => &node.log[..],
+                Place::Crashed(_) => &[],
+            };
+            [&disk(place).log[..], memory]
+        });
+        let open = logs.filter_map(|log| log.get(committed.len()..)).flatten();
+        let open = open.filter_map(Record::members);
+        let begun = newest.unwrap_or_else(|| self.formed[0].clone());
+        [begun].into_iter().chain(open).collect()
     }
 
     /// Ends a change that is under way, and a lead that is to end. Says whether there was something to end.
@@ -104,5 +130,21 @@ impl World {
             }
         }
         next
+    }
+}
+
+/// Whether a group with these members goes on although so many may have lost what they have acknowledged.
+pub(super) fn survives(members: &Members, unsure: &[Member]) -> bool {
+    let minority = |voters: &Vec<Member>| {
+        let lost = voters.iter().filter(|voter| unsure.contains(voter)).count();
+        lost == 0 || lost * 2 < voters.len()
+    };
+    minority(&members.voters) && minority(&members.outgoing)
+}
+
+const fn disk(place: &Place) -> &Disk {
+    match place {
+        Place::Runs(node) => &node.disk,
+        Place::Crashed(disk) => disk,
     }
 }

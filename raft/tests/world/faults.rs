@@ -2,6 +2,7 @@
 
 use quorate_wire::LogIndex;
 
+use super::changes::survives;
 use super::{Item, Place, World, pair};
 use crate::node::{MS, Node, length};
 
@@ -97,12 +98,11 @@ impl World {
     /// The end of a node's log rots, and recovery sees that: the node comes back unsure. More than a minority of such nodes is
     /// more than a group is built to survive.
     pub(super) fn rot(&mut self, place: usize) {
-        let unsure = |place: &&Place| match place {
-            Place::Runs(node) => node.disk.unsure,
-            Place::Crashed(disk) => disk.unsure,
-        };
-        let others = self.places.iter().filter(unsure).count();
-        if (others + 1) * 2 >= self.places.len() {
+        let member = (self.configs[place].id, self.configs[place].disk);
+        let mut unsure = self.unsure();
+        unsure.push(member);
+        let lists = self.lists_in_force();
+        if !lists.iter().all(|list| survives(list, &unsure)) {
             return;
         }
         self.crash(place);

@@ -51,7 +51,7 @@ struct Weather {
     /// The leader crashes, is cut off, or stands still.
     depose: u64,
     calm: u64,
-    /// The end of a node's log rots. Not where the members change: more than a minority of the voters of one moment must not.
+    /// The end of a node's log rots, if that leaves a majority of the voters of each moment whole.
     rot: u64,
     /// A node releases records.
     release: u64,
@@ -614,7 +614,7 @@ impl Weather {
             restart: 1 + often(4),
             depose: often(4),
             calm: often(5),
-            rot: if change > 0 { 0 } else { often(2) },
+            rot: often(2),
             change,
             release: often(3),
             install: 1 + often(3),

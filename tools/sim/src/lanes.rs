@@ -21,6 +21,8 @@ pub struct MemoryLanes {
     capacity: usize,
     /// The shard whose turn it is.
     next: usize,
+    /// The pipeline has seen in this turn that no request waits. Otherwise none wakes it: a real one sleeps then, too.
+    emptied: bool,
 }
 
 impl Default for MemoryLanes {
@@ -40,6 +42,7 @@ impl MemoryLanes {
             lanes: (0..shards).map(|_| Lane::default()).collect(),
             capacity,
             next: 0,
+            emptied: false,
         }
     }
 
@@ -71,10 +74,15 @@ impl MemoryLanes {
         Ok(())
     }
 
-    /// Whether a request waits.
+    /// Whether a request waits that wakes the pipeline.
     #[must_use]
-    pub fn has_request(&self) -> bool {
-        self.lanes.iter().any(|lane| !lane.requests.is_empty())
+    pub fn wakes(&self) -> bool {
+        self.emptied && self.lanes.iter().any(|lane| !lane.requests.is_empty())
+    }
+
+    /// The pipeline begins a turn.
+    pub fn turn_begins(&mut self) {
+        self.emptied = false;
     }
 
     /// The first shard takes all its answers.
@@ -97,6 +105,7 @@ impl Lanes for MemoryLanes {
                 return Some((shard, request));
             }
         }
+        self.emptied = true;
         None
     }
 

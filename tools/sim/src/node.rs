@@ -222,7 +222,7 @@ impl Node {
     }
 
     fn is_asked(&self, network: &Network) -> bool {
-        self.disk.has_done() || self.lanes.has_request() || network.has_events(self.id)
+        self.disk.has_done() || self.lanes.wakes() || network.has_events(self.id)
     }
 
     /// One turn, if one is due. What happened goes into `notes`; says why the node must stop, if it must.
@@ -238,6 +238,7 @@ impl Node {
             return None;
         }
         let asked = self.is_asked(network);
+        self.lanes.turn_begins();
         let process = self.process.as_mut()?;
         let mut seam = MemorySeam {
             node: self.id,

@@ -9,6 +9,7 @@ use quorate_sim::{
     Case, ChunkWeather, DiskWeather, Group, IdSource, Keep, Options, Profile, Trace, World,
     recover, run,
 };
+use quorate_wire::admin::AdminAsk;
 use quorate_wire::{ErrorCode, NodeId, Time};
 use seeds::each_seed;
 
@@ -95,6 +96,36 @@ fn who_is_shed_comes_again_and_everybody_gets_through() {
         must_converge(&mut world, 60 * SECOND);
         let refusals = world.producers().iter().map(|it| it.counters().refusals);
         assert!(refusals.sum::<u64>() > 20, "some are shed");
+    });
+}
+
+/// Members of a consumer group are given up while the lead cannot change hands: what makes a record of that waits, and the node with it.
+/// The simulator counts turns that nobody asked for.
+#[test]
+fn a_node_that_can_do_nothing_sleeps() {
+    each_seed("sleeps", 0..2, |seed, trace| {
+        let options = Options {
+            producers: 1,
+            members: 6,
+            ..Options::calm(seed, 3)
+        };
+        let mut world = World::new(options, trace.clone());
+        let leader = elect(&mut world);
+        let names = world.names();
+        let slow = names.into_iter().find(|&id| id != leader).expect("three");
+        let latency = (400 * MS, 800 * MS);
+        let weather = DiskWeather {
+            latency,
+            ..options.disk
+        };
+        world.node(slow).disk.set_weather(weather);
+        for _ in 0..60 {
+            let to = Some(slow);
+            world.groups_mut()[0].operate(leader, AdminAsk::Transfer { to });
+            world.run_for(200 * MS);
+        }
+        world.node(slow).disk.set_weather(options.disk);
+        must_converge(&mut world, 60 * SECOND);
     });
 }
 
