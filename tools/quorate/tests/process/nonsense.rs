@@ -1,20 +1,16 @@
 //! Clients that do not speak the protocol, or stop speaking it: each gets its code, and the node does not notice.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 
 use quorate_client::{ChunkId, Epoch, ErrorCode, Event, ProducerId, Sequence};
 use quorate_engine::config::Config;
-use quorate_wire::client::{ErrorMessage, Hello};
 use quorate_wire::limits::CHUNK_BYTES_MAX;
-use quorate_wire::{
-    CHUNK_HEADER_BYTES, FRAME_HEADER_BYTES, Frame, FrameHeader, FrameKind, GroupId, checksum,
-    seal_chunk,
-};
-use zerocopy::{FromBytes as _, IntoBytes as _};
+use quorate_wire::{CHUNK_HEADER_BYTES, FRAME_HEADER_BYTES, FrameKind, checksum, seal_chunk};
 
 use crate::load::Load;
 use crate::logs;
+use crate::raw::{Client, Heard, frame, hello};
 use crate::world::{SOON, World, small_segments, wait_for};
 
 fn impatient(config: &mut Config) {
@@ -22,21 +18,6 @@ fn impatient(config: &mut Config) {
     config.limits.connections = 40;
     config.limits.hello_ms = 300;
     config.limits.frame_ms = 300;
-}
-
-fn frame(kind: FrameKind, message: &[u8], tail: &[u8]) -> Vec<u8> {
-    let header = FrameHeader::seal(kind, 77, GroupId(0), &[message], tail.len());
-    [header.as_slice(), message, tail].concat()
-}
-
-fn hello() -> Vec<u8> {
-    let hello = Hello {
-        cluster: [0; 16],
-        version_min: 1,
-        version_max: 1,
-        reserved: [0; 6],
-    };
-    frame(FrameKind::Hello, hello.as_bytes(), &[])
 }
 
 fn chunk() -> Vec<u8> {
@@ -73,66 +54,6 @@ fn patched(mut frame: Vec<u8>, at: usize, patch: &[u8]) -> Vec<u8> {
 fn flipped(mut bytes: Vec<u8>, at: usize) -> Vec<u8> {
     bytes[at] ^= 0x10;
     bytes
-}
-
-struct Client {
-    stream: TcpStream,
-    received: Vec<u8>,
-}
-
-/// What came from a node.
-#[derive(Debug, PartialEq)]
-enum Heard {
-    Frame(FrameKind),
-    Refused(ErrorCode),
-    End,
-}
-
-impl Client {
-    fn connect(address: &str) -> Self {
-        let stream = TcpStream::connect(address).expect("the node listens");
-        stream
-            .set_read_timeout(Some(SOON))
-            .expect("the socket is sound");
-        Self {
-            stream,
-            received: Vec::new(),
-        }
-    }
-
-    /// A node that has heard enough may have closed the connection already.
-    fn say(&mut self, bytes: &[u8]) {
-        let _ = self.stream.write_all(bytes);
-    }
-
-    fn hear(&mut self) -> Heard {
-        let mut room = [0; 4096];
-        loop {
-            let parsed = Frame::parse(&self.received).expect("nodes speak the protocol");
-            if let Some(frame) = parsed {
-                let heard = heard(&frame);
-                let bytes = frame.bytes();
-                self.received.drain(..bytes);
-                return heard;
-            }
-            match self.stream.read(&mut room) {
-                Ok(0) => return Heard::End,
-                Ok(bytes) => self.received.extend_from_slice(&room[..bytes]),
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Heard::End,
-                Err(error) => panic!("the node says nothing: {error}"),
-            }
-        }
-    }
-}
-
-fn heard(frame: &Frame<'_>) -> Heard {
-    if frame.header.kind != FrameKind::Error {
-        return Heard::Frame(frame.header.kind);
-    }
-    let message = ErrorMessage::ref_from_bytes(frame.message).expect("a frame has its message");
-    let code = ErrorCode::from_number(message.code.get());
-    assert!(!frame.tail.is_empty(), "a refusal says why");
-    Heard::Refused(code.expect("nodes use the codes of the manual"))
 }
 
 #[test]
