@@ -198,7 +198,7 @@ impl Generator {
         let mut sum = Counters::default();
         for stream in &self.streams {
             let counters = stream.session().counters();
-            sum.reconnects += counters.greetings.saturating_sub(1);
+            sum.reconnects += counters.connections.saturating_sub(1);
             sum.resends += counters.resends;
             sum.refusals += counters.refusals;
         }

@@ -11,7 +11,7 @@ use crate::session::Session;
 pub struct Stats {
     /// The node that the producer is connected with.
     pub node: Option<NodeId>,
-    /// Connections greeted after the first one.
+    /// Connections after the first one, those aside that only said who leads.
     pub reconnects: u64,
     /// Chunks sent again.
     pub resends: u64,
@@ -38,7 +38,7 @@ impl Stats {
         let counters = session.counters();
         Self {
             node: session.node(),
-            reconnects: counters.greetings.saturating_sub(1),
+            reconnects: counters.connections.saturating_sub(1),
             resends: counters.resends,
             refusals: counters.refusals,
             acked_chunks: counters.acked_chunks,

@@ -138,6 +138,31 @@ impl From<RecoveryError> for Failure {
     }
 }
 
+/// What somebody can do at the command line who was refused so.
+const CURES: [(ErrorCode, &str); 4] = [
+    (
+        ErrorCode::OffsetPastEnd,
+        "`--from end` begins with the next event; `quorate status` says how many there are",
+    ),
+    (
+        ErrorCode::CursorPastEnd,
+        "`quorate status` says how many events there are",
+    ),
+    (ErrorCode::CursorBehind, "`--reset` lets it move back"),
+    (
+        ErrorCode::CursorBeforeStart,
+        "`quorate status` says from where on the nodes have the log",
+    ),
+];
+
+fn cure_of(code: ErrorCode) -> String {
+    let known = CURES.iter().find(|(known, _)| *known == code);
+    known.map_or_else(
+        || format!("docs/errors.md says what to do about {}", code.number()),
+        |(_, cure)| (*cure).to_owned(),
+    )
+}
+
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         // The client's sentence names the code where there is one.
@@ -149,10 +174,7 @@ impl From<ClientError> for Failure {
             ClientError::TimedOut { .. } => {
                 failure.cure("`quorate status` shows which nodes are up, and who leads")
             }
-            ClientError::Refused { code, .. } => failure.cure(format!(
-                "docs/errors.md says what to do about {}",
-                code.number()
-            )),
+            ClientError::Refused { code, .. } => failure.cure(cure_of(code)),
             ClientError::AcceptedLost { .. } => failure.cure(
                 "send them again; with `--acks quorum` nothing that was acknowledged is lost",
             ),

@@ -38,7 +38,6 @@ impl Session {
     }
 
     fn greeted(&mut self, welcome: &Welcome, now: Time) {
-        self.counters.greetings += 1;
         self.link.route.learn(welcome.node, &welcome.nodes);
         if let Some(leader) = self.link.route.hint(welcome.leader, now) {
             let when = self.link.route.towards(leader, now);
@@ -56,6 +55,7 @@ impl Session {
             pace: if leads { Pace::Full } else { Pace::Probing },
         };
         self.link.up(welcome.node, up);
+        self.counters.connections += 1;
     }
 
     fn answered(&mut self, frame: &Frame<'_>, now: Time) -> Result<(), FrameError> {

@@ -65,8 +65,8 @@ pub enum Failure {
 /// What a session has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Connections greeted.
-    pub greetings: u64,
+    /// Connections with a node that was then talked to: not with one that only said who leads.
+    pub connections: u64,
     /// Chunks sent again.
     pub resends: u64,
     /// Refusals that were retried.
