@@ -20,9 +20,11 @@ use support::node::Cluster;
 
 const TUTORIAL: &str = include_str!("../../../docs/tutorial-rust.md");
 
-const EXAMPLES: [&str; 3] = [
+// `group.rs` wants true nodes: it runs with the command's process tests.
+const EXAMPLES: [&str; 4] = [
     include_str!("../examples/async_both.rs"),
     include_str!("../examples/consumer.rs"),
+    include_str!("../examples/group.rs"),
     include_str!("../examples/producer.rs"),
 ];
 

@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod demo;
 mod diagnostics;
+mod examples;
 mod failover;
 mod full_disk;
 mod gone;

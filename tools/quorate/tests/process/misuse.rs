@@ -55,8 +55,12 @@ fn payloads(world: &World) -> Vec<String> {
     let mut consumer = Consumer::connect(options).expect("it serves");
     let mut found = Vec::new();
     loop {
-        let batch = consumer.fetch(Duration::from_millis(200)).expect("it serves");
-        let texts = batch.events().map(|(_, event)| String::from_utf8_lossy(event.payload).into_owned());
+        let batch = consumer
+            .fetch(Duration::from_millis(200))
+            .expect("it serves");
+        let texts = batch
+            .events()
+            .map(|(_, event)| String::from_utf8_lossy(event.payload).into_owned());
         found.extend(texts);
         if batch.is_empty() {
             return found;
@@ -101,9 +105,19 @@ fn places_outside_the_log_are_refused_with_what_can_be_read() {
     assert_refused(consumer.fetch(Duration::ZERO), ErrorCode::OffsetPastEnd, 3);
     let mut names = Names::new(&options).expect("there is chance");
     let name = Name::new("misuse").expect("it is a name");
-    assert_refused(names.set_cursor(name, Offset(4), false), ErrorCode::CursorPastEnd, 3);
-    names.set_cursor(name, Offset(3), false).expect("the end is a place");
-    assert_refused(names.set_cursor(name, Offset(2), false), ErrorCode::CursorBehind, 3);
+    assert_refused(
+        names.set_cursor(name, Offset(4), false),
+        ErrorCode::CursorPastEnd,
+        3,
+    );
+    names
+        .set_cursor(name, Offset(3), false)
+        .expect("the end is a place");
+    assert_refused(
+        names.set_cursor(name, Offset(2), false),
+        ErrorCode::CursorBehind,
+        3,
+    );
     // Nothing matches, and the reader gets to the end all the same.
     options.from = ReadFrom::Start;
     options.filter = (Filter::default().with(&Clause::Topic(b"nobody's"))).expect("it has room");
@@ -126,12 +140,20 @@ fn a_subscriber_that_gives_no_credit_is_pushed_nothing_and_costs_nobody_anything
     client.say(&hello());
     client.say(&frame(FrameKind::Subscribe, subscribe.as_bytes(), &[]));
     assert_eq!(client.hear(), Heard::Frame(FrameKind::HelloReply));
-    assert_eq!(client.hear(), Heard::Frame(FrameKind::Push), "one record, that is owed");
+    assert_eq!(
+        client.hear(),
+        Heard::Frame(FrameKind::Push),
+        "one record, that is owed"
+    );
     let until = Instant::now() + Duration::from_secs(1);
     load.wait_acked(5_000);
     thread::sleep(until.saturating_duration_since(Instant::now()));
     client.say(&frame(FrameKind::Status, &[], &[]));
-    assert_eq!(client.hear(), Heard::Frame(FrameKind::StatusReply), "and no push before it");
+    assert_eq!(
+        client.hear(),
+        Heard::Frame(FrameKind::StatusReply),
+        "and no push before it"
+    );
     client.say(&frame(FrameKind::Unsubscribe, &[], &[]));
     assert_eq!(client.hear(), Heard::Frame(FrameKind::Unsubscribed));
     assert!(load.finish().complete);
@@ -160,7 +182,11 @@ fn a_member_that_stalls_loses_its_slots_and_what_it_commits_then_counts_for_noth
         let taken = polled.events().count();
         (taken > 0).then_some(taken)
     });
-    assert_eq!((given, taken), (100, 100), "one key, one slot: given out, not committed, given out again");
+    assert_eq!(
+        (given, taken),
+        (100, 100),
+        "one key, one slot: given out, not committed, given out again"
+    );
     wait_for("a commit in the generation of who is left", || {
         other.poll(Duration::ZERO).expect("it serves");
         matches!(other.commit(), Ok(Committed::Done(_))).then_some(())

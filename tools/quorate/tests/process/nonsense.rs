@@ -1,6 +1,6 @@
 //! Clients that do not speak the protocol, or stop speaking it: each gets its code, and the node does not notice.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{Shutdown, TcpStream};
 
 use quorate_client::{ChunkId, Epoch, ErrorCode, Event, ProducerId, Sequence};
@@ -11,7 +11,7 @@ use quorate_wire::{CHUNK_HEADER_BYTES, FRAME_HEADER_BYTES, FrameKind, checksum, 
 use crate::load::Load;
 use crate::logs;
 use crate::raw::{Client, Heard, frame, hello};
-use crate::world::{SOON, World, small_segments, wait_for};
+use crate::world::{World, small_segments, wait_for};
 
 fn impatient(config: &mut Config) {
     small_segments(config);
