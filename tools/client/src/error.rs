@@ -32,7 +32,7 @@ pub enum ClientError {
         first: Sequence,
     },
     /// No node answered in time.
-    #[error("no node answers (tried {}): {last}", nodes.join(", "))]
+    #[error("{} (tried {}): {last}", unserved(last), nodes.join(", "))]
     Unreachable {
         /// Addresses that were tried.
         nodes: Vec<String>,
@@ -155,5 +155,14 @@ impl LinkCause {
             | Self::Closed
             | Self::Silent => None,
         }
+    }
+}
+
+/// Whether nodes answered at all.
+fn unserved(last: &LinkCause) -> &'static str {
+    if matches!(last, LinkCause::Refused { .. }) {
+        "no node does what is asked"
+    } else {
+        "no node answers"
     }
 }

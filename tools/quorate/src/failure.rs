@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use quorate_client::{ClientError, ErrorCode};
+use quorate_client::{ClientError, ErrorCode, LinkCause};
 use quorate_engine::node::NodeError;
 use quorate_engine::probe::ProbeError;
 use quorate_replication::log::RecoveryError;
@@ -139,7 +139,7 @@ impl From<RecoveryError> for Failure {
 }
 
 /// What somebody can do at the command line who was refused so.
-const CURES: [(ErrorCode, &str); 4] = [
+const CURES: [(ErrorCode, &str); 6] = [
     (
         ErrorCode::OffsetPastEnd,
         "`--from end` begins with the next event; `quorate status` says how many there are",
@@ -152,6 +152,14 @@ const CURES: [(ErrorCode, &str); 4] = [
     (
         ErrorCode::CursorBeforeStart,
         "`quorate status` says from where on the nodes have the log",
+    ),
+    (
+        ErrorCode::OffsetNotReached,
+        "`quorate status` says how many events there are; `--patience` waits longer for more",
+    ),
+    (
+        ErrorCode::ConsistencyUnavailable,
+        "`quorate status` shows which nodes are up, and who leads",
     ),
 ];
 
@@ -168,6 +176,10 @@ impl From<ClientError> for Failure {
         // The client's sentence names the code where there is one.
         let failure = Self::new(error.to_string());
         match error {
+            ClientError::Unreachable {
+                last: LinkCause::Refused { code, .. },
+                ..
+            } => failure.cure(cure_of(code)),
             ClientError::Unreachable { .. } => failure.cure(
                 "start the nodes (`quorate cluster up`), or say where they listen (`--nodes HOST:PORT,..`)",
             ),
@@ -195,7 +207,7 @@ impl From<ClientError> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use quorate_client::ErrorCode;
+    use quorate_client::{ClientError, ErrorCode, LinkCause};
     use quorate_engine::node::NodeError;
 
     use super::Failure;
@@ -209,6 +221,29 @@ mod tests {
             "error: 127.0.0.1:9001 is taken [AddressInUse (602)]\n  cure: stop what listens there\n        or use other ports"
         );
         assert_eq!(failure.status(), 72);
+    }
+
+    #[test]
+    fn who_was_refused_everywhere_is_not_told_to_start_nodes() {
+        let refused = |code| {
+            Failure::from(ClientError::Unreachable {
+                nodes: vec!["127.0.0.1:9001".into()],
+                last: LinkCause::Refused {
+                    code,
+                    text: "not yet".into(),
+                },
+            })
+        };
+        assert_eq!(
+            refused(ErrorCode::OffsetNotReached).to_string(),
+            "error: no node does what is asked (tried 127.0.0.1:9001): refused with OffsetNotReached (406): not yet\n  \
+             cure: `quorate status` says how many events there are; `--patience` waits longer for more"
+        );
+        let other = refused(ErrorCode::Overloaded).to_string();
+        assert!(
+            other.ends_with("docs/errors.md says what to do about 303"),
+            "{other}"
+        );
     }
 
     #[test]
