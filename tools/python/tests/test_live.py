@@ -59,7 +59,7 @@ class Live(Cluster):
 
     def test_events_with_ids_are_in_the_log_once_whoever_sends_them(self) -> None:
         known = [(quorate.id_of(f"event {nth}"), quorate.Event(b"%d" % nth, key=nth)) for nth in range(200)]
-        with quorate.IdProducer(self.nodes[:1]) as one, quorate.IdProducer(self.nodes[-1:], batch_events=7) as other:
+        with quorate.IdProducer(self.nodes[:1]) as one, quorate.IdProducer(self.nodes, batch_events=7) as other:
             self.assertEqual(one.send(known[:100]), list(range(100)))
             self.assertEqual(one.send(known[50:60]), list(range(50, 60)), "as they were put the first time")
             self.kill_leader()
