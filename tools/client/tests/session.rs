@@ -930,6 +930,9 @@ fn news_of_an_earlier_connection_is_ignored() {
     let late = frames::produced(sent[0].correlation, 0);
     script.session.received(old, &late, script.now);
     assert_eq!(script.link(), wished);
+    script.greet(2, 2);
+    script.session.received(old, &late, script.now);
+    assert_eq!(script.link(), wished, "it says nothing of this one");
     assert_eq!(script.acked(), []);
 }
 
