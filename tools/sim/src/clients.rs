@@ -55,7 +55,7 @@ impl Clients {
             })
         };
         let consumer = |at| Consumer::new(options, addresses.clone(), at);
-        let member = |at| GroupMember::new(options.seed, addresses.clone(), at);
+        let member = |at| GroupMember::new(options, addresses.clone(), at);
         let source = |at| IdSource::new(options.seed, addresses.clone(), at, options.chunks);
         Self {
             cluster,

@@ -201,12 +201,11 @@ impl Consumer {
     /// The first batch of a cursor: it begins where the cursor asked for.
     fn begun(&self, batch: &Batch, oracle: &mut Oracle) {
         let (begin, committed) = (batch.offset(), batch.committed());
+        // What a filter left out was passed by, perhaps by a call that then failed.
+        let passes = !self.wish.filter.is_empty();
         let right = match self.wish.from {
-            // What a filter left out was passed by, perhaps by a call that then failed.
-            ReadFrom::Offset(offset) => {
-                begin == offset || (begin > offset && !self.wish.filter.is_empty())
-            }
-            ReadFrom::Start => begin == Offset(0) || self.retention,
+            ReadFrom::Offset(offset) => begin == offset || (begin > offset && passes),
+            ReadFrom::Start => begin == Offset(0) || self.retention || passes,
             ReadFrom::Tail => begin <= committed,
             ReadFrom::Time(time) => {
                 oracle.began(time, begin, committed);

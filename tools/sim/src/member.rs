@@ -6,10 +6,11 @@ use std::time::Duration;
 use quorate_client::caller::CallerConfig;
 use quorate_client::cursor::{Cursor, CursorConfig};
 use quorate_client::endpoint::Endpoint as _;
-use quorate_client::member::{Commit, Committed, Member, MemberConfig};
+use quorate_client::member::{Commit, Committed, Member, MemberConfig, Reset};
 use quorate_client::{Batch, Clause, ClientError, Consistency, Filter, ReadFrom};
 use quorate_wire::{ErrorCode, MemberId, Name, Offset, Slot, Slots, Time};
 
+use crate::options::Options;
 use crate::oracle::{Oracle, Owners};
 use crate::random::Random;
 use crate::terminal::Terminal;
@@ -76,24 +77,28 @@ pub struct GroupMember {
     /// It does nothing before this.
     away: Option<Time>,
     phase: Phase,
+    reset: Reset,
     committed: u64,
     fenced: u64,
+    skips: u64,
 }
 
 impl GroupMember {
     /// A member that comes soon.
     #[must_use]
-    pub fn new(seed: u64, addresses: Vec<String>, number: usize) -> Self {
+    pub fn new(options: &Options, addresses: Vec<String>, number: usize) -> Self {
         Self {
-            random: Random::new(seed, &format!("member {number}")),
+            random: Random::new(options.seed, &format!("member {number}")),
             addresses,
             number: u64::try_from(number).expect("a few"),
             processes: 0,
             process: None,
             away: Some(Time(0)),
             phase: Phase::Roams,
+            reset: options.reset,
             committed: 0,
             fenced: 0,
+            skips: 0,
         }
     }
 
@@ -107,6 +112,12 @@ impl GroupMember {
     #[must_use]
     pub fn fenced(&self) -> u64 {
         self.fenced
+    }
+
+    /// How often it went on behind what the log had let go.
+    #[must_use]
+    pub fn skips(&self) -> u64 {
+        self.skips
     }
 
     /// From now on it stays, and reads to the end.
@@ -298,6 +309,12 @@ impl GroupMember {
         process.again = now.after(1 + self.random.between(0, pause));
         match end {
             Ok(batch) => give_out(&mut process.member, &batch, oracle),
+            Err(error) if skip(&mut process.member, self.reset, &error, oracle) => {
+                self.skips += 1;
+                if let Some(mut reading) = process.reading.take() {
+                    reading.terminal.leave(wires, now);
+                }
+            }
             Err(error) => expected(&error),
         }
     }
@@ -345,6 +362,27 @@ fn give_out(member: &mut Member, batch: &Batch, oracle: &mut Oracle) {
         oracle.members().given(member.id(), offset);
     }
     member.share_mut().advance(batch.next_offset());
+}
+
+/// Leaves out what the log has let go, if that is how a read has ended, and the member may.
+fn skip(member: &mut Member, reset: Reset, error: &ClientError, oracle: &mut Oracle) -> bool {
+    let before = member.share().clone();
+    if reset.skip(member.share_mut(), error).is_none() {
+        return false;
+    }
+    let ClientError::Refused { expected, .. } = error else {
+        return false;
+    };
+    for slot in Slot::all() {
+        let (from, to) = (before.next(slot), member.share().next(slot));
+        if let (Some(from), Some(to)) = (from, to)
+            && from != to
+        {
+            let (id, start) = (member.id(), Offset(*expected));
+            oracle.members().skipped(id, slot, from..to, start);
+        }
+    }
+    true
 }
 
 /// What may happen to a client in a world of faults.

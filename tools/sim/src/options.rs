@@ -1,5 +1,6 @@
 //! What a world is like: written down for the tests of one thing, drawn from the seed for the others.
 
+use quorate_client::member::Reset;
 use quorate_replication::log::LogConfig;
 use quorate_replication::pipeline::SnapshotConfig;
 use quorate_wire::limits::RUNS_MAX;
@@ -49,6 +50,8 @@ pub struct Options {
     pub consumers: usize,
     /// How many members has the consumer group.
     pub members: usize,
+    /// What they do when the log has let go what they want next.
+    pub reset: Reset,
     /// How many sources send events with ids.
     pub sources: u32,
     /// Chunks in flight at which a node's shard takes no further ones.
@@ -102,6 +105,7 @@ impl Options {
             },
             consumers: 2,
             members: 0,
+            reset: Reset::Refuse,
             sources: 0,
             shard_requests: usize::MAX,
             wires: WireWeather {
@@ -194,8 +198,10 @@ impl Options {
         // Members have worlds of their own (`tests/world.rs`): in drawn ones with very slow disks some do not get to the end yet.
         let members = Random::new(seed, "members").of(&[0, 0, 1, 2, 4]);
         let mut kept = Random::new(seed, "snapshots");
-        // A consumer group would read everything, however late: then the log stays.
-        let stays = members > 0;
+        let resets = [Reset::Refuse, Reset::Earliest, Reset::Latest];
+        let reset = Random::new(seed, "resets").of(&resets);
+        // A consumer group would read everything, however late, unless it is told otherwise: then the log stays.
+        let stays = members > 0 && reset == Reset::Refuse;
         let bytes = chunk.events * (chunk.payload + 100) / 8 + chunk.large / chunk.large_one_in;
         // About as many bytes of records has the log. Few of them find most of what many find, and in a tenth of the time.
         let groups = random.of(&[1, 1, 1, 1, 2, 3]);
@@ -218,6 +224,7 @@ impl Options {
             chunk,
             consumers: random.below(4),
             members,
+            reset,
             sources: Random::new(seed, "sources").of(&[0, 0, 1, 2]),
             shard_requests: Random::new(seed, "shards").of(&[usize::MAX, usize::MAX, 64, 8]),
             network: NetworkWeather {

@@ -25,6 +25,14 @@ const FAULTS: &[(u64, &str)] = &[
         1141,
         "a time was asked of a node that had no committed record, and one that was not",
     ),
+    (
+        165,
+        "a voter that did not know yet where the others were, and whom nobody dialled",
+    ),
+    (
+        20_011,
+        "the oracle took for a gap what a filter had left out in a call that failed",
+    ),
 ];
 
 /// In the profile `damage`.

@@ -2,6 +2,7 @@
 
 mod seeds;
 
+use quorate_client::member::Reset;
 use quorate_replication::pipeline::{Reopen, SnapshotConfig};
 use quorate_sim::{ChunkWeather, Options, World, recover};
 use quorate_wire::NodeId;
@@ -66,6 +67,26 @@ fn a_node_that_lacks_what_is_gone_gets_a_snapshot_and_then_the_log() {
         }
         recover(&mut world);
         assert!(installed(&world) > 0, "somebody has got a snapshot");
+    });
+}
+
+#[test]
+fn members_whose_place_the_log_has_let_go_go_on_where_they_are_told() {
+    each_seed("resets", 0..2, |seed, trace| {
+        let options = Options {
+            chunks: 300,
+            members: 4,
+            reset: [Reset::Earliest, Reset::Latest][usize::from(seed % 2 == 1)],
+            ..forgetful(seed)
+        };
+        let mut world = World::new(options, trace.clone());
+        world.start_all();
+        world.run_for(8 * SECOND);
+        recover(&mut world);
+        let groups = world.groups().iter();
+        let members = groups.flat_map(quorate_sim::Group::members);
+        let skips = members.map(quorate_sim::GroupMember::skips).sum::<u64>();
+        assert!(skips > 0, "some came too late");
     });
 }
 

@@ -1,7 +1,9 @@
 //! Nothing is skipped (issue of every consumer group whose offsets run ahead of its readers; Kafka's KIP-447): each event below a
-//! slot's committed offset was given out to a member that asked for a commit which covers it.
+//! slot's committed offset was given out to a member that asked for a commit which covers it; or that member was told to go on behind
+//! what the log had let go, and wanted something there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use quorate_wire::{MemberId, Offset, SLOTS, Slot, Slots};
 
@@ -13,12 +15,32 @@ pub(super) struct Covered {
     given: BTreeMap<Offset, BTreeSet<MemberId>>,
     /// The furthest that each member has asked to commit each slot.
     asked: BTreeMap<(MemberId, usize), Offset>,
+    /// Of each slot, who went on behind which of its events.
+    skipped: BTreeMap<usize, Vec<(MemberId, Range<Offset>)>>,
 }
 
 impl Covered {
     /// A member gets an event.
     pub(super) fn given(&mut self, member: MemberId, offset: Offset) {
         self.given.entry(offset).or_default().insert(member);
+    }
+
+    /// A member goes on behind events of a slot, since the log now begins at `start`.
+    pub(super) fn skipped(
+        &mut self,
+        member: MemberId,
+        slot: Slot,
+        left: Range<Offset>,
+        start: Offset,
+    ) -> Verdict {
+        if left.start >= start || left.end < start {
+            return Err(format!(
+                "{member} leaves out {left:?} of slot {slot}, and the log begins at {start}"
+            ));
+        }
+        let skipped = self.skipped.entry(slot.number()).or_default();
+        skipped.push((member, left));
+        Ok(())
     }
 
     /// A member asks for a commit.
@@ -44,7 +66,11 @@ impl Covered {
                 asked.is_some_and(|&asked| asked > offset)
             };
             let given = self.given.get(&offset);
-            if !given.is_some_and(|members| members.iter().any(covers)) {
+            let skipped = self.skipped.get(&slot.number()).into_iter().flatten();
+            let mut skipped = skipped.filter(|(_, left)| left.contains(&offset));
+            if !given.is_some_and(|members| members.iter().any(covers))
+                && !skipped.any(|(member, _)| covers(member))
+            {
                 return Err(format!(
                     "the event at {offset}, of slot {slot}, is committed, and nobody who committed it had it"
                 ));
@@ -76,5 +102,22 @@ mod tests {
         );
         oracle.asked(two, Slots(1), Offset(6));
         assert_eq!(oracle.end(events(), &done(6)), Ok(()));
+    }
+
+    #[test]
+    fn more_left_out_than_the_log_has_let_go_is_seen() {
+        let slot = Slot::of(0);
+        let events = || [(Offset(4), slot), (Offset(5), slot)].into_iter();
+        let done = [Offset(6); SLOTS];
+        let mut oracle = Covered::default();
+        let mut skip = |left, start| oracle.skipped(MemberId(1), slot, left, Offset(start));
+        assert!(skip(Offset(4)..Offset(6), 4).is_err(), "it is there");
+        assert!(skip(Offset(4)..Offset(6), 7).is_err(), "it is not");
+        assert_eq!(skip(Offset(4)..Offset(6), 6), Ok(()));
+        assert!(oracle.end(events(), &done).is_err(), "not committed");
+        oracle.asked(MemberId(1), Slots(1), Offset(6));
+        assert_eq!(oracle.end(events(), &done), Ok(()));
+        oracle.skipped.clear();
+        assert!(oracle.end(events(), &done).is_err());
     }
 }

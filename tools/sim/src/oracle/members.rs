@@ -1,6 +1,7 @@
 //! All that must hold for the members of a consumer group.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use quorate_client::member::Commit;
 use quorate_replication::lane::Answer;
@@ -41,6 +42,12 @@ impl Members {
     /// A member gets an event.
     pub fn given(&mut self, member: MemberId, offset: Offset) {
         self.covered.given(member, offset);
+    }
+
+    /// A member goes on behind events of a slot, since the log now begins at `start`.
+    pub fn skipped(&mut self, member: MemberId, slot: Slot, left: Range<Offset>, start: Offset) {
+        let verdict = self.covered.skipped(member, slot, left, start);
+        hold("nothing is skipped", verdict);
     }
 
     /// A member asks for a commit. Says who owns what at this moment.
