@@ -1,9 +1,10 @@
 //! Segments that lie ready ahead of need.
 //!
-//! The first few are prepared while the log works, since it stands still without; the stock behind them at leisure, so that a log
-//! that runs fast for a while does not have each of its bytes written twice meanwhile. Files of released segments are used again:
-//! they need no room, and the file system has nothing to do. They are filled with zeros like new ones, because that is what
-//! recovery knows an unfinished write by. Owns: what is prepared next, of what, and how fast. Called by: the log.
+//! The first few are prepared while the log works, since it stands still without; the stock behind them while it is idle, or at
+//! leisure, so that a log that runs fast for a while does not have each of its bytes written twice meanwhile. Files of released
+//! segments are used again: they need no room, and the file system has nothing to do. They are filled with zeros like new ones,
+//! because that is what recovery knows an unfinished write by. Owns: what is prepared next, of what, and how fast. Called by: the
+//! log.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -14,6 +15,9 @@ use super::event::LogConfig;
 use super::format::SEGMENT_HEADER_BYTES;
 use crate::buffer::BLOCK_BYTES;
 use crate::seam::{Pace, SegmentId, StorageOp};
+
+/// A log that has taken nothing for so long is idle, in nanoseconds.
+const IDLE_AFTER: u64 = 1_000_000_000;
 
 /// How long a full disk is left alone, in nanoseconds.
 const FULL_WAIT: u64 = 1_000_000_000;
@@ -43,6 +47,10 @@ pub(super) struct Ahead {
     preparing: Preparing,
     /// The pace that the disk was told.
     pace: Option<Pace>,
+    /// When the log is idle, if it takes nothing until then.
+    idle_at: Option<Time>,
+    /// Bytes that it had taken when that was found.
+    taken_up: u64,
 }
 
 impl Ahead {
@@ -71,6 +79,8 @@ impl Ahead {
             next: newest.map_or(start, |newest| SegmentId(newest.0 + 1)),
             preparing: Preparing::Idle,
             pace: None,
+            idle_at: None,
+            taken_up: 0,
         }
     }
 
@@ -122,11 +132,16 @@ impl Ahead {
         takes
     }
 
-    /// The pace of preparations from now on, if it is another one.
-    pub(super) fn new_pace(&mut self) -> Option<Pace> {
+    /// The pace of preparations from now on, if it is another one. The log has taken so many bytes.
+    pub(super) fn new_pace(&mut self, now: Time, taken_up: u64) -> Option<Pace> {
+        if taken_up != self.taken_up {
+            self.taken_up = taken_up;
+            self.idle_at = None;
+        }
+        let idle_at = *self.idle_at.get_or_insert(now.after(IDLE_AFTER));
         let pace = if self.ready.is_empty() {
             Pace::Full
-        } else if self.ready.len() < self.config.segments_ahead {
+        } else if self.ready.len() < self.config.segments_ahead || now >= idle_at {
             Pace::Half
         } else {
             Pace::Bytes(self.config.stock_bytes)
@@ -162,6 +177,10 @@ impl Ahead {
             Preparing::Idle if self.wanted() => Time(0),
             Preparing::Full => Time(0),
             Preparing::Until(moment) => moment,
+            // It may go faster then.
+            Preparing::Open if matches!(self.pace, Some(Pace::Bytes(_))) => {
+                self.idle_at.unwrap_or(Time(u64::MAX))
+            }
             Preparing::Idle | Preparing::Open => Time(u64::MAX),
         }
     }

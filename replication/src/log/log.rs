@@ -30,8 +30,8 @@ use crate::seam::{
     StorageOp, StorageOutcome,
 };
 
-/// Most reads that are open on the disk; further ones wait. Leaves room for the writes among the storage's operations.
-const READS_OPEN_MAX: usize = 32;
+/// Most reads that are open on the disk; further ones wait, so that a write never waits for more. Two keep a disk busy.
+const READS_OPEN_MAX: usize = 2;
 
 /// What an open operation is for.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub struct Log {
     pub(super) reached: Reached,
     /// It was just opened, with records in it.
     opened: bool,
-    /// Reads that wait until others are over.
+    /// Reads that wait until others, or the open group commit, are over.
     reads: VecDeque<Reading>,
     reads_open: usize,
     pub(super) open: Vec<(OpId, Purpose)>,
@@ -231,7 +231,7 @@ impl Log {
             self.note_reached(storage);
         }
         self.clear_away(storage);
-        if let Some(pace) = self.ahead.new_pace() {
+        if let Some(pace) = self.ahead.new_pace(now, self.taken_up) {
             storage.pace(pace);
         }
         if let Some(op) = self.ahead.tend(now) {
@@ -334,6 +334,7 @@ impl Log {
         events.push(LogEvent::Durable(group.mark));
         self.group = None;
         self.all_durable();
+        self.submit_reads(storage);
     }
 
     fn all_durable(&mut self) {
@@ -388,25 +389,30 @@ impl Log {
             Err(error) => Err(reading.failed(error)),
         };
         match progress {
-            Ok(Progress::Again(reading)) => self.submit_read(reading, storage),
+            // Somebody waits for it already.
+            Ok(Progress::Again(reading)) => self.reads.push_front(reading),
             Ok(Progress::Done(records)) => events.push(read_event(token, Ok(records))),
             Ok(Progress::Void) => events.push(LogEvent::ReadVoid { token }),
             Err(error) => events.push(read_event(token, Err(error))),
         }
-        if self.reads_open < READS_OPEN_MAX
-            && let Some(reading) = self.reads.pop_front()
-        {
-            self.submit_read(reading, storage);
-        }
+        self.submit_reads(storage);
     }
 
     fn submit_read(&mut self, reading: Reading, storage: &mut impl Storage) {
-        if self.reads_open == READS_OPEN_MAX {
-            return self.reads.push_back(reading);
+        self.reads.push_back(reading);
+        self.submit_reads(storage);
+    }
+
+    /// Submits reads while no group commit is open: producers wait for that, and one disk does both.
+    fn submit_reads(&mut self, storage: &mut impl Storage) {
+        while !self.writing()
+            && self.reads_open < READS_OPEN_MAX
+            && let Some(reading) = self.reads.pop_front()
+        {
+            self.reads_open += 1;
+            let op = reading.op();
+            self.submit(Purpose::Read(reading), op, storage);
         }
-        self.reads_open += 1;
-        let op = reading.op();
-        self.submit(Purpose::Read(reading), op, storage);
     }
 
     /// The first segment that somebody reads in, or is about to.

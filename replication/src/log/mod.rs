@@ -44,6 +44,7 @@ pub use inspect::{
 };
 pub use log::Log;
 pub use mend::NoRoom;
+pub use reader::READ_BYTES_MAX;
 pub use recovery::{Cut, Damaged, Recovery, Restart, recover};
 pub use release::Retention;
 pub use replay::Replay;

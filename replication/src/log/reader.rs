@@ -3,7 +3,6 @@
 //! Owns: one read from its request to its answer. Never: trusts what it reads. Called by: the log.
 
 use bytes::Bytes;
-use quorate_wire::limits::RECORDS_BYTES_MAX;
 use quorate_wire::{LogIndex, Record, RecordError, RecordHeader};
 
 use super::error::{Damage, ReadError};
@@ -13,6 +12,9 @@ use super::segment::{LANDMARK_BYTES, Segment};
 use super::tail::is_zero;
 use crate::buffer::{BLOCK_BYTES, Buffer};
 use crate::seam::{FileId, SegmentId, StorageError, StorageOp};
+
+/// Most bytes that one read brings, unless a record is longer: a write that comes meanwhile waits for no more than that.
+pub const READ_BYTES_MAX: usize = 256 << 10;
 
 /// A read between its request and its answer.
 #[derive(Debug)]
@@ -87,7 +89,7 @@ impl Reading {
             From::Index(index) if index == found.index => 0,
             From::Index(_) | From::Offset(_) | From::Time(_) => LANDMARK_BYTES,
         };
-        let wanted = self.read.bytes_max.min(RECORDS_BYTES_MAX).max(bytes);
+        let wanted = self.read.bytes_max.min(READ_BYTES_MAX).max(bytes);
         let end = (position + skipped + wanted as u64).min(segment.end);
         let length = block_after(end.max(position + 1)) - self.start;
         self.length = usize::try_from(length).expect("a read fits into memory");

@@ -11,7 +11,7 @@ use quorate_wire::client::ReadFrom;
 use super::Pipeline;
 use super::config::{AHEAD_MAX, READS_MAX};
 use super::fetch::{Fetch, Fetches, ReadFor};
-use crate::log::{From, Read, ReadRecords};
+use crate::log::{From, READ_BYTES_MAX, Read, ReadRecords};
 use crate::seam::Seam;
 
 /// What was read ahead, by the offset that it begins at, the oldest first. Committed records never change, so it stays true.
@@ -74,7 +74,7 @@ impl Pipeline {
         seam: &mut impl Seam,
     ) {
         let next = records.next_offset;
-        let full = records.bytes.len() * 2 > bytes_max;
+        let full = records.bytes.len() * 2 > bytes_max.min(READ_BYTES_MAX);
         let from = ReadFrom::Offset(next);
         if !full
             || next >= self.readable().end

@@ -193,3 +193,31 @@ fn a_stock_is_prepared_at_leisure_behind_what_is_needed() {
     assert_eq!(paces, [Pace::Full, Pace::Half, slow, slow, slow]);
     assert_eq!(paced.0.segments().map(|all| all.len()), Ok(5));
 }
+
+#[test]
+fn the_stock_is_prepared_faster_while_the_log_is_idle() {
+    let mut disk = Disk::new();
+    format(&mut disk, &Superblock::fresh(identity())).expect("a disk in memory");
+    let config = LogConfig {
+        segment_bytes: SEGMENT_BYTES,
+        segments_ahead: 1,
+        segments_stock: 1,
+        stock_bytes: 7,
+    };
+    let recovery = recover(&disk, config, &mut Told::default());
+    let mut log = recovery.expect("it is sound").log;
+    let mut paced = Paced(disk, None);
+    log.tend(Time(5), &mut paced);
+    paced.0.perform_all();
+    let mut done = Vec::new();
+    paced.completed(&mut done);
+    let completed = log.completed(done.remove(0), &mut paced, &mut Vec::new());
+    completed.expect("it is ready");
+    log.tend(Time(6), &mut paced);
+    assert_eq!(paced.1, Some(Pace::Bytes(7)));
+    let idle_at = log.deadline();
+    assert_eq!(idle_at, Time(1_000_000_005));
+    log.tend(idle_at, &mut paced);
+    assert_eq!(paced.1, Some(Pace::Half));
+    assert_eq!(log.deadline(), Time(u64::MAX), "nothing is to be done");
+}

@@ -46,7 +46,7 @@ pub struct LocalOptions {
     pub log_level: Option<String>,
     /// What each node's configuration has in place of the defaults.
     pub adjust: fn(&mut Config),
-    /// How many segments each node keeps in stock, in place of the default; it prepares them at once.
+    /// How many segments each node keeps in stock, in place of the default.
     pub stock: Option<usize>,
 }
 

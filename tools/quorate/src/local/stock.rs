@@ -7,13 +7,9 @@ use quorate_engine::config::Config;
 
 use super::{Local, LocalError};
 
-/// As fast as any disk: nobody else uses it yet.
-const STOCK_MIB_PER_SECOND: u64 = 4096;
-
-/// Has a node keep so many segments in stock, and prepare them at once.
+/// Has a node keep so many segments in stock. It prepares them while it is idle, and at leisure under load.
 pub(super) fn keep_stock(config: &mut Config, segments: usize) {
     config.log.segments_stock = segments;
-    config.log.stock_mib_per_second = STOCK_MIB_PER_SECOND;
 }
 
 impl Local {
