@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that docs/performance.md has tables of, measured anew: perf/run.sh [--failover]
-# Writes perf/results/DATE-NAME.json for each, and prints the tables. Under ten minutes; with --failover, 50 outages of each kind more:
+# Writes perf/results/DATE-NAME.json for each, and prints the tables. Twenty minutes; with --failover, 50 outages of each kind more:
 # half an hour. Nothing else may run on the machine meanwhile. RUNS=5 takes more runs than 3 of the headline figures, DIR=/mnt/disk
 # another disk than that of the temporary directory.
 set -euo pipefail
@@ -40,11 +40,15 @@ measure() {
 measure closed-64-64 bench --runs "$runs" --batch 64 --in-flight 64
 measure closed-64-256 bench --runs "$runs" --batch 64 --in-flight 256
 measure closed-1-1024 bench --runs "$runs" --batch 1 --in-flight 1024
+# The same on segments that were prepared before, as the bare path's file is: 14 of 64 MiB last for so long a run.
+measure stock-64-64 bench --runs "$runs" --batch 64 --in-flight 64 --stock 14 --duration 3
+measure stock-64-256 bench --runs "$runs" --batch 64 --in-flight 256 --stock 14 --duration 3
 measure open-70k bench --runs "$runs" --rate 70k --batch 1 --event-size 512
 measure open-5k bench --runs "$runs" --rate 5k --batch 1 --event-size 512
 
 # How far that is from what the machine allows.
 measure bare-64-64 bench bare --runs "$runs" --batch 64 --in-flight 64 --duration 3
+measure bare-stock-64-64 bench bare --runs "$runs" --batch 64 --in-flight 64 --duration 3 --stock 14
 measure bare-64-256 bench bare --runs "$runs" --batch 64 --in-flight 256 --duration 3
 measure bare-1-1024 bench bare --runs "$runs" --batch 1 --in-flight 1024 --duration 3
 
@@ -63,6 +67,14 @@ for producers in 4 16; do
     measure "producers-$producers" bench --producers "$producers" --batch 64 --in-flight 16 --duration 2
 done
 measure consumers-1 bench --consumers 1 --batch 64 --in-flight 64 --duration 2
+
+# What consumers get, at the end and from the disk, and what that and upkeep cost the producers.
+for turn in 1 2 3; do
+    measure "read-$turn" bench read --duration 4
+    measure "read-push-$turn" bench read --push --duration 4
+    measure "rolling-$turn" bench upkeep --work rolling
+    measure "members-$turn" bench upkeep --work members
+done
 
 # What nodes cost that have nothing to do: processor time of each in ten seconds.
 printf '%s  idle\n' "$(date -u +%T)" >&2

@@ -95,13 +95,35 @@ def sources(prefix: str) -> None:
 
 def ratios(prefix: str) -> None:
     rows = []
-    for name, label in [("bare-64-64", "64 a request, 64 in flight"), ("bare-64-256", "64, 256"), ("bare-1-1024", "1, 1,024")]:
+    for name, label in BARE:
         if report := load(prefix, name):
             for figure, ratio in report["ratio"].items():
                 interval = ratio["interval"]
                 span = f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else "-"
                 rows.append([label, figure, number(ratio["bare"]), number(ratio["real"]), f"{ratio['ratio']:.2f}", span])
     table("Against the bare path", ["load", "figure", "bare", "real", "ratio", "95 % of draws"], rows)
+
+
+def reads(prefix: str) -> None:
+    rows = []
+    for name, label in [("read", "asked for"), ("read-push", "pushed")]:
+        for turn in (1, 2, 3):
+            if one := load(prefix, f"{name}-{turn}"):
+                p99s = [one[part]["latency_us"]["p99"] for part in ("alone", "beside")]
+                figures = [one["tail"]["events_per_s"], one["cold"]["mb_per_s"], one["beside"]["mb_per_s"], *p99s]
+                rows.append([label, *map(number, figures), f"{one['beside']['p99_ratio']:.2f}"])
+    headings = ["each batch", "events/s at the end", "MB/s from the start", "... under load", "producers' p99 µs alone", "... beside reads", "ratio"]
+    table("One consumer, and 70,000 events/s beside it", headings, rows)
+
+
+def upkeep(prefix: str) -> None:
+    rows = []
+    for work in ("rolling", "members"):
+        for turn in (1, 2, 3):
+            if one := load(prefix, f"{work}-{turn}"):
+                p99s = [one[part]["latency_us"]["p99"] for part in ("alone", "beside")]
+                rows.append([work, f"{one['work_s']:.1f}", *map(number, p99s), f"{one['p99_ratio']:.2f}", f"{one['longest_ms']:.1f}"])
+    table("Upkeep under 100,000 events/s", ["work", "s", "p99 µs alone", "... meanwhile", "ratio", "longest ms"], rows)
 
 
 def sweeps(prefix: str) -> None:
@@ -131,8 +153,16 @@ HEADLINES = [
     ("closed-64-64", "`--batch 64 --in-flight 64`"),
     ("closed-64-256", "`--batch 64 --in-flight 256`"),
     ("closed-1-1024", "`--batch 1 --in-flight 1024`"),
+    ("stock-64-64", "`--batch 64 --in-flight 64 --stock 14`"),
+    ("stock-64-256", "`--batch 64 --in-flight 256 --stock 14`"),
     ("open-70k", "`--rate 70k --batch 1 --event-size 512`"),
     ("open-5k", "`--rate 5k --batch 1 --event-size 512`"),
+]
+BARE = [
+    ("bare-64-64", "64 a request, 64 in flight"),
+    ("bare-stock-64-64", "64, 64, on segments that were prepared before"),
+    ("bare-64-256", "64, 256"),
+    ("bare-1-1024", "1, 1,024"),
 ]
 GROWTH = [
     *[(f"size-{size}", f"`--event-size {size}`") for size in (16, 256, 1024, 4096)],
@@ -150,6 +180,8 @@ def main() -> None:
     ratios(prefix)
     sweeps(prefix)
     loads(prefix, "How the cost grows (`--batch 64 --in-flight 64` unless said otherwise)", GROWTH)
+    reads(prefix)
+    upkeep(prefix)
     idle(prefix)
     outages(prefix)
 

@@ -8,6 +8,7 @@
 //! plots       the page with charts
 //! writes      what the nodes' disks had to do
 //! outage      how long clusters took to go on
+//! upkeep      what restarts and changes of the members cost
 //! ```
 mod comparison;
 mod latency;
@@ -16,15 +17,18 @@ mod plots;
 mod reading;
 mod report;
 mod summary;
+mod upkeep;
 mod writes;
 
 pub(crate) use comparison::{Comparison, Side};
 pub(crate) use latency::Quantiles;
 pub(crate) use outage::{Outage, Outages};
 pub(crate) use plots::{Plotted, page};
+use reading::p99_ratio;
 pub(crate) use reading::{Acks, Beside, Cold, Reading, Tail};
 pub(crate) use report::{Cost, Host, Measures, Report, Setting, SlotJson, Workload};
 pub(crate) use summary::{Run, Summary, sweep_table};
+pub(crate) use upkeep::Upkeep;
 pub(crate) use writes::{Sighting, Writes};
 
 #[cfg(test)]

@@ -69,17 +69,22 @@ pub(crate) struct Beside {
 
 impl Beside {
     pub(crate) fn new(cold: Cold, acks: Acks, alone: &Acks) -> Self {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "microseconds need no more digits than a float has"
-        )]
-        let ratio = acks.latency_us.p99 as f64 / alone.latency_us.p99.max(1) as f64;
         Self {
             cold,
             acks,
-            p99_ratio: (ratio * 100.0).round() / 100.0,
+            p99_ratio: p99_ratio(&acks, alone),
         }
     }
+}
+
+/// A p99 by another one, in hundredths.
+pub(super) fn p99_ratio(beside: &Acks, alone: &Acks) -> f64 {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "microseconds need no more digits than a float has"
+    )]
+    let ratio = beside.latency_us.p99 as f64 / alone.latency_us.p99.max(1) as f64;
+    (ratio * 100.0).round() / 100.0
 }
 
 impl Reading {

@@ -8,6 +8,7 @@ mod read;
 mod shape;
 mod sweep;
 mod three;
+mod upkeep;
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
@@ -89,6 +90,8 @@ enum What {
     Read(read::Args),
     /// Measure how long the cluster takes to go on when its leader goes away.
     Failover(failover::Args),
+    /// Measure what it costs the producers that nodes are restarted, or the members change.
+    Upkeep(upkeep::Args),
 }
 
 /// Does it.
@@ -106,6 +109,7 @@ pub(crate) fn run(args: &Args, log_level: Option<&str>) -> Result<(), Failure> {
         Some(What::Bare(args)) => bare::run(args, log_level, &phases, &interrupt),
         Some(What::Read(args)) => read::run(args, log_level, &phases, &interrupt),
         Some(What::Failover(args)) => failover::run(args, log_level, &phases, &interrupt),
+        Some(What::Upkeep(args)) => upkeep::run(args, log_level, &phases, &interrupt),
     };
     match done {
         Err(_) if interrupt.is_asked() => Err(Failure::interrupted()),

@@ -528,6 +528,26 @@ fn what_consumers_read_and_what_it_costs_is_measured() {
 }
 
 #[test]
+fn what_upkeep_costs_is_measured() {
+    let _turn = turn();
+    for work in ["rolling", "members"] {
+        let arguments = ["bench", "upkeep", "--work", work, "--rate", "2k"];
+        let output = run(
+            "a:1",
+            &[&arguments[..], &["--duration", "1", "--json"]].concat(),
+        );
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{work}: {said}");
+        let report = json(&String::from_utf8_lossy(&output.stdout));
+        assert_eq!(report["work"], work, "{report}");
+        for part in ["alone", "beside"] {
+            assert!(report[part]["samples"].as_u64() > Some(0), "{report}");
+        }
+        assert!(report["longest_ms"].as_f64() > Some(0.0), "{report}");
+    }
+}
+
+#[test]
 fn an_interrupted_measurement_cleans_up() {
     let _turn = turn();
     let home = directory();

@@ -24,7 +24,7 @@ use crate::survey::survey;
 use crate::usage::Usage;
 
 /// How long they may take to prepare their stock.
-const STOCKED_WITHIN: Duration = Duration::from_secs(300);
+pub(super) const STOCKED_WITHIN: Duration = Duration::from_secs(300);
 
 /// How long the nodes may take to come up, and to stop.
 pub(super) const UP_WITHIN: Duration = Duration::from_secs(30);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use quorate_bench::{Generator, Load, Measured, Pace, Reach, Readers};
 use quorate_client::Offset;
 
-use super::measure::DRAIN_WITHIN;
+use super::measure::{DRAIN_WITHIN, STOCKED_WITHIN};
 use super::shape::{rate, seconds, size};
 use super::three::{Place, Three};
 use crate::bench::{Acks, Beside, Cold, Quantiles, Reading, Tail};
@@ -29,9 +29,9 @@ Examples:
   quorate bench read                                three nodes, one consumer, ten seconds a part
   quorate bench read --push --consumers 3 --json    subscriptions, one at each node
 
-First the log is filled, as fast as it goes, while the consumers read its end. Then the producers' latencies are taken at --rate
-without anybody who reads; then the consumers read the log from its start, over and over, first alone and then beside that load.
-The nodes read past the kernel's cache: what is far behind the end comes from the disk each time.";
+First the log is filled, as fast as it goes, while the consumers read its end. When the nodes have prepared segments again, the
+producers' latencies are taken at --rate without anybody who reads; then the consumers read the log from its start, over and over,
+first alone and then beside that load. The nodes read past the kernel's cache: what is far behind the end comes from the disk each time.";
 
 /// What is read, beside what.
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,7 @@ pub(super) fn run(
     phases: &Phases,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
-    let three = Three::start(&args.three, None, log_level, phases, interrupt)?;
+    let mut three = Three::start(&args.three, None, log_level, phases, interrupt)?;
     let bench = Bench {
         args,
         nodes: three.local.addresses(),
@@ -71,6 +71,9 @@ pub(super) fn run(
         interrupt,
     };
     let (tail, end) = bench.tail()?;
+    // What the fill has used up is prepared again: that is no cost of reading.
+    phases.begin("waiting for segments to lie ready");
+    three.local.wait_stocked(STOCKED_WITHIN)?;
     let mut generator = bench.connect(Pace::Open {
         events_per_s: args.rate,
     })?;
