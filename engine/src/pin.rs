@@ -4,9 +4,11 @@
 //! node at its start; each thread then pins itself.
 //!
 //! A pinned thread that shares its core with another pinned thread waits for it, and nobody can help: so the automatic
-//! placement pins all threads of all nodes on this host, or none.
+//! placement pins all threads of all nodes on this host, or none. It keeps a node's threads on one NUMA node where it can, since
+//! they hand each other everything, and leaves the second hardware thread of a core alone while there are whole cores.
 
 use std::fmt;
+use std::fs;
 
 use core_affinity::CoreId;
 
@@ -16,6 +18,17 @@ use crate::config::{Config, ConfigError, Pin, split_address};
 #[must_use]
 pub const fn threads(shards: usize) -> usize {
     1 + shards
+}
+
+/// A hardware thread that this process may use: a *core*, in the words of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Core {
+    /// Its number.
+    pub id: usize,
+    /// The NUMA node whose memory is near.
+    pub numa: usize,
+    /// The first hardware thread of the same core; itself, if it is that.
+    pub first: usize,
 }
 
 /// Where a node's threads run.
@@ -69,23 +82,24 @@ impl fmt::Display for Placement {
     }
 }
 
-/// Places the threads of a node on a host with these cores, in rising order.
+/// Places the threads of a node on a host with these cores, in rising order of their numbers.
 ///
 /// # Errors
 /// The configuration lists a core that is not among them.
-pub fn place(config: &Config, cores: &[usize]) -> Result<Placement, ConfigError> {
+pub fn place(config: &Config, cores: &[Core]) -> Result<Placement, ConfigError> {
     match &config.pin {
         Pin::Off => Ok(Placement::Free {
             why: "pin is off".to_owned(),
         }),
         Pin::Cores(listed) => listed
             .iter()
-            .find(|core| !cores.contains(core))
+            .find(|&&listed| cores.iter().all(|core| core.id != listed))
             .map_or_else(
                 || Ok(pinned(listed)),
-                |core| {
+                |listed| {
+                    let cores: Vec<usize> = cores.iter().map(|core| core.id).collect();
                     Err(ConfigError::new(format!(
-                        "`pin` lists core {core}, and this process may use {cores:?}"
+                        "`pin` lists core {listed}, and this process may use {cores:?}"
                     )))
                 },
             ),
@@ -93,7 +107,7 @@ pub fn place(config: &Config, cores: &[usize]) -> Result<Placement, ConfigError>
     }
 }
 
-fn place_automatically(config: &Config, cores: &[usize]) -> Placement {
+fn place_automatically(config: &Config, cores: &[Core]) -> Placement {
     let this = host_of(&config.this().client);
     let here = config
         .nodes
@@ -115,8 +129,35 @@ fn place_automatically(config: &Config, cores: &[usize]) -> Placement {
         };
     }
     // The first core has most of the host's interrupts: it is left alone where there are enough others.
-    let first = rank * threads + usize::from(cores.len() > needed);
-    pinned(&cores[first..first + threads])
+    let cores = &cores[usize::from(cores.len() > needed)..];
+    let whole: Vec<Core> = cores
+        .iter()
+        .filter(|core| core.id == core.first)
+        .copied()
+        .collect();
+    // Each node of this host works out the same, and takes its own.
+    let all = deal(&whole, nodes, threads).or_else(|| deal(cores, nodes, threads));
+    let mut all = all.unwrap_or_else(|| {
+        let ids: Vec<usize> = cores.iter().map(|core| core.id).collect();
+        ids.chunks(threads).map(<[usize]>::to_vec).collect()
+    });
+    pinned(&all.swap_remove(rank))
+}
+
+/// For each node on this host so many cores near the same memory, the emptiest place first; `None` if there are not enough.
+fn deal(cores: &[Core], nodes: usize, threads: usize) -> Option<Vec<Vec<usize>>> {
+    let places = cores.iter().map(|core| core.numa).max()? + 1;
+    let mut free: Vec<Vec<usize>> = vec![Vec::new(); places];
+    // From behind, so that the lowest are taken first.
+    for core in cores.iter().rev() {
+        free[core.numa].push(core.id);
+    }
+    let mut take = |_| {
+        let emptiest = free.iter_mut().rev().max_by_key(|place| place.len())?;
+        let left = emptiest.len().checked_sub(threads)?;
+        Some(emptiest.drain(left..).rev().collect())
+    };
+    (0..nodes).map(&mut take).collect()
 }
 
 fn pinned(cores: &[usize]) -> Placement {
@@ -141,16 +182,48 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host == "[::1]" || host.starts_with("127.")
 }
 
-/// The cores that this process may use, in rising order.
+/// The cores that this process may use, in rising order. Where the kernel does not say how they lie, each is taken for a whole one,
+/// and all memory for near.
 #[must_use]
-pub fn cores() -> Vec<usize> {
-    let mut cores: Vec<usize> = core_affinity::get_core_ids()
+pub fn cores() -> Vec<Core> {
+    let mut ids: Vec<usize> = core_affinity::get_core_ids()
         .unwrap_or_default()
         .into_iter()
         .map(|core| core.id)
         .collect();
-    cores.sort_unstable();
-    cores
+    ids.sort_unstable();
+    let system = "/sys/devices/system";
+    let numa: Vec<Vec<usize>> = listed(&format!("{system}/node/online"))
+        .iter()
+        .map(|node| listed(&format!("{system}/node/node{node}/cpulist")))
+        .collect();
+    let core = |id: usize| Core {
+        id,
+        numa: numa
+            .iter()
+            .position(|near| near.contains(&id))
+            .unwrap_or_default(),
+        first: listed(&format!("{system}/cpu/cpu{id}/topology/core_cpus_list"))
+            .first()
+            .copied()
+            .unwrap_or(id),
+    };
+    ids.into_iter().map(core).collect()
+}
+
+/// What a file of the kernel lists, such as `0-3,8`; nothing, if it cannot be read.
+fn listed(path: &str) -> Vec<usize> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    parse_list(text.trim()).unwrap_or_default()
+}
+
+fn parse_list(text: &str) -> Option<Vec<usize>> {
+    let mut all = Vec::new();
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        all.extend(first.parse::<usize>().ok()?..=last.parse().ok()?);
+    }
+    Some(all)
 }
 
 /// Pins the calling thread. Returns whether the operating system let it.
@@ -161,7 +234,7 @@ pub fn apply(core: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Placement, place};
+    use super::{Core, Placement, parse_list, place};
     use crate::config::{Config, Overrides};
 
     fn config(node: u32, hosts: [&str; 3], rest: &str) -> Config {
@@ -183,9 +256,40 @@ mod tests {
         config(node, ["127.0.0.1", "localhost", "127.0.0.3"], rest)
     }
 
+    /// Whole cores, all near the same memory.
+    fn flat(ids: impl IntoIterator<Item = usize>) -> Vec<Core> {
+        let core = |id| Core {
+            id,
+            numa: 0,
+            first: id,
+        };
+        ids.into_iter().map(core).collect()
+    }
+
+    /// Two NUMA nodes of so many cores, each with two hardware threads, numbered as Linux does: the second ones behind all first ones.
+    fn two_sockets(each: usize) -> Vec<Core> {
+        let core = |id: usize| Core {
+            id,
+            numa: id % (2 * each) / each,
+            first: id % (2 * each),
+        };
+        (0..4 * each).map(core).collect()
+    }
+
+    fn taken(nodes: impl Iterator<Item = u32>, rest: &str, cores: &[Core]) -> Vec<Vec<usize>> {
+        nodes
+            .map(|node| {
+                let placement = place(&on_one_host(node, rest), cores);
+                let placement = placement.expect("nothing is listed");
+                let shards = (0..).map_while(|shard| placement.shard(shard));
+                placement.pipeline().into_iter().chain(shards).collect()
+            })
+            .collect()
+    }
+
     #[test]
     fn three_nodes_on_two_cores_are_not_pinned() {
-        let placement = place(&on_one_host(1, ""), &[0, 1]).expect("nothing is listed");
+        let placement = place(&on_one_host(1, ""), &flat([0, 1])).expect("nothing is listed");
         assert_eq!(
             placement.to_string(),
             "not pinned: 6 threads of 3 node(s) on this host, and 2 core(s)"
@@ -195,14 +299,34 @@ mod tests {
 
     #[test]
     fn nodes_on_one_host_share_no_core() {
-        let cores = [0, 1, 2, 3, 4, 5];
-        let mut taken = Vec::new();
-        for node in 1..=3 {
-            let placement = place(&on_one_host(node, ""), &cores).expect("nothing is listed");
-            taken.extend(placement.pipeline());
-            taken.extend(placement.shard(0));
-        }
-        assert_eq!(taken, cores);
+        let taken = taken(1..=3, "", &flat(0..6));
+        assert_eq!(taken, [[0, 1], [2, 3], [4, 5]]);
+    }
+
+    #[test]
+    fn a_node_stays_near_its_memory_and_on_whole_cores() {
+        // Core 0 is left alone, so the second place is the emptier one.
+        let cores = two_sockets(4);
+        assert_eq!(taken(1..=3, "", &cores), [[4, 5], [1, 2], [6, 7]]);
+        // Three whole cores near each other are there once only: then the second hardware threads are used, too.
+        let three = "[shards]\ncount = 2";
+        let cores = two_sockets(3);
+        assert_eq!(
+            taken(1..=3, three, &cores),
+            [[3, 4, 5], [1, 2, 6], [9, 10, 11]]
+        );
+        // No place has room for a whole node: they take what there is.
+        let five = "[shards]\ncount = 4";
+        let alone = config(1, ["a", "b", "c"], five);
+        let placement = place(&alone, &two_sockets(2)).expect("nothing is listed");
+        assert_eq!(placement.pipeline(), Some(1));
+    }
+
+    #[test]
+    fn lists_of_the_kernel_are_read() {
+        assert_eq!(parse_list("0-3,8"), Some(vec![0, 1, 2, 3, 8]));
+        assert_eq!(parse_list(""), Some(Vec::new()));
+        assert_eq!(parse_list("a"), None);
     }
 
     #[test]
@@ -212,9 +336,9 @@ mod tests {
             pipeline,
             shards: vec![shard],
         };
-        assert_eq!(place(&alone, &[0, 1]), Ok(pinned(0, 1)));
-        assert_eq!(place(&alone, &[0, 1, 2]), Ok(pinned(1, 2)));
-        assert_eq!(place(&alone, &[4, 6, 8]), Ok(pinned(6, 8)));
+        assert_eq!(place(&alone, &flat([0, 1])), Ok(pinned(0, 1)));
+        assert_eq!(place(&alone, &flat([0, 1, 2])), Ok(pinned(1, 2)));
+        assert_eq!(place(&alone, &flat([4, 6, 8])), Ok(pinned(6, 8)));
     }
 
     #[test]
@@ -224,15 +348,15 @@ mod tests {
             pipeline: 3,
             shards: vec![1],
         };
-        assert_eq!(place(&listed, &[0, 1, 2, 3]), Ok(expected));
-        let refusal = place(&listed, &[0, 1]).expect_err("core 3 is not there");
+        assert_eq!(place(&listed, &flat(0..4)), Ok(expected));
+        let refusal = place(&listed, &flat([0, 1])).expect_err("core 3 is not there");
         assert!(refusal.to_string().contains("core 3"), "{refusal}");
     }
 
     #[test]
     fn off_is_off() {
         let off = config(1, ["a", "b", "c"], "pin = \"off\"");
-        let placement = place(&off, &[0, 1, 2, 3]).expect("nothing is listed");
+        let placement = place(&off, &flat(0..4)).expect("nothing is listed");
         assert_eq!(placement.to_string(), "not pinned: pin is off");
     }
 }

@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn one_that_spins_does_too() {
-        let core = crate::pin::cores().first().copied();
+        let core = crate::pin::cores().first().map(|core| core.id);
         take_turns(core, Duration::from_micros(100));
     }
 
