@@ -117,7 +117,7 @@ class Run(Cluster):
         for member in members:
             latest: dict[int, int] = {}
             for offset, key, number in member.wrote("done"):
-                self.assertNotIn(offset, done, "in the commits of two members, or in two commits")
+                self.assertFalse(offset in done, f"offset {offset} is in the commits of two members, or in two commits")
                 self.assertLess(latest.get(key, -1), number, "in order, by key")
                 done[offset] = latest[key] = number
             self.assertTrue(latest, "each member has read something")
@@ -125,7 +125,9 @@ class Run(Cluster):
             # Who was killed may not have heard that its last commit counts; nor who was told by a leader that was.
             for offset, _, number in member.wrote("given"):
                 done.setdefault(offset, number)
-        self.assertEqual(sorted(done.items()), list(zip(range(COUNT), range(COUNT))), "every flight, once, as they were sent")
+        wrong = [offset for offset in range(COUNT) if done.get(offset) != offset]
+        self.assertEqual(wrong[:10], [], f"{len(wrong)} offsets have nothing, or another flight than was sent there")
+        self.assertEqual(len(done), COUNT, "and nothing more")
 
 
 if __name__ == "__main__":
