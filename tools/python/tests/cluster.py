@@ -36,7 +36,9 @@ class Cluster(unittest.TestCase):
 
     def run_cluster(self, verb: str, *more: str) -> str:
         arguments = [self.command, "cluster", verb, "--dir", self.place.name + "/c", *more]
-        return subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=60).stdout
+        ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+        self.assertEqual(ended.returncode, 0, f"cluster {verb}: {ended.stderr}")
+        return ended.stdout
 
     def statuses(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(self.run_cluster("status", "--json"))

@@ -104,8 +104,15 @@ fn up(args: &Up, log_level: Option<&str>) -> Result<(), Failure> {
         Err(LocalError::NoCluster { .. }) => Local::create(dir, options(args, log_level)?)?,
         Err(error) => return Err(error.into()),
     };
-    let started = local.start_all()?;
-    let leader = local.wait_serving(UP_WITHIN)?;
+    let mut started = local.start_all()?;
+    let leader = match local.wait_serving(UP_WITHIN) {
+        // It was just killed, and still there when it was looked for.
+        Err(LocalError::NodeEnded { node, .. }) if !started.contains(&node) => {
+            started.extend(local.start_all()?);
+            local.wait_serving(UP_WITHIN)?
+        }
+        leader => leader?,
+    };
     let addresses = local.addresses().join(",");
     terminal::print(&format!(
         "{} of {} nodes started; node {} leads; clients: {addresses}",
