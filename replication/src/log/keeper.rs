@@ -85,6 +85,10 @@ impl Keeper {
 
     /// The log shall begin here. Returns a write to submit, if none is open.
     pub(super) fn store_start(&mut self, start: Start, log: Reached) -> Option<StorageOp> {
+        assert!(
+            start.segment > self.superblock.start.segment,
+            "what is gone is gone"
+        );
         self.superblock.start = start;
         self.waiting.get_or_insert_default().start = Some(start);
         self.begin(log)

@@ -61,7 +61,9 @@ impl Log {
         let start = self.index.start_behind(retention.covered, |bytes, newest| {
             all - bytes >= retention.bytes || newest < retention.since
         });
-        if let Some(start) = start
+        // Segments that are gone by the superblock may still be there, and less of them be let go this time.
+        let begins = self.keeper.start().segment;
+        if let Some(start) = start.filter(|start| start.segment > begins)
             && let Some(op) = self.keeper.store_start(start, self.reached)
         {
             self.submit(Purpose::Superblock, op, storage);

@@ -307,6 +307,34 @@ fn nothing_goes_that_somebody_reads() {
 }
 
 #[test]
+fn a_log_that_keeps_more_than_before_does_not_begin_earlier() {
+    let mut machine = long(40);
+    let (live, commit) = (machine.live.clone(), machine.commit.0);
+    for upto in [12, 30] {
+        keep(&mut machine, upto, &live, &mut |_| {});
+    }
+    let release = |machine: &mut Machine, covered| {
+        let covered = LogIndex(covered);
+        let retention = Retention { covered, ..NOTHING };
+        machine.log.release(&retention, &mut machine.disk);
+    };
+    release(&mut machine, 30);
+    // The superblock has said where it begins, and the segments before are still there.
+    while machine.log.start() == LogIndex(0) {
+        assert!(machine.disk.perform(0));
+        machine.pump();
+    }
+    let start = machine.log.start();
+    assert!(start > LogIndex(12));
+    release(&mut machine, 12);
+    assert_eq!(machine.disk.waiting(), 0, "there is nothing to say");
+    machine.settle();
+    assert_eq!(machine.log.start(), start);
+    let begins = check(&machine.disk, &live, commit);
+    assert!(begins.iter().all(|&begins| begins == start.0));
+}
+
+#[test]
 fn size_and_age_say_what_goes() {
     for bytes in [true, false] {
         let mut machine = long(40);
