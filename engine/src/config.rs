@@ -135,6 +135,8 @@ pub struct RaftConfig {
     pub election_max_ms: u64,
     /// Whether reads may be answered by a lease instead of a round.
     pub lease_reads: bool,
+    /// The lead goes to the highest one that can lead.
+    pub priority: u8,
 }
 
 impl Default for RaftConfig {
@@ -144,6 +146,7 @@ impl Default for RaftConfig {
             election_min_ms: 150,
             election_max_ms: 300,
             lease_reads: false,
+            priority: 1,
         }
     }
 }

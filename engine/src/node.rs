@@ -266,6 +266,8 @@ fn pipeline_config(config: &Config) -> Result<PipelineConfig, NodeError> {
         scrub_rest: SCRUB_REST,
         snapshots: snapshots(config),
         runs_max: quorate_wire::limits::RUNS_MAX,
+        edition: quorate_wire::Edition::BUILD,
+        priority: config.raft.priority,
         buffers: config.log.memory_mib,
     })
 }

@@ -172,10 +172,16 @@ pub struct StatusReply {
     pub serves: u8,
     /// Peers that it is connected with.
     pub peers_up: u8,
+    /// The edition that the group uses at `commit_index`.
+    pub edition: u8,
+    /// The latest edition that the node's build has.
+    pub build: u8,
+    /// Its priority as a leader.
+    pub priority: u8,
     /// Zero.
-    pub reserved: u8,
+    pub reserved: [u8; 6],
 }
-const _: () = assert!(size_of::<StatusReply>() == 160);
+const _: () = assert!(size_of::<StatusReply>() == 168);
 
 /// A refusal. The tail is a sentence, UTF-8, at most [`ERROR_TEXT_BYTES_MAX`] bytes.
 #[derive(

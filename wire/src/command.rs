@@ -6,7 +6,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::limits::{ALIGNMENT, NAME_BYTES_MAX, SESSION_MS_MAX, SESSION_MS_MIN};
-use crate::{ErrorCode, Generation, MemberId, Name, Offset, Slots};
+use crate::{Edition, ErrorCode, Generation, MemberId, Name, Offset, Slots};
 
 /// Bytes of a command's header.
 pub const COMMAND_HEADER_BYTES: usize = 8;
@@ -34,12 +34,21 @@ struct RawSetCursor {
 }
 const _: () = assert!(size_of::<RawSetCursor>().is_multiple_of(ALIGNMENT));
 
+/// Of `DeleteCursor` and `DeleteGroup`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
-struct RawDeleteCursor {
+struct RawName {
     name: [u8; NAME_BYTES_MAX],
 }
-const _: () = assert!(size_of::<RawDeleteCursor>().is_multiple_of(ALIGNMENT));
+const _: () = assert!(size_of::<RawName>().is_multiple_of(ALIGNMENT));
+
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RawRaise {
+    edition: u8,
+    reserved: [u8; 7],
+}
+const _: () = assert!(size_of::<RawRaise>().is_multiple_of(ALIGNMENT));
 
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -120,6 +129,17 @@ pub enum Command {
         /// The offset.
         offset: Offset,
     },
+    /// Forgets a consumer group that has no members.
+    #[cfg(feature = "edition-2")]
+    DeleteGroup {
+        /// Which.
+        name: Name,
+    },
+    /// All members have this edition: the group uses it from now on. A leader says so, not a client.
+    Raise {
+        /// The edition.
+        edition: Edition,
+    },
     /// A member has been silent for too long. A leader says so, not a client.
     Expire {
         /// The consumer group.
@@ -165,6 +185,9 @@ pub enum CommandError {
     /// The name is none.
     #[error("a name is 1 to {NAME_BYTES_MAX} printable ASCII characters without spaces")]
     Name,
+    /// Editions begin at 1.
+    #[error("no edition has the number 0")]
+    Edition,
     /// The session is too short or too long.
     #[error("a session of {ms} ms: it takes {SESSION_MS_MIN} to {SESSION_MS_MAX}")]
     Session {
@@ -182,6 +205,7 @@ impl CommandError {
             | Self::Kind { .. }
             | Self::Length { .. }
             | Self::Flags { .. }
+            | Self::Edition
             | Self::Session { .. } => ErrorCode::MessageInvalid,
             Self::Name => ErrorCode::NameInvalid,
         }
@@ -235,6 +259,9 @@ impl Command {
             Self::Leave { .. } => 4,
             Self::Commit { .. } => 5,
             Self::Expire { .. } => 6,
+            Self::Raise { .. } => 7,
+            #[cfg(feature = "edition-2")]
+            Self::DeleteGroup { .. } => 8,
         }
     }
 
@@ -246,7 +273,26 @@ impl Command {
             | Self::Join { .. }
             | Self::Leave { .. }
             | Self::Commit { .. }
+            | Self::Raise { .. }
             | Self::Expire { .. } => 0,
+            #[cfg(feature = "edition-2")]
+            Self::DeleteGroup { .. } => 0,
+        }
+    }
+
+    /// The edition that it takes.
+    #[must_use]
+    pub const fn edition(&self) -> Edition {
+        match self {
+            Self::SetCursor { .. }
+            | Self::DeleteCursor { .. }
+            | Self::Join { .. }
+            | Self::Leave { .. }
+            | Self::Commit { .. }
+            | Self::Raise { .. }
+            | Self::Expire { .. } => Edition::FIRST,
+            #[cfg(feature = "edition-2")]
+            Self::DeleteGroup { .. } => Edition::SECOND,
         }
     }
 
@@ -263,6 +309,15 @@ impl Command {
                 made(fields.as_bytes())
             }
             Self::DeleteCursor { name } => made(&name.to_bytes()),
+            #[cfg(feature = "edition-2")]
+            Self::DeleteGroup { name } => made(&name.to_bytes()),
+            Self::Raise { edition } => {
+                let fields = RawRaise {
+                    edition: edition.0,
+                    reserved: [0; 7],
+                };
+                made(fields.as_bytes())
+            }
             Self::Join {
                 name,
                 member,
@@ -329,7 +384,7 @@ impl Command {
                 }
             }
             2 => {
-                let fields: &RawDeleteCursor = read(kind, fields)?;
+                let fields: &RawName = read(kind, fields)?;
                 Self::DeleteCursor {
                     name: name(fields.name)?,
                 }
@@ -357,6 +412,22 @@ impl Command {
                 Self::Expire {
                     name: name(fields.name)?,
                     member: MemberId(fields.member.get()),
+                }
+            }
+            7 => {
+                let fields: &RawRaise = read(kind, fields)?;
+                if fields.edition == 0 {
+                    return Err(CommandError::Edition);
+                }
+                Self::Raise {
+                    edition: Edition(fields.edition),
+                }
+            }
+            #[cfg(feature = "edition-2")]
+            8 => {
+                let fields: &RawName = read(kind, fields)?;
+                Self::DeleteGroup {
+                    name: name(fields.name)?,
                 }
             }
             _ => return Err(CommandError::Kind { kind }),

@@ -117,6 +117,13 @@ codes! {
     /// The node that is to be added does not answer, or refuses.
     NodeUnreachable = 316, retry true;
 
+    /// The node's build lacks the edition that the group uses.
+    EditionTooOld = 320, retry false;
+    /// The request takes a later edition than the group uses.
+    EditionNotRaised = 321, retry false;
+    /// The consumer group has members.
+    GroupHasMembers = 322, retry false;
+
     /// The offset is past the end of the log.
     OffsetPastEnd = 401, retry false;
     /// The group does not exist here.

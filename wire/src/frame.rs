@@ -17,6 +17,16 @@ pub const FRAME_MAGIC: u32 = u32::from_le_bytes(*b"QRF1");
 /// The version of the protocol that this build speaks.
 pub const PROTOCOL_VERSION: u8 = 1;
 
+/// The lowest protocol version that this build speaks.
+pub const PROTOCOL_VERSION_MIN: u8 = 1;
+
+/// The version for a connection with who speaks these: the highest one of both, if there is one.
+#[must_use]
+pub fn common_version(min: u8, max: u8) -> Option<u8> {
+    let highest = max.min(PROTOCOL_VERSION);
+    (highest >= min.max(PROTOCOL_VERSION_MIN)).then_some(highest)
+}
+
 /// Where the bytes that `header_crc` covers begin.
 const HEADER_CHECKED_FROM: usize = 8;
 

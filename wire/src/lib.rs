@@ -24,6 +24,7 @@ pub mod checksum;
 mod chunk;
 pub mod client;
 mod command;
+mod edition;
 mod error;
 mod event;
 mod event_id;
@@ -41,18 +42,18 @@ mod slot;
 pub use address::Address;
 pub use chunk::{CHUNK_HEADER_BYTES, Chunk, ChunkError, ChunkId, seal_chunk};
 pub use command::{COMMAND_BYTES_MAX, COMMAND_HEADER_BYTES, Command, CommandBytes, CommandError};
+pub use edition::Edition;
 pub use error::ErrorCode;
 pub use event::{EVENT_HEADER_BYTES, Event, EventError};
 pub use event_id::EventId;
 pub use frame::{
     FRAME_HEADER_BYTES, FRAME_MAGIC, Frame, FrameError, FrameHeader, FrameKind, PROTOCOL_VERSION,
-    Tail,
+    PROTOCOL_VERSION_MIN, Tail, common_version,
 };
 pub use leader::Leader;
 pub use name::Name;
 pub use record::{
-    RECORD_HEADER_BYTES, RECORD_MAGIC, RECORD_VERSION, Record, RecordError, RecordHeader,
-    RecordKind, Stamp,
+    RECORD_HEADER_BYTES, RECORD_MAGIC, Record, RecordError, RecordHeader, RecordKind, Stamp,
 };
 pub use roster::{MemberRole, Roster, RosterEntry, RosterError, RosterHead};
 pub use slot::{SLOTS, Slot, Slots};

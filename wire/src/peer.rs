@@ -32,7 +32,16 @@ pub struct PeerHello {
     pub version_max: u8,
     /// 1: the sender joins a group, or has joined it, and cannot tell who formed it.
     pub joins: u8,
+    /// The latest edition that the sender's build has.
+    pub edition: u8,
+    /// The edition that the group uses, as far as the sender's log tells.
+    pub group_edition: u8,
+    /// The sender's priority: a leader hands over to a higher one.
+    pub priority: u8,
+    /// Zero.
+    pub reserved: [u8; 5],
 }
+const _: () = assert!(size_of::<PeerHello>() == 56);
 
 /// A founder and its disk.
 #[derive(

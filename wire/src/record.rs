@@ -1,23 +1,24 @@
 //! One record: the Raft entry, the unit on disk, the unit to a follower and the unit to a consumer, the same bytes everywhere.
 
+mod kind;
+
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum::crc32;
 use crate::limits::{ALIGNMENT, RECORD_BYTES_MAX, RECORD_COMMANDS_MAX};
 use crate::{
-    Chunk, ChunkError, Command, CommandError, Event, GroupId, LogIndex, Offset, Position, Roster,
-    RosterError, Term,
+    Chunk, ChunkError, Command, CommandError, Edition, Event, GroupId, LogIndex, Offset, Position,
+    Roster, RosterError, Term,
 };
+
+pub use kind::RecordKind;
 
 /// Bytes of a record's header.
 pub const RECORD_HEADER_BYTES: usize = 64;
 
 /// The first four bytes of every record: `QRT1`.
 pub const RECORD_MAGIC: u32 = u32::from_le_bytes(*b"QRT1");
-
-/// The version of the record format that this build writes.
-pub const RECORD_VERSION: u8 = 1;
 
 /// Where the bytes that `header_crc` covers begin.
 const HEADER_CHECKED_FROM: usize = 8;
@@ -42,40 +43,6 @@ struct RawHeader {
 }
 const _: () = assert!(size_of::<RawHeader>() == RECORD_HEADER_BYTES);
 
-/// What a record is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordKind {
-    /// Chunks of events.
-    Events,
-    /// Nothing: a leader's first record of its term (Raft §8).
-    Noop,
-    /// Commands.
-    Commands,
-    /// The members of the group.
-    Members,
-}
-
-impl RecordKind {
-    const fn to_byte(self) -> u8 {
-        match self {
-            Self::Events => 1,
-            Self::Noop => 2,
-            Self::Commands => 3,
-            Self::Members => 4,
-        }
-    }
-
-    const fn from_byte(byte: u8) -> Option<Self> {
-        match byte {
-            1 => Some(Self::Events),
-            2 => Some(Self::Noop),
-            3 => Some(Self::Commands),
-            4 => Some(Self::Members),
-            _ => None,
-        }
-    }
-}
-
 /// A record's header, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordHeader {
@@ -99,6 +66,8 @@ pub struct RecordHeader {
     pub event_count: u16,
     /// What it is.
     pub kind: RecordKind,
+    /// Its version: the first edition that knows all of its body. The header is the same in all of them.
+    pub edition: Edition,
     /// `header_crc` of the record before it: the chain that shows lost and misdirected writes. Zero at index 1.
     pub previous: u32,
 }
@@ -148,7 +117,7 @@ pub enum RecordError {
         computed: u32,
     },
     /// A version that this build does not read.
-    #[error("record version {version}: this build reads {RECORD_VERSION}")]
+    #[error("record version {version}: this build reads up to {}", Edition::BUILD)]
     Version {
         /// The version.
         version: u8,
@@ -231,7 +200,7 @@ impl RecordHeader {
             group: U32::new(stamp.group.0),
             event_count: U16::new(stamp.event_count),
             kind: stamp.kind.to_byte(),
-            version: RECORD_VERSION,
+            version: edition_of(stamp.kind, body).0,
             prev_header_crc: U32::new(stamp.previous),
             flags: U32::new(0),
         };
@@ -258,11 +227,6 @@ impl RecordHeader {
         let (found, computed) = (raw.header_crc.get(), raw.computed_crc());
         if found != computed {
             return Err(RecordError::HeaderChecksum { found, computed });
-        }
-        if raw.version != RECORD_VERSION {
-            return Err(RecordError::Version {
-                version: raw.version,
-            });
         }
         let kind = RecordKind::from_byte(raw.kind).ok_or(RecordError::Kind { kind: raw.kind })?;
         if raw.flags.get() != 0 {
@@ -295,6 +259,7 @@ impl RecordHeader {
             group: GroupId(raw.group.get()),
             event_count: raw.event_count.get(),
             kind,
+            edition: Edition(raw.version),
             previous: raw.prev_header_crc.get(),
         })
     }
@@ -342,15 +307,25 @@ impl<'a> Record<'a> {
     /// The bytes do not begin with a sound record.
     pub fn parse(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), RecordError> {
         let (record, after) = Self::frame(bytes)?;
-        let header = record.header;
-        let computed = crc32(&[record.body()]);
-        if header.body_crc != computed {
-            return Err(RecordError::BodyChecksum {
-                found: header.body_crc,
-                computed,
-            });
-        }
+        record.check_version()?;
+        record.check_sum()?;
         record.check_body()?;
+        Ok((record, after))
+    }
+
+    /// The same for who only reads events: a record without any may be of a later version than this build knows.
+    ///
+    /// # Errors
+    /// The bytes do not begin with a sound record, or events are in one of a later version.
+    pub fn parse_events(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), RecordError> {
+        let (record, after) = Self::frame(bytes)?;
+        record.check_sum()?;
+        if record.header.event_count > 0 {
+            record.check_version()?;
+        }
+        if record.header.edition <= Edition::BUILD {
+            record.check_body()?;
+        }
         Ok((record, after))
     }
 
@@ -369,6 +344,24 @@ impl<'a> Record<'a> {
         Ok((Self { header, bytes }, after))
     }
 
+    fn check_version(&self) -> Result<(), RecordError> {
+        let Edition(version) = self.header.edition;
+        if (1..=Edition::BUILD.0).contains(&version) {
+            Ok(())
+        } else {
+            Err(RecordError::Version { version })
+        }
+    }
+
+    fn check_sum(&self) -> Result<(), RecordError> {
+        let (found, computed) = (self.header.body_crc, crc32(&[self.body()]));
+        if found == computed {
+            Ok(())
+        } else {
+            Err(RecordError::BodyChecksum { found, computed })
+        }
+    }
+
     fn check_body(&self) -> Result<(), RecordError> {
         let (body, kind) = (self.body(), self.header.kind);
         if body.is_empty() != (kind == RecordKind::Noop) {
@@ -376,7 +369,7 @@ impl<'a> Record<'a> {
         }
         let held = match kind {
             RecordKind::Events => events_of(body)?,
-            RecordKind::Commands => check_commands(body).map(|()| 0)?,
+            RecordKind::Commands => check_commands(body, self.header.edition).map(|()| 0)?,
             RecordKind::Members => Roster::parse(body)
                 .map(|_| 0)
                 .map_err(RecordError::Roster)?,
@@ -464,10 +457,26 @@ fn events_of(mut body: &[u8]) -> Result<u32, RecordError> {
     Ok(held)
 }
 
-fn check_commands(mut body: &[u8]) -> Result<(), RecordError> {
+/// The first edition that knows all of a body.
+fn edition_of(kind: RecordKind, mut body: &[u8]) -> Edition {
+    let mut edition = Edition::FIRST;
+    if kind == RecordKind::Commands {
+        while let Ok((command, rest)) = Command::parse(body) {
+            (edition, body) = (edition.max(command.edition()), rest);
+        }
+    }
+    edition
+}
+
+fn check_commands(mut body: &[u8], edition: Edition) -> Result<(), RecordError> {
     let mut held = 0;
     while !body.is_empty() {
-        (_, body) = Command::parse(body).map_err(RecordError::Command)?;
+        let command;
+        (command, body) = Command::parse(body).map_err(RecordError::Command)?;
+        if command.edition() > edition {
+            let version = command.edition().0;
+            return Err(RecordError::Version { version });
+        }
         held += 1;
         if held > RECORD_COMMANDS_MAX {
             return Err(RecordError::Commands);

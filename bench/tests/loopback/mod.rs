@@ -158,6 +158,8 @@ impl Group {
                 scrub_rest: u64::MAX,
                 snapshots: SnapshotConfig::NEVER,
                 runs_max: quorate_wire::limits::RUNS_MAX,
+                edition: quorate_wire::Edition::BUILD,
+                priority: 1,
                 buffers: 32,
             };
             let started = Pipeline::start(&mut disk, config, Time(0));

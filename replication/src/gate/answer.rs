@@ -337,6 +337,14 @@ const SENTENCES: &[(ErrorCode, &str)] = &[
         "slots of another member are to be committed",
     ),
     (
+        ErrorCode::EditionNotRaised,
+        "this takes edition #, and the group uses ~: nodes of an earlier build are among its members",
+    ),
+    (
+        ErrorCode::GroupHasMembers,
+        "the consumer group has members: it can be deleted when they have left",
+    ),
+    (
         ErrorCode::GroupsFull,
         "no further consumer groups, or members of this one, fit",
     ),

@@ -24,8 +24,8 @@ pub(super) fn command(frame: &Frame<'_>) -> Result<Result<NamedAsk, No>, No> {
         return refused(No::new(ErrorCode::MessageInvalid, text));
     }
     match command {
-        Command::Expire { .. } => {
-            let text = "a leader says who has expired, not a client";
+        Command::Expire { .. } | Command::Raise { .. } => {
+            let text = "a leader says so by itself, not a client";
             refused(No::new(ErrorCode::MessageInvalid, text))
         }
         Command::SetCursor { .. }
@@ -33,6 +33,8 @@ pub(super) fn command(frame: &Frame<'_>) -> Result<Result<NamedAsk, No>, No> {
         | Command::Join { .. }
         | Command::Leave { .. }
         | Command::Commit { .. } => Ok(Ok(NamedAsk::Command(command))),
+        #[cfg(feature = "edition-2")]
+        Command::DeleteGroup { .. } => Ok(Ok(NamedAsk::Command(command))),
     }
 }
 

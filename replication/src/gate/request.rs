@@ -17,7 +17,7 @@ use quorate_wire::client::{AckLevel, Credit, Fetch, Hello, Produce};
 use quorate_wire::limits::{ALL_TIMEOUT_MS_MAX, RECORDS_BYTES_MAX};
 use quorate_wire::{
     Chunk, ChunkId, ClusterName, ErrorCode, FRAME_HEADER_BYTES, Frame, FrameError, FrameHeader,
-    FrameKind, GroupId, LogIndex, PROTOCOL_VERSION,
+    FrameKind, GroupId, LogIndex, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, common_version,
 };
 use zerocopy::FromBytes;
 
@@ -329,11 +329,11 @@ impl Gate {
                 format!("this node belongs to the cluster {}", self.cluster),
             ));
         }
-        if !(hello.version_min..=hello.version_max).contains(&PROTOCOL_VERSION) {
+        if common_version(hello.version_min, hello.version_max).is_none() {
             return Err(No::new(
                 ErrorCode::FrameVersion,
                 format!(
-                    "the client speaks versions {} to {}, this node {PROTOCOL_VERSION}",
+                    "the client speaks versions {} to {}, this node {PROTOCOL_VERSION_MIN} to {PROTOCOL_VERSION}",
                     hello.version_min, hello.version_max
                 ),
             ));

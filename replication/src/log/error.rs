@@ -169,7 +169,7 @@ pub enum RecoveryError {
         why: Damage,
     },
     /// A file of another version.
-    #[error("{} is of version {found}, this build reads version 1; cure: start the version of Quorate that wrote it", name(*file))]
+    #[error("{} is of version {found}, which this build does not read; cure: start the build of Quorate that wrote it, or a later one", name(*file))]
     Version {
         /// Which file.
         file: FileId,

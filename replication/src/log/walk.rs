@@ -321,6 +321,8 @@ impl<V: Visitor> Walk<'_, V> {
                     }
                     Err(why) => why,
                 },
+                // What this build does not know is neither torn nor damaged.
+                Err(error @ RecordError::Version { .. }) => Damage::Record(error),
                 Err(error) => {
                     if let Some(next) = self.behind_zeros(valid, at, ends) {
                         at = next;

@@ -81,6 +81,12 @@ impl Commands {
         self.waiters.pop_front_if(waits).map(|(_, _, asker)| asker)
     }
 
+    /// Whether one of those that wait for a record raises the edition.
+    pub(super) fn raises(&self) -> bool {
+        let mut open = self.open.iter();
+        open.any(|(command, _)| matches!(command, Command::Raise { .. }))
+    }
+
     /// Forgets everything, and says who waited.
     fn clear(&mut self) -> impl Iterator<Item = Asker> {
         self.body.clear();
@@ -161,6 +167,9 @@ impl Pipeline {
         if self.commands.is_full() || self.state.pending() >= PENDING_RECORDS_MAX {
             return Some(Refusal::new(ErrorCode::Overloaded));
         }
+        if let Some(refusal) = self.lacks_edition(command) {
+            return Some(refusal);
+        }
         match command {
             // What a node keeps is its own affair: the leader looks, and `apply` does not.
             Command::SetCursor { offset, .. } if *offset < self.log.start_offset() => {
@@ -174,7 +183,10 @@ impl Pipeline {
             | Command::Join { .. }
             | Command::Leave { .. }
             | Command::Commit { .. }
+            | Command::Raise { .. }
             | Command::Expire { .. } => None,
+            #[cfg(feature = "edition-2")]
+            Command::DeleteGroup { .. } => None,
         }
     }
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use quorate_wire::{Address, ClusterName, DiskId, GroupId, NodeId};
+use quorate_wire::{Address, ClusterName, DiskId, Edition, GroupId, NodeId};
 
 use crate::log::LogConfig;
 
@@ -46,6 +46,10 @@ pub struct PipelineConfig {
     /// Most runs of producers that the state keeps: [`quorate_wire::limits::RUNS_MAX`], the same on all nodes for ever, but in
     /// simulated worlds.
     pub runs_max: usize,
+    /// The latest edition that this node has: [`Edition::BUILD`], but in simulated worlds.
+    pub edition: Edition,
+    /// A leader hands over to a voter of higher priority.
+    pub priority: u8,
     /// Memory for the end of the log, in buffers of 1 MiB: 4 and up.
     pub buffers: usize,
 }
@@ -109,6 +113,15 @@ impl SnapshotConfig {
         retain_time: u64::MAX,
     };
 }
+
+/// How long a leader leads before it looks for one of higher priority, and how often it looks, in nanoseconds.
+pub(super) const PREFER_AFTER: u64 = 2_000_000_000;
+
+/// How long after it has tried to hand over to one, in nanoseconds.
+pub(super) const PREFER_AGAIN: u64 = 10_000_000_000;
+
+/// So many records a voter may lack to be handed the lead for its priority.
+pub(super) const PREFER_RECORDS: u64 = 64;
 
 /// Entries of the state that one turn copies into a snapshot.
 pub(super) const SNAPSHOT_ENTRIES_TURN: usize = 128;

@@ -45,6 +45,7 @@ impl Pipeline {
             // From now on the open group holds only what this leader has not yet proposed.
             self.seal();
             self.heard.begin(seam.now());
+            self.prefers.begin(seam.now());
         }
         self.led = leads;
         self.trace_written(seam);

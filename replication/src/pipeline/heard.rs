@@ -94,7 +94,10 @@ impl Pipeline {
             Command::SetCursor { .. }
             | Command::DeleteCursor { .. }
             | Command::Leave { .. }
+            | Command::Raise { .. }
             | Command::Expire { .. } => {}
+            #[cfg(feature = "edition-2")]
+            Command::DeleteGroup { .. } => {}
         }
     }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use quorate_wire::limits::FRAME_BODY_BYTES_MAX;
-use quorate_wire::{DiskId, FRAME_HEADER_BYTES, NodeId, Time};
+use quorate_wire::{DiskId, Edition, FRAME_HEADER_BYTES, NodeId, Time};
 
 use super::config::{APPEND_PARTS_MAX, SEND_BYTES_FULL, SEND_TIME};
 use crate::seam::{LinkId, Network, Part, Receive, Send};
@@ -26,6 +26,10 @@ pub(super) struct Link {
     pub(super) peer: Option<NodeId>,
     /// The disk that it has shown.
     pub(super) disk: Option<DiskId>,
+    /// The latest edition that it has said to have.
+    pub(super) edition: Edition,
+    /// Its priority as a leader.
+    pub(super) priority: u8,
     /// Both sides have greeted.
     pub(super) up: bool,
     /// This node dialled.
@@ -73,6 +77,8 @@ impl Link {
             id,
             peer,
             disk: None,
+            edition: Edition::FIRST,
+            priority: 0,
             up: false,
             dialled: peer.is_some(),
             since,

@@ -16,8 +16,8 @@ use quorate_wire::canary::{self, Canary};
 use quorate_wire::client::NodeEntry;
 use quorate_wire::peer::{Member, PeerHello};
 use quorate_wire::{
-    ClusterName, DiskId, ErrorCode, LogIndex, MemberRole, NodeId, PROTOCOL_VERSION, RosterEntry,
-    checksum,
+    ClusterName, DiskId, Edition, ErrorCode, LogIndex, MemberRole, NodeId, PROTOCOL_VERSION,
+    PROTOCOL_VERSION_MIN, RosterEntry, checksum, common_version,
 };
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
@@ -191,8 +191,12 @@ impl Membership {
         })
     }
 
-    /// The greeting for a peer, and the founders that go with it.
-    pub(super) fn hello(&self, to: NodeId) -> (PeerHello, Vec<Member>) {
+    /// The greeting for a peer, and the founders that go with it. Of the editions, the first is the build's, the second the group's.
+    pub(super) fn hello(
+        &self,
+        to: NodeId,
+        (own, used): (Edition, Edition),
+    ) -> (PeerHello, Vec<Member>) {
         let members: Vec<Member> = self
             .founders
             .iter()
@@ -206,9 +210,13 @@ impl Membership {
             to: U32::new(to.0),
             nodes_crc: U32::new(self.nodes_crc),
             member_count: u8::try_from(members.len()).expect("a group has at most seven founders"),
-            version_min: PROTOCOL_VERSION,
+            version_min: PROTOCOL_VERSION_MIN,
             version_max: PROTOCOL_VERSION,
             joins: u8::from(joined),
+            edition: own.0,
+            group_edition: used.0,
+            priority: 0,
+            reserved: [0; 5],
         };
         (hello, members)
     }
@@ -218,6 +226,7 @@ impl Membership {
         &mut self,
         hello: &PeerHello,
         members: &[Member],
+        (own, used): (Edition, Edition),
     ) -> Result<Greeted, Refused> {
         let peer = NodeId(hello.node.get());
         let refuse = |code| {
@@ -232,8 +241,11 @@ impl Membership {
         if hello.to.get() != self.node.0 || peer == self.node {
             return refuse(ErrorCode::NodeMismatch);
         }
-        if !(hello.version_min..=hello.version_max).contains(&PROTOCOL_VERSION) {
+        if common_version(hello.version_min, hello.version_max).is_none() {
             return refuse(ErrorCode::FrameVersion);
+        }
+        if hello.edition < used.0 || own.0 < hello.group_edition {
+            return refuse(ErrorCode::EditionTooOld);
         }
         let mut disk = DiskId(hello.disk);
         if canary::on(Canary::WipedDiskVotes)
@@ -349,8 +361,17 @@ mod tests {
     }
 
     fn greet(from: &Membership, to: &mut Membership) -> Result<Greeted, Refused> {
-        let (hello, members) = from.hello(to.node);
-        to.greeted(&hello, &members)
+        greet_with(from, to, [Edition::FIRST; 3])
+    }
+
+    /// With the editions of the two builds, and that of the group as the one that greets knows it; the other knows of the first.
+    fn greet_with(
+        from: &Membership,
+        to: &mut Membership,
+        [own, used, other]: [Edition; 3],
+    ) -> Result<Greeted, Refused> {
+        let (hello, members) = from.hello(to.node, (own, used));
+        to.greeted(&hello, &members, (other, Edition::FIRST))
     }
 
     fn code(result: Result<Greeted, Refused>) -> Option<ErrorCode> {
@@ -424,6 +445,42 @@ mod tests {
             code(greet(&itself, &mut one)),
             Some(ErrorCode::NodeMismatch)
         );
+    }
+
+    #[test]
+    fn who_lacks_the_groups_edition_is_refused_by_both_sides() {
+        let (one, mut two) = (node(1, disk(1), &trio()), node(2, disk(2), &trio()));
+        let (old, new) = (Edition(1), Edition(2));
+        for fine in [[old, old, new], [new, old, old], [new, new, new]] {
+            assert!(greet_with(&one, &mut two, fine).is_ok());
+        }
+        let refused = greet_with(&one, &mut two, [new, new, old]);
+        assert_eq!(code(refused), Some(ErrorCode::EditionTooOld));
+        let (hello, members) = one.hello(NodeId(2), (old, old));
+        let refused = two.greeted(&hello, &members, (new, new));
+        assert_eq!(code(refused), Some(ErrorCode::EditionTooOld));
+    }
+
+    #[test]
+    fn a_version_that_both_speak_is_found() {
+        let (one, mut two) = (node(1, disk(1), &trio()), node(2, disk(2), &trio()));
+        let editions = (Edition::FIRST, Edition::FIRST);
+        let (hello, members) = one.hello(NodeId(2), editions);
+        for (min, max, fine) in [
+            (1, 1, true),
+            (1, 9, true),
+            (2, 9, false),
+            (0, 0, false),
+            (9, 1, false),
+        ] {
+            let hello = PeerHello {
+                version_min: min,
+                version_max: max,
+                ..hello
+            };
+            let greeted = two.greeted(&hello, &members, editions);
+            assert_eq!(greeted.is_ok(), fine, "{min} to {max}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod config;
 mod core;
 mod counts;
 mod disk;
+mod edition;
 mod fetch;
 mod fresh;
 mod handover;
@@ -31,6 +32,7 @@ mod membership;
 mod note;
 mod peers;
 mod places;
+mod priority;
 mod repair;
 mod scrub;
 mod snapshots;
@@ -48,7 +50,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use quorate_raft::{Input, Output, Raft, Want};
-use quorate_wire::{Leader, LogIndex, NodeId, Position, Term, Time};
+use quorate_wire::{Edition, Leader, LogIndex, NodeId, Position, Term, Time};
 
 use crate::lane::{Answer, Refusal, Reply, Request, ShardId, Ticket};
 use crate::log::{Fatal, Log, LogEvent, ReadError};
@@ -62,6 +64,7 @@ use handover::{HandOver, Leaving};
 use heard::Heard;
 use link::Link;
 use membership::Membership;
+use priority::Prefers;
 use repair::Repair;
 use scrub::Scrub;
 use snapshots::Snapshots;
@@ -121,6 +124,8 @@ pub struct Pipeline {
     members_due: bool,
     /// This node was a member, and is none any more: it serves nobody.
     cast_out: bool,
+    /// Nobody who lacks this edition is talked to any more.
+    parted: Edition,
     /// A change of the members that somebody waits for.
     asked: Option<change::Asked>,
     /// Absent while the group is forming, and while the log is being repaired.
@@ -154,6 +159,7 @@ pub struct Pipeline {
     held: Option<(ShardId, Request)>,
     disk_full: bool,
     handing: Option<HandOver>,
+    prefers: Prefers,
     leaving: Leaving,
     links: Vec<Link>,
     dials: Vec<peers::Dial>,
@@ -203,6 +209,8 @@ impl Pipeline {
         self.answer_rest(now, seam);
         self.expire_due(now);
         self.change_due(now, seam);
+        self.raise_due(now);
+        self.prefer_due(now, seam);
         self.phase_ended(Phase::Intake, seam);
         self.seal_due(now, seam);
         self.trace_sealed(seam);
@@ -216,6 +224,7 @@ impl Pipeline {
         self.fetch_due(now, seam);
         self.phase_ended(Phase::Fetch, seam);
         self.place_members(now, seam);
+        self.part_from_older(seam);
         self.dial_due(now, seam);
         if self.repair.is_some() {
             self.repair_due(now, seam);
@@ -298,6 +307,7 @@ impl Pipeline {
             (Wait::Fetch, fresh),
             (Wait::Rest, rest),
             (Wait::Raft, hand_over),
+            (Wait::Raft, self.prefer_deadline()),
             (Wait::Members, self.change_deadline()),
             (Wait::Repair, repair),
             (Wait::Log, log),

@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use quorate_raft::{Input, Message};
 use quorate_wire::client::{ErrorMessage, error_text};
 use quorate_wire::peer::{Member, PeerHello, ReadIndexReplyMessage};
-use quorate_wire::{DiskId, ErrorCode, Frame, FrameError, FrameHeader, FrameKind, NodeId, Time};
+use quorate_wire::{
+    DiskId, Edition, ErrorCode, Frame, FrameError, FrameHeader, FrameKind, NodeId, Time,
+};
 use zerocopy::little_endian::U16;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
@@ -202,7 +204,9 @@ impl Pipeline {
             return;
         };
         let Some(peer) = link.peer else { return };
-        let (hello, members) = self.membership.hello(peer);
+        let editions = (self.config.edition, self.state.newest_edition());
+        let (mut hello, members) = self.membership.hello(peer, editions);
+        hello.priority = self.config.priority;
         let body: [&[u8]; 2] = [hello.as_bytes(), members.as_bytes()];
         let header = FrameHeader::seal(FrameKind::PeerHello, 0, self.config.group, &body, 0);
         link.push_head(|head| {
@@ -325,7 +329,8 @@ impl Pipeline {
             return Taken::Close;
         };
         let (known, was_up, dialled) = (link.peer, link.up, link.dialled);
-        let judged = self.membership.greeted(&hello, members);
+        let editions = (self.config.edition, self.state.newest_edition());
+        let judged = self.membership.greeted(&hello, members, editions);
         let greeted = match judged {
             Ok(greeted) if known.is_none_or(|known| known == greeted.peer) => greeted,
             Ok(_) => {
@@ -350,6 +355,7 @@ impl Pipeline {
         self.replace_older(at, greeted.peer, seam);
         if let Some(link) = self.links.get_mut(at) {
             (link.peer, link.disk, link.up) = (Some(greeted.peer), Some(greeted.disk), true);
+            (link.edition, link.priority) = (Edition(hello.edition), hello.priority);
         }
         if !dialled {
             self.greet(at);

@@ -4,11 +4,12 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use quorate_raft::VOTERS_MAX;
-use quorate_wire::{ErrorCode, LogIndex, Time};
+use quorate_wire::{Edition, ErrorCode, LogIndex, Time};
 
 use super::config::PipelineConfig;
 use super::handover::Leaving;
 use super::membership::Membership;
+use super::priority::Prefers;
 use super::repair::Repair;
 use super::scrub::Scrub;
 use super::tail::Tail;
@@ -53,6 +54,17 @@ pub enum StartError {
     /// The data directory cannot be formatted.
     #[error("the data directory cannot be formatted: {0}")]
     Format(FilesError),
+    /// The group uses an edition that this build lacks.
+    #[error(
+        "the group uses edition {used}, this build has {own} at most; cure: start a build of Quorate that has it \
+         (docs/runbooks/rolling-upgrade.md)"
+    )]
+    Edition {
+        /// The group's.
+        used: Edition,
+        /// The build's.
+        own: Edition,
+    },
     /// What is left of a damaged log's end cannot be taken away.
     #[error("the damaged end of the log cannot be given up: {0}")]
     GiveUp(FilesError),
@@ -73,6 +85,7 @@ impl StartError {
         match self {
             Self::Recovery(error) => error.code(),
             Self::Format(_) | Self::GiveUp(_) => ErrorCode::DataUnwritable,
+            Self::Edition { .. } => ErrorCode::DataVersion,
             Self::Foreign { code, .. } => *code,
         }
     }
@@ -106,6 +119,10 @@ impl Pipeline {
         let formatted = Self::claim(files, &config)?;
         let mut state = State::new(config.runs_max);
         let mut recovery = log::recover(files, config.log, &mut state)?;
+        let (used, own) = (state.newest_edition(), config.edition);
+        if used > own {
+            return Err(StartError::Edition { used, own });
+        }
         let holes = core::mem::take(&mut recovery.holes);
         let Superblock {
             identity, members, ..
@@ -142,6 +159,7 @@ impl Pipeline {
             membership,
             members_due: true,
             cast_out: false,
+            parted: Edition::FIRST,
             asked: None,
             raft: None,
             repair: (!holes.is_empty()).then(|| Repair::new(holes)),
@@ -164,6 +182,7 @@ impl Pipeline {
             held: None,
             disk_full: false,
             handing: None,
+            prefers: Prefers::default(),
             leaving: Leaving::default(),
             links: Vec::new(),
             dials: Vec::new(),

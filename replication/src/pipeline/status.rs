@@ -63,7 +63,10 @@ impl Pipeline {
             role,
             serves: u8::from(view.serves),
             peers_up: u8::try_from(peers_up).unwrap_or(u8::MAX),
-            reserved: 0,
+            edition: self.state.edition().0,
+            build: self.config.edition.0,
+            priority: self.config.priority,
+            reserved: [0; 6],
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What can be wrong with a snapshot.
 
-use quorate_wire::GroupId;
+use quorate_wire::{Edition, GroupId};
 
 /// Why bytes are no snapshot, or not one of this group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum SnapshotError {
         found: u32,
     },
     /// A version that this build does not read.
-    #[error("version {found}, this build reads version 1")]
+    #[error("version {found}, this build reads up to {}", Edition::BUILD)]
     Version {
         /// The version.
         found: u32,

@@ -1,7 +1,7 @@
 //! The header of a snapshot, and of a piece.
 
 use quorate_wire::checksum::crc32;
-use quorate_wire::{ClusterName, GroupId, LogIndex, Offset, Position, Term};
+use quorate_wire::{ClusterName, Edition, GroupId, LogIndex, Offset, Position, Term};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -10,9 +10,6 @@ use crate::state::Applied;
 
 /// The first four bytes: `QRN1`.
 pub const SNAPSHOT_MAGIC: u32 = u32::from_le_bytes(*b"QRN1");
-
-/// The version of the format that this build writes.
-pub const SNAPSHOT_VERSION: u32 = 1;
 
 /// Bytes of the header: pieces begin behind it.
 pub const HEADER_BYTES: usize = 128;
@@ -127,7 +124,7 @@ impl Header {
     pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut raw = RawHeader::new_zeroed();
         raw.magic = U32::new(SNAPSHOT_MAGIC);
-        raw.version = U32::new(SNAPSHOT_VERSION);
+        raw.version = U32::new(u32::from(self.applied.edition.0));
         raw.group = U32::new(self.group.0);
         raw.cluster = self.cluster.to_bytes();
         raw.index = U64::new(self.applied.position.index.0);
@@ -158,10 +155,10 @@ impl Header {
         if raw.crc.get() != crc32(&[&head[CHECKED_FROM..]]) {
             return Err(SnapshotError::Checksum { at });
         }
-        if raw.version.get() != SNAPSHOT_VERSION {
-            let found = raw.version.get();
-            return Err(SnapshotError::Version { found });
-        }
+        let found = raw.version.get();
+        let known = |edition: &u8| (1..=Edition::BUILD.0).contains(edition);
+        let edition = u8::try_from(found).ok().filter(known);
+        let edition = edition.ok_or(SnapshotError::Version { found })?;
         let (index, term) = (LogIndex(raw.index.get()), Term(raw.term.get()));
         if !(1..=COUNT_MAX).contains(&index.0) {
             return Err(SnapshotError::Field { field: "index", at });
@@ -182,6 +179,7 @@ impl Header {
                 next_offset: Offset(raw.next_offset.get()),
                 log_time: raw.log_time.get(),
                 digest: raw.digest.get(),
+                edition: Edition(edition),
             },
         })
     }

@@ -13,6 +13,6 @@ mod reader;
 mod writer;
 
 pub use error::SnapshotError;
-pub use format::{COUNT_MAX, HEADER_BYTES, Header, SNAPSHOT_MAGIC, SNAPSHOT_VERSION, Section};
+pub use format::{COUNT_MAX, HEADER_BYTES, Header, SNAPSHOT_MAGIC, Section};
 pub use reader::{Checker, Piece, Pieces};
 pub use writer::Writer;

@@ -323,6 +323,18 @@ impl ConsumerGroups {
         group.regroup(at)
     }
 
+    /// Forgets a consumer group without members. Says whether there was one.
+    #[cfg(feature = "edition-2")]
+    pub(super) fn delete(&mut self, name: &Name, at: Moment) -> Outcome {
+        let known = self.get(name, at.log_time);
+        if known.is_some_and(|group| !group.members.is_empty()) {
+            return Err(Declined::new(ErrorCode::GroupHasMembers));
+        }
+        let known = known.is_some();
+        self.table.change().remove(name);
+        Ok(u64::from(known))
+    }
+
     /// A member goes; zero comes of it if it was none.
     pub(super) fn leave(&mut self, name: &Name, id: MemberId, at: Moment) -> Outcome {
         match self.table.change().get_mut(name) {

@@ -23,7 +23,7 @@ use alloc::collections::VecDeque;
 
 use quorate_wire::limits::RUNS_MAX;
 use quorate_wire::{
-    ChunkId, Command, EventId, LogIndex, Name, Offset, Position, Record, RecordHeader,
+    ChunkId, Command, Edition, EventId, LogIndex, Name, Offset, Position, Record, RecordHeader,
 };
 
 use crate::log::{Identity, Replay};
@@ -79,6 +79,8 @@ pub struct State {
     /// The commands of all pending records, in order.
     commands: VecDeque<Command>,
     rosters: Rosters,
+    /// The editions that pending commands raise to, with their records, in order.
+    raises: VecDeque<(LogIndex, Edition)>,
     applied: Applied,
     marks: Marks,
 }
@@ -96,6 +98,8 @@ pub struct Applied {
     pub log_time: u64,
     /// Digest of all of them.
     pub digest: u64,
+    /// The edition that the group uses.
+    pub edition: Edition,
 }
 
 impl Default for State {
@@ -117,6 +121,7 @@ impl State {
             named: Named::default(),
             commands: VecDeque::new(),
             rosters: Rosters::default(),
+            raises: VecDeque::new(),
             applied: Applied::default(),
             marks: Marks::default(),
         }
@@ -132,6 +137,19 @@ impl State {
     #[must_use]
     pub fn committed(&self) -> Offset {
         self.applied.next_offset
+    }
+
+    /// The edition that the group uses at [`State::applied`].
+    #[must_use]
+    pub fn edition(&self) -> Edition {
+        self.applied.edition
+    }
+
+    /// The edition that it uses from the log's end on.
+    #[must_use]
+    pub fn newest_edition(&self) -> Edition {
+        let pending = self.raises.iter().map(|raise| raise.1);
+        pending.fold(self.applied.edition, Edition::max)
     }
 
     /// Log time of the last applied record.
@@ -312,7 +330,17 @@ impl State {
     ) {
         let before = self.counts();
         self.commands.extend(commands);
+        self.note_raises(header.index, before);
         self.push(header, before);
+    }
+
+    /// Notes to which editions the commands raise that a record brings, behind those that there were before.
+    fn note_raises(&mut self, at: LogIndex, before: [usize; 3]) {
+        for command in self.commands.range(before[1]..) {
+            if let Command::Raise { edition } = command {
+                self.raises.push_back((at, *edition));
+            }
+        }
     }
 
     /// Appends a record that was made here, of these members.
@@ -356,6 +384,7 @@ impl State {
             self.apply_one(record, &mut done);
         }
         self.rosters.apply(upto);
+        while self.raises.pop_front_if(|(at, _)| *at <= upto).is_some() {}
     }
 
     /// Forgets what a leader has taken and not seen committed: it leads no more. The records stay pending, as any follower's.
@@ -377,8 +406,14 @@ impl State {
             log_time: record.log_time,
             end: record.next_offset,
         };
+        let mut edition = self.applied.edition;
         for (at, command) in self.commands.drain(..record.commands).enumerate() {
-            let outcome = self.named.apply(&command, moment);
+            let outcome = if let Command::Raise { edition: to } = command {
+                edition = edition.max(to);
+                Ok(u64::from(edition.0))
+            } else {
+                self.named.apply(&command, moment)
+            };
             digest = mix(digest ^ named::fingerprint(&outcome));
             let index = record.position.index;
             done(Done { index, at, outcome });
@@ -389,6 +424,7 @@ impl State {
             next_offset: record.next_offset,
             log_time: record.log_time,
             digest,
+            edition,
         };
         let mark = Mark {
             digest,
@@ -413,6 +449,7 @@ impl Replay for State {
             }
         }
         self.commands.extend(record.commands());
+        self.note_raises(record.header().index, before);
         self.push(record.header(), before);
         if let Some(roster) = record.roster() {
             self.rosters.push(record.header().index, roster.into());
@@ -425,6 +462,7 @@ impl Replay for State {
             "a committed record is never void"
         );
         self.rosters.truncate(first);
+        while self.raises.pop_back_if(|(at, _)| *at >= first).is_some() {}
         while self
             .pending
             .back()

@@ -55,6 +55,9 @@ impl Named {
                 reset,
             } => self.cursors.set(*name, *offset, *reset, at),
             Command::DeleteCursor { name } => self.cursors.delete(name, at),
+            #[cfg(feature = "edition-2")]
+            Command::DeleteGroup { name } => self.groups.delete(name, at),
+            Command::Raise { .. } => unreachable!("it changes nothing that has a name"),
             Command::Join {
                 name,
                 member,
@@ -126,7 +129,8 @@ mod tests {
     use alloc::vec::Vec;
 
     use quorate_wire::{
-        ClusterName, GroupId, LogIndex, Position, Record, RecordHeader, RecordKind, Stamp, Term,
+        ClusterName, Edition, GroupId, LogIndex, MemberId, Position, Record, RecordHeader,
+        RecordKind, Stamp, Term,
     };
 
     use super::*;
@@ -236,6 +240,70 @@ mod tests {
         let loaded = State::load(&snapshot, cluster, GroupId(0)).expect("it is sound");
         assert_eq!((loaded.digest(), loaded.named_digest()), then);
         assert_eq!(loaded.cursors(None).count(), names.len());
+    }
+
+    #[test]
+    fn the_edition_rises_when_its_record_is_applied_and_never_falls() {
+        let mut state = State::default();
+        let raise = |edition| Command::Raise {
+            edition: Edition(edition),
+        };
+        for raises in [raise(2), raise(1)] {
+            let bytes = record(&state, &[raises]);
+            follow(&mut state, &bytes);
+        }
+        let editions = |state: &State| (state.edition().0, state.newest_edition().0);
+        assert_eq!(editions(&state), (1, 2));
+        state.truncate(LogIndex(1));
+        assert_eq!(editions(&state), (1, 1), "it was never committed");
+        for raises in [raise(2), raise(1)] {
+            let bytes = record(&state, &[raises]);
+            follow(&mut state, &bytes);
+        }
+        state.commit(LogIndex(1));
+        assert_eq!(editions(&state), (2, 2));
+        state.commit(LogIndex(2));
+        assert_eq!(editions(&state), (2, 2));
+    }
+
+    #[test]
+    fn the_edition_comes_back_from_a_snapshot() {
+        let mut state = State::default();
+        let edition = Edition::BUILD;
+        let bytes = record(&state, &[Command::Raise { edition }]);
+        follow(&mut state, &bytes);
+        state.commit(LogIndex(1));
+        let cluster = ClusterName::new("flights").expect("a name");
+        let header = Header::new(cluster, GroupId(0), state.freeze());
+        let mut writer = Writer::new(&header);
+        while state.copy(2, &mut writer) {}
+        writer.end();
+        let snapshot = writer.take(1 << 20).expect("a block").to_vec();
+        let loaded = State::load(&snapshot, cluster, GroupId(0)).expect("it is sound");
+        assert_eq!(loaded.edition(), edition);
+        assert_eq!(loaded.digest(), state.digest());
+    }
+
+    #[test]
+    fn a_consumer_group_is_deleted_when_its_members_have_left() {
+        let mut state = State::default();
+        let name = Name::new("billing").expect("it is a name");
+        let (member, start, session_ms) = (MemberId(7), Offset(0), 10_000);
+        let join = Command::Join {
+            name,
+            member,
+            start,
+            session_ms,
+        };
+        let delete = Command::DeleteGroup { name };
+        let leave = Command::Leave { name, member };
+        let bytes = record(&state, &[join, delete, leave, delete, delete]);
+        follow(&mut state, &bytes);
+        let mut done = Vec::new();
+        state.apply(LogIndex(1), |one: Done| done.push(one.outcome));
+        let has_members = Err(Declined::new(ErrorCode::GroupHasMembers));
+        assert_eq!(done, [Ok(1), has_members, Ok(2), Ok(1), Ok(0)]);
+        assert!(state.consumer_group(&name).is_none());
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Batch {
         let mut last = expect.seen;
         let mut rest = records;
         while !rest.is_empty() {
-            let (record, after) = Record::parse(rest).map_err(BatchError::Damaged)?;
+            let (record, after) = Record::parse_events(rest).map_err(BatchError::Damaged)?;
             if expect.check_chunks {
                 for (_, chunk) in record.chunks() {
                     let sound = chunk.check().map_err(RecordError::Chunk);
@@ -207,7 +207,7 @@ impl<'a> Iterator for RecordIter<'a> {
     fn next(&mut self) -> Option<Record<'a>> {
         let start = *self.starts.next()?;
         let bytes = self.bytes.get(start..).unwrap_or_default();
-        let (record, _) = Record::parse(bytes).expect("it was checked when it was taken");
+        let (record, _) = Record::frame(bytes).expect("it was checked when it was taken");
         Some(record)
     }
 }

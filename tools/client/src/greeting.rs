@@ -5,7 +5,7 @@ use std::time::Duration;
 use quorate_wire::client::{ErrorMessage, Hello, HelloReply, NodeEntry, error_text};
 use quorate_wire::{
     ClusterName, ErrorCode, Frame, FrameError, FrameHeader, FrameKind, GroupId, Leader, NodeId,
-    PROTOCOL_VERSION,
+    PROTOCOL_VERSION, PROTOCOL_VERSION_MIN,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -59,7 +59,7 @@ pub(crate) fn write_frame_with<M: IntoBytes + Immutable>(
 pub(crate) fn write_hello(out: &mut Vec<u8>, cluster: Option<ClusterName>, correlation: u64) {
     let hello = Hello {
         cluster: cluster.map_or([0; ClusterName::BYTES], ClusterName::to_bytes),
-        version_min: PROTOCOL_VERSION,
+        version_min: PROTOCOL_VERSION_MIN,
         version_max: PROTOCOL_VERSION,
         reserved: [0; 6],
     };
@@ -82,7 +82,7 @@ impl Welcome {
         let invalid = |what| FrameError::Invalid { what };
         let reply = HelloReply::ref_from_bytes(frame.message)
             .map_err(|_| invalid("the answer to the greeting is cut"))?;
-        if reply.version != PROTOCOL_VERSION {
+        if !(PROTOCOL_VERSION_MIN..=PROTOCOL_VERSION).contains(&reply.version) {
             return Err(FrameError::Version {
                 version: reply.version,
             });

@@ -93,7 +93,7 @@ pub use quorate_wire::admin::Change;
 pub use quorate_wire::client::{AckLevel, Consistency, ReadFrom, Stage, StageTimes};
 pub use quorate_wire::filter::{Clause, FilterError};
 pub use quorate_wire::{
-    Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, EventId, Generation, LogIndex, MemberId,
-    MemberRole, Name, NodeId, Offset, ProducerId, Record, RecordKind, Sequence, Slot, Slots, Term,
-    Time, checksum::key_of,
+    Chunk, ChunkId, ClusterName, Edition, Epoch, ErrorCode, Event, EventId, Generation, LogIndex,
+    MemberId, MemberRole, Name, NodeId, Offset, ProducerId, Record, RecordKind, Sequence, Slot,
+    Slots, Term, Time, checksum::key_of,
 };

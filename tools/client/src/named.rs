@@ -126,6 +126,15 @@ impl Names {
         self.ask(Question::GroupAfter(name)).map(group)
     }
 
+    /// Forgets a consumer group, which must have no members. Says whether there was one.
+    ///
+    /// # Errors
+    /// As for [`Self::cursor`]; it has members, or nodes of the group are of an earlier build.
+    #[cfg(feature = "edition-2")]
+    pub fn delete_consumer_group(&mut self, name: Name) -> Result<bool, ClientError> {
+        Ok(self.apply(Command::DeleteGroup { name })? != 0)
+    }
+
     fn apply(&mut self, command: Command) -> Result<u64, ClientError> {
         match self.ask(Question::Command(command))? {
             Answer::Applied(value) => Ok(value),

@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use quorate_wire::client::StatusReply;
-use quorate_wire::{ClusterName, Frame, FrameError, FrameKind, LogIndex, NodeId, Offset, Term};
+use quorate_wire::{
+    ClusterName, Edition, Frame, FrameError, FrameKind, LogIndex, NodeId, Offset, Term,
+};
 use zerocopy::FromBytes;
 
 use crate::ClientError;
@@ -134,6 +136,12 @@ pub struct Status {
     pub process: u32,
     /// Peers that it is connected with.
     pub peers_up: u8,
+    /// The edition that the group uses, as far as this node knows.
+    pub edition: Edition,
+    /// The latest edition that the node's build has.
+    pub build: Edition,
+    /// Its priority as a leader: the lead goes to the highest one that can.
+    pub priority: u8,
     /// The nodes of the cluster with their client addresses, as it lists them.
     pub nodes: Vec<(NodeId, String)>,
 }
@@ -189,6 +197,9 @@ fn parse(
         },
         process: reply.process.get(),
         peers_up: reply.peers_up,
+        edition: Edition(reply.edition),
+        build: Edition(reply.build),
+        priority: reply.priority,
         nodes,
     })
 }

@@ -144,6 +144,8 @@ fn config() -> PipelineConfig {
         scrub_rest: 0,
         snapshots: SnapshotConfig::NEVER,
         runs_max: quorate_wire::limits::RUNS_MAX,
+        edition: quorate_wire::Edition::BUILD,
+        priority: 1,
         buffers: 4,
     }
 }
@@ -161,6 +163,10 @@ fn hello() -> Vec<u8> {
         version_min: PROTOCOL_VERSION,
         version_max: PROTOCOL_VERSION,
         joins: 0,
+        edition: quorate_wire::Edition::BUILD.0,
+        group_edition: 1,
+        priority: 1,
+        reserved: [0; 5],
     };
     let body = hello.as_bytes();
     let mut frame = FrameHeader::seal(FrameKind::PeerHello, 0, GroupId(0), &[body], 0).to_vec();

@@ -53,6 +53,9 @@ struct StatusJson {
     written_bytes: u64,
     producers: u64,
     peers_up: u8,
+    edition: u8,
+    build: u8,
+    priority: u8,
 }
 
 /// The newest snapshot.
@@ -101,6 +104,9 @@ impl Row {
                 written_bytes: status.written.bytes,
                 producers: status.producers,
                 peers_up: status.peers_up,
+                edition: status.edition.0,
+                build: status.build.0,
+                priority: status.priority,
             }),
         }
     }
@@ -118,6 +124,15 @@ fn snapshot(status: &Status) -> String {
         format!("{} MiB", kib >> 10)
     };
     format!("{} ({long})", thousands(status.snapshot_index.0))
+}
+
+/// The edition that the group uses, and the node's own if that is a later one.
+fn edition(status: &Status) -> String {
+    let (used, own) = (status.edition, status.build);
+    if used == own {
+        return used.to_string();
+    }
+    format!("{used} (has {own})")
 }
 
 /// The rows for people.
@@ -140,6 +155,8 @@ pub(crate) fn table(rows: &[Row]) -> Table {
         "from offset",
         "ready",
         "snapshot at",
+        "edition",
+        "priority",
         "digest",
     ]);
     let dash = || "-".to_owned();
@@ -165,6 +182,8 @@ pub(crate) fn table(rows: &[Row]) -> Table {
                 thousands(status.start_offset.0),
                 format!("{} MiB", status.ready_bytes >> 20),
                 snapshot(status),
+                edition(status),
+                status.priority.to_string(),
                 digest_text(status.digest),
             ]),
             Err(_) => table.row([node, row.address.clone(), process, "down".to_owned()]),
@@ -175,7 +194,9 @@ pub(crate) fn table(rows: &[Row]) -> Table {
 
 #[cfg(test)]
 pub(crate) mod sample {
-    use quorate_client::{ClusterName, LogIndex, NodeId, Offset, Role, Status, Term, Written};
+    use quorate_client::{
+        ClusterName, Edition, LogIndex, NodeId, Offset, Role, Status, Term, Written,
+    };
 
     /// A leader that has committed so many events.
     pub(crate) fn with_committed(committed: u64) -> Status {
@@ -202,6 +223,9 @@ pub(crate) mod sample {
             written: Written::default(),
             process: 4711,
             peers_up: 1,
+            edition: Edition(1),
+            build: Edition(2),
+            priority: 1,
             nodes: Vec::new(),
         }
     }
@@ -238,6 +262,7 @@ mod tests {
             "{text}"
         );
         assert!(lines[1].contains("384 MiB") && lines[1].contains("1,250 (12 KiB)"));
+        assert!(lines[1].contains("1 (has 2)"), "{text}");
         let numbers = ["7,680", "1,302", "1,301", "1,300", "83,161", "17"];
         let cells: Vec<&str> = lines[1].split_whitespace().collect();
         assert!(
@@ -255,6 +280,10 @@ mod tests {
         assert_eq!(json[0]["digest"], "0000000000000abc");
         assert_eq!(json[0]["leader"], 1);
         assert_eq!(json[0]["start_offset"], 7_680);
+        assert_eq!(
+            (&json[0]["edition"], &json[0]["build"]),
+            (&1.into(), &2.into())
+        );
         assert_eq!(json[0]["snapshot"]["index"], 1_250);
         assert_eq!(json[1]["up"], false);
         assert_eq!(json[1]["error"], "no node answers");

@@ -120,6 +120,8 @@ impl Node {
             scrub_rest: 1_000_000_000,
             snapshots: options.snapshots,
             runs_max: options.runs_max,
+            edition: options.edition_of(self.id, self.processes),
+            priority: options.priority_of(self.id),
             buffers: options.buffers,
         };
         let (pipeline, started) =

@@ -4,6 +4,7 @@ use quorate_client::member::Reset;
 use quorate_replication::log::LogConfig;
 use quorate_replication::pipeline::SnapshotConfig;
 use quorate_wire::limits::RUNS_MAX;
+use quorate_wire::{Edition, NodeId};
 
 use crate::chunks::ChunkWeather;
 use crate::network::NetworkWeather;
@@ -32,6 +33,10 @@ pub struct Options {
     pub drift: u64,
     /// Whether leaders take leases.
     pub lease_reads: bool,
+    /// So many nodes, the first ones, begin with the build before, and have the present one from their second process on.
+    pub older: u32,
+    /// Which node should lead, if one should.
+    pub preferred: Option<NodeId>,
     /// How many producers.
     pub producers: u64,
     /// Chunks of each producer.
@@ -91,6 +96,8 @@ impl Options {
             groups: 1,
             drift: 0,
             lease_reads: false,
+            older: 0,
+            preferred: None,
             producers: 3,
             chunks: 700,
             window: 16,
@@ -143,6 +150,22 @@ impl Options {
             stall_one_in: u64::MAX,
             stall: 0,
         }
+    }
+
+    /// The edition that a node's build has in its process of this number, from 1.
+    #[must_use]
+    pub fn edition_of(&self, node: NodeId, process: u32) -> Edition {
+        if process == 1 && node.0 <= self.older.min(self.nodes) {
+            Edition::FIRST
+        } else {
+            Edition::BUILD
+        }
+    }
+
+    /// A node's priority as a leader.
+    #[must_use]
+    pub fn priority_of(&self, node: NodeId) -> u8 {
+        if self.preferred == Some(node) { 2 } else { 1 }
     }
 
     /// A healthy world of three nodes with a light load: what the simulator's speed is told of.
@@ -215,6 +238,8 @@ impl Options {
             groups,
             drift: random.of(&[0, 0, 1000, 30_000]),
             lease_reads: Random::new(seed, "leases").one_in(3),
+            older: Random::new(seed, "older").of(&[0, 0, 1, 3]),
+            preferred: Random::new(seed, "preferred").of(&[None, None, None, Some(NodeId(1))]),
             producers,
             chunks,
             window,

@@ -5,8 +5,9 @@ use quorate_wire::limits::{
     RECORD_BYTES_MAX, RECORD_COMMANDS_MAX, RECORDS_BYTES_MAX, SESSION_MS_MAX, SESSION_MS_MIN,
 };
 use quorate_wire::{
-    Chunk, ChunkError, Command, CommandError, ErrorCode, Event, EventError, FRAME_HEADER_BYTES,
-    Frame, FrameError, FrameKind, RECORD_HEADER_BYTES, Record, RecordError, Tail,
+    Chunk, ChunkError, Command, CommandError, Edition, ErrorCode, Event, EventError,
+    FRAME_HEADER_BYTES, Frame, FrameError, FrameKind, RECORD_HEADER_BYTES, Record, RecordError,
+    Tail,
 };
 
 use crate::reseal::{self, patch};
@@ -305,9 +306,39 @@ fn record_lie(mut record: Vec<u8>, at: usize, bytes: &[u8]) -> RecordError {
 }
 
 #[test]
+fn who_reads_events_passes_over_records_of_later_editions_that_have_none() {
+    let later = |mut record: Vec<u8>| {
+        patch(&mut record, 55, &[Edition::BUILD.0 + 1]);
+        reseal::record(&mut record);
+        record
+    };
+    let (commands, events) = (
+        later(samples::commands().bytes),
+        later(samples::events().bytes),
+    );
+    let (record, rest) = Record::parse_events(&commands).expect("it has no events");
+    assert!(rest.is_empty() && record.header().event_count == 0);
+    let version = Edition::BUILD.0 + 1;
+    let refused = RecordError::Version { version };
+    assert_eq!(Record::parse(&commands), Err(refused));
+    assert_eq!(Record::parse_events(&events), Err(refused));
+}
+
+#[test]
+fn a_command_of_a_later_edition_than_its_records_version_is_refused() {
+    let mut record = samples::delete_group().bytes;
+    patch(&mut record, 55, &[1]);
+    reseal::record(&mut record);
+    let refused = RecordError::Version { version: 2 };
+    assert_eq!(Record::parse(&record), Err(refused));
+}
+
+#[test]
 fn a_lying_record_header_gets_its_own_error() {
     let lie = |at, bytes: &[u8]| record_lie(samples::events().bytes, at, bytes);
-    assert_eq!(lie(55, &[2]), RecordError::Version { version: 2 });
+    for version in [0, Edition::BUILD.0 + 1] {
+        assert_eq!(lie(55, &[version]), RecordError::Version { version });
+    }
     assert_eq!(lie(54, &[0]), RecordError::Kind { kind: 0 });
     assert_eq!(lie(54, &[9]), RecordError::Kind { kind: 9 });
     assert_eq!(lie(60, &[4]), RecordError::Flags { flags: 4 });

@@ -92,6 +92,8 @@ fn the_byte_tables_are_the_formats() {
         ("Join", tables::JOIN),
         ("Leave", tables::MEMBER_NAMED),
         ("Expire", tables::MEMBER_NAMED),
+        ("Raise", tables::RAISE),
+        ("DeleteGroup", tables::DELETE_CURSOR),
         ("Commit", tables::COMMIT),
         ("MemberEntry", tables::MEMBER_ENTRY),
     ] {

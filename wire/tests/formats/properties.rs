@@ -24,7 +24,7 @@ use quorate_wire::peer::{
     TimeoutNowMessage, VoteMessage, VoteReplyMessage,
 };
 use quorate_wire::{
-    COMMAND_BYTES_MAX, Chunk, ChunkId, ClusterName, Command, DiskId, Epoch, Event,
+    COMMAND_BYTES_MAX, Chunk, ChunkId, ClusterName, Command, DiskId, Edition, Epoch, Event,
     FRAME_HEADER_BYTES, Frame, FrameHeader, FrameKind, Generation, GroupId, LogIndex, MemberId,
     Name, NodeId, Offset, Position, ProducerId, Record, RecordHeader, RecordKind, Roster, Sequence,
     Slots, Stamp, Tail, Term,
@@ -127,6 +127,10 @@ fn a_command() -> impl Strategy<Value = Command> {
             }
         }),
         a_name().prop_map(|name| Command::DeleteCursor { name }),
+        a_name().prop_map(|name| Command::DeleteGroup { name }),
+        (1..=u8::MAX).prop_map(|edition| Command::Raise {
+            edition: Edition(edition),
+        }),
         (
             a_name(),
             any::<(u64, u64)>(),
@@ -283,7 +287,7 @@ proptest! {
         if let Ok((read, _)) = Command::parse(&bytes) {
             let again = read.encode();
             // Of what is reserved, nothing is looked at.
-            if !matches!(read, Command::Join { .. }) {
+            if !matches!(read, Command::Join { .. } | Command::Raise { .. }) {
                 prop_assert_eq!(&again[..], &bytes[..], "all of it is understood");
             }
         }

@@ -6,9 +6,9 @@ use quorate_wire::filter::{CLAUSE_HEADER_BYTES, Clause};
 use quorate_wire::limits::ALIGNMENT;
 use quorate_wire::{
     Address, CHUNK_HEADER_BYTES, COMMAND_HEADER_BYTES, ChunkId, Command, DiskId,
-    EVENT_HEADER_BYTES, Epoch, Event, EventId, Generation, GroupId, LogIndex, MemberId, MemberRole,
-    Name, NodeId, Offset, Position, ProducerId, RECORD_HEADER_BYTES, RecordHeader, RecordKind,
-    Roster, RosterEntry, RosterHead, Sequence, Slots, Stamp, Term, seal_chunk,
+    EVENT_HEADER_BYTES, Edition, Epoch, Event, EventId, Generation, GroupId, LogIndex, MemberId,
+    MemberRole, Name, NodeId, Offset, Position, ProducerId, RECORD_HEADER_BYTES, RecordHeader,
+    RecordKind, Roster, RosterEntry, RosterHead, Sequence, Slots, Stamp, Term, seal_chunk,
 };
 
 use zerocopy::IntoBytes;
@@ -235,6 +235,28 @@ pub(crate) fn commands() -> Annotated {
     let body = set_cursor().then(command("DeleteCursor", delete, tables::DELETE_CURSOR));
     let before = RecordHeader::parse(&noop().bytes).expect("the no-op is sound");
     record(&stamp(42, RecordKind::Commands, 0, before.header_crc), body)
+}
+
+/// A record that raises the edition.
+pub(crate) fn raise() -> Annotated {
+    let raise = Command::Raise {
+        edition: Edition::SECOND,
+    };
+    one_command("Raise", raise, tables::RAISE)
+}
+
+/// A record of a later version.
+pub(crate) fn delete_group() -> Annotated {
+    let delete = Command::DeleteGroup {
+        name: Name::new("billing").expect("it is a name"),
+    };
+    one_command("DeleteGroup", delete, tables::DELETE_CURSOR)
+}
+
+fn one_command(title: &str, sample: Command, fields: tables::Table) -> Annotated {
+    let before = RecordHeader::parse(&noop().bytes).expect("the no-op is sound");
+    let stamp = stamp(42, RecordKind::Commands, 0, before.header_crc);
+    record(&stamp, command(title, sample, fields))
 }
 
 /// Members on the way from nodes 1 to 3 to nodes 2 to 4; node 5 learns.

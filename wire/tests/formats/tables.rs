@@ -82,6 +82,8 @@ pub(crate) const JOIN: Table = &[
     ("reserved", Bits(4)),
 ];
 
+pub(crate) const RAISE: Table = &[("edition", Count(1)), ("reserved", Bytes(7))];
+
 /// Of `Leave` and `Expire`.
 pub(crate) const MEMBER_NAMED: Table = &[("name", Text(64)), ("member", Bits(8))];
 
@@ -244,7 +246,10 @@ const STATUS_REPLY: Table = &[
     ("role", Count(1)),
     ("serves", Count(1)),
     ("peers_up", Count(1)),
-    ("reserved", Bits(1)),
+    ("edition", Count(1)),
+    ("build", Count(1)),
+    ("priority", Count(1)),
+    ("reserved", Bytes(6)),
 ];
 
 const ERROR: Table = &[
@@ -268,6 +273,10 @@ const PEER_HELLO: Table = &[
     ("version_min", Count(1)),
     ("version_max", Count(1)),
     ("joins", Count(1)),
+    ("edition", Count(1)),
+    ("group_edition", Count(1)),
+    ("priority", Count(1)),
+    ("reserved", Bytes(5)),
 ];
 
 const VOTE: Table = &[

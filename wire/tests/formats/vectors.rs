@@ -96,6 +96,18 @@ pub(crate) fn all() -> Vec<Vector> {
         samples::member_commands(),
     ));
     all.push(one(
+        "record_raise_v1",
+        "A record that raises the group's edition to 2: builds of edition 1 read it.",
+        Holds::Record,
+        samples::raise(),
+    ));
+    all.push(one(
+        "record_delete_group_v2",
+        "A record of a command that came with edition 2: builds of edition 1 do not read it.",
+        Holds::Record,
+        samples::delete_group(),
+    ));
+    all.push(one(
         "record_members_v1",
         "A record that names members: node 4 takes the place of node 1, and node 5 is a learner.",
         Holds::Record,
@@ -449,7 +461,10 @@ fn status() -> StatusReply {
         role: 3,
         serves: 1,
         peers_up: 2,
-        reserved: 0,
+        edition: 1,
+        build: 2,
+        priority: 1,
+        reserved: [0; 6],
     }
 }
 
@@ -550,6 +565,10 @@ fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
                 version_min: 1,
                 version_max: 1,
                 joins: 0,
+                edition: 2,
+                group_edition: 1,
+                priority: 1,
+                reserved: [0; 5],
             };
             (
                 "node 1 greets node 2; the group is formed.",

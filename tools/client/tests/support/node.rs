@@ -397,7 +397,10 @@ fn status(state: &State, id: u32, correlation: u64) -> Vec<u8> {
         role: if id == state.leader { 3 } else { 1 },
         serves: u8::from(id == state.leader),
         peers_up: 2,
-        reserved: 0,
+        edition: 1,
+        build: 2,
+        priority: 1,
+        reserved: [0; 6],
     };
     frames::frame(FrameKind::StatusReply, correlation, reply.as_bytes(), &[])
 }

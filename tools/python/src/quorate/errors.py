@@ -9,6 +9,7 @@ _NAMES = {
     206: "SequenceTooOld", 207: "ProducerUnknown", 208: "ProducersFull", 209: "EventIdsMixed", 210: "EventIdsFull",
     301: "NotLeader", 302: "LeaderNotReady", 303: "Overloaded", 304: "ShuttingDown", 305: "TooManyConnections",
     306: "DiskFull", 307: "Forming", 308: "LeadershipLost", 309: "Repairing", 310: "QuotaExceeded",
+    321: "EditionNotRaised", 322: "GroupHasMembers",
     401: "OffsetPastEnd", 402: "GroupUnknown", 403: "RecordUnreadable", 404: "OffsetBeforeStart", 405: "FilterInvalid",
     406: "OffsetNotReached", 407: "ConsistencyUnavailable",
     410: "NameInvalid", 411: "NameUnknown", 412: "CursorsFull", 413: "CursorBehind",
@@ -28,7 +29,7 @@ _PASSING = frozenset({PRODUCERS_FULL, EVENT_IDS_FULL, RECORD_UNREADABLE, OFFSET_
 
 def may_retry(code: int) -> bool:
     """Whether the same request may succeed later. A code that is not known is not retried."""
-    return code in _NAMES and (300 <= code < 400 or code in _PASSING)
+    return code in _NAMES and (300 <= code < 320 or code in _PASSING)
 
 
 class QuorateError(Exception):

@@ -45,7 +45,7 @@ _PRODUCE = struct.Struct("<BBBxI")
 _PRODUCE_REPLY = struct.Struct("<QQB7x")
 FETCH_MESSAGE = struct.Struct("<QQIIBBHI")
 _FETCH_REPLY = struct.Struct("<QQQQ")
-_STATUS_REPLY = struct.Struct("<16sIIQQQQQQQQQQQQQQQQIBBBx")
+_STATUS_REPLY = struct.Struct("<16sIIQQQQQQQQQQQQQQQQIBBBBBB6x")
 _COMMAND = struct.Struct("<HHI")
 _SET_CURSOR = struct.Struct("<64sQ")
 _DELETE_CURSOR = struct.Struct("<64s")
@@ -377,6 +377,9 @@ class Status:
     role: str
     serves: bool
     peers_up: int
+    edition: int
+    build: int
+    priority: int
 
 
 def read_status(frame: Frame) -> Status:
@@ -384,7 +387,7 @@ def read_status(frame: Frame) -> Status:
     (
         cluster, node, leader, term, last_index, durable_index, commit_index, committed, digest, log_bytes, producers,
         start_index, start_offset, ready_bytes, snapshot_index, snapshot_bytes, writes, written_records, written_bytes,
-        process, role, serves, peers_up,
+        process, role, serves, peers_up, edition, build, priority,
     ) = _STATUS_REPLY.unpack(frame.message)  # fmt: skip
     return Status(
         cluster=cluster.rstrip(b"\0").decode(),
@@ -410,6 +413,9 @@ def read_status(frame: Frame) -> Status:
         role=ROLES[role] if role < len(ROLES) else f"role {role}",
         serves=serves == 1,
         peers_up=peers_up,
+        edition=edition,
+        build=build,
+        priority=priority,
     )
 
 

@@ -13,6 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   quorate groups
   quorate groups billing --json | jq '.[0].members'
+  quorate groups billing --delete               once its members have left
 
 Done is the lowest offset of the slots: everything below it is done. Behind counts the events from there to the end of what is
 committed, of all slots: an upper bound of what is left. All that was acknowledged before is in it, but with --stale.";
@@ -32,6 +33,10 @@ pub(crate) struct Args {
     /// Take what the first node that answers knows, also while nobody leads: it may lag behind.
     #[arg(long)]
     stale: bool,
+    /// Forget the named consumer group, which must have no members: what it has done is lost.
+    #[cfg(feature = "edition-2")]
+    #[arg(long, requires = "group", conflicts_with_all = ["stale", "json"])]
+    delete: bool,
     /// Print one JSON array with an object for each consumer group.
     #[arg(long)]
     json: bool,
@@ -63,14 +68,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         true => Names::stale(&options)?,
         false => Names::new(&options)?,
     };
+    #[cfg(feature = "edition-2")]
+    if let (true, Some(name)) = (args.delete, args.group) {
+        return match names.delete_consumer_group(name)? {
+            true => Ok(()),
+            false => Err(no_group(name)),
+        };
+    }
     let groups = match args.group {
-        Some(name) => {
-            let group = names.consumer_group(name)?;
-            vec![group.ok_or_else(|| {
-                Failure::new(format!("there is no consumer group {name}"))
-                    .cure("quorate groups shows those that there are")
-            })?]
-        }
+        Some(name) => vec![names.consumer_group(name)?.ok_or_else(|| no_group(name))?],
         None => all(&mut names)?,
     };
     if args.json {
@@ -79,6 +85,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         terminal::print(&table(&groups).to_string());
     }
     Ok(())
+}
+
+fn no_group(name: Name) -> Failure {
+    Failure::new(format!("there is no consumer group {name}"))
+        .cure("quorate groups shows those that there are")
 }
 
 fn all(names: &mut Names) -> Result<Vec<GroupStanding>, Failure> {

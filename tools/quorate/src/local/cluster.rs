@@ -172,6 +172,11 @@ impl Local {
         configs.map(|config| config.this().client.clone()).collect()
     }
 
+    /// Nodes that start from now on run this program.
+    pub fn run_from_now_on(&mut self, executable: impl Into<PathBuf>) {
+        self.executable = executable.into();
+    }
+
     /// A node's client address.
     ///
     /// # Panics

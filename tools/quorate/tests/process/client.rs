@@ -38,7 +38,7 @@ pub(crate) fn json(text: &str) -> Value {
 }
 
 /// Runs a command that must fail with a status, and returns what it said.
-fn fail(nodes: &str, arguments: &[&str], status: i32) -> String {
+pub(crate) fn fail(nodes: &str, arguments: &[&str], status: i32) -> String {
     let output = run(nodes, arguments);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");

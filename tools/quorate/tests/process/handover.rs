@@ -1,8 +1,11 @@
 //! The lead changes hands because somebody wants it to: no client has an error, and nobody waits for silence.
 
+use quorate_client::NodeId;
+use quorate_engine::config::Config;
+
 use crate::load::Load;
 use crate::logs;
-use crate::world::{QUORATE, SOON, World};
+use crate::world::{QUORATE, SOON, World, small_segments, wait_for};
 
 /// Enough events for records in flight everywhere.
 const SOME: u64 = 1_000;
@@ -81,5 +84,33 @@ fn the_lead_goes_where_an_operator_wants_it() {
         .start(follower)
         .expect("its ports are free again");
     world.wait_complete();
+    logs::check(&mut world, &[sent]);
+}
+
+#[test]
+fn the_lead_goes_to_the_node_of_the_highest_priority_whenever_it_can_lead() {
+    fn third(config: &mut Config) {
+        small_segments(config);
+        config.raft.priority = if config.node == NodeId(3) { 9 } else { 1 };
+    }
+    let mut world = World::start_with(third);
+    let load = Load::start(world.local.addresses());
+    let preferred = |world: &mut World| {
+        wait_for("the preferred node leads", || {
+            (world.leader() == NodeId(3)).then_some(())
+        });
+    };
+    preferred(&mut world);
+    load.wait_acked(SOME);
+    world.local.kill(NodeId(3));
+    load.wait_acked(SOME);
+    assert_ne!(world.leader(), NodeId(3));
+    world.local.start(NodeId(3)).expect("its ports are free");
+    preferred(&mut world);
+    load.wait_acked(SOME);
+    let statuses = world.local.statuses();
+    let of = |node| statuses.iter().find(|status| status.node == node);
+    assert_eq!(of(NodeId(3)).map(|status| status.priority), Some(9));
+    let sent = load.finish();
     logs::check(&mut world, &[sent]);
 }

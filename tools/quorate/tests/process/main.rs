@@ -27,4 +27,5 @@ mod repair;
 mod resume;
 mod snapshots;
 mod subscription;
+mod upgrade;
 mod world;
