@@ -11,7 +11,6 @@ const fn worlds(bug: Canary) -> Option<u64> {
     match bug {
         Canary::AckBeforeDurable
         | Canary::AckPastVerified
-        | Canary::VoteBeforeDurable
         | Canary::VoteWithoutLogCheck
         | Canary::QuorumOffByOne
         | Canary::CommitPastVerified
@@ -24,8 +23,8 @@ const fn worlds(bug: Canary) -> Option<u64> {
         | Canary::TornTailReused
         | Canary::WriteErrorIgnored
         | Canary::GenerationUnfenced
-        | Canary::SlotSkipsAhead
-        | Canary::NewMajorityOnly => Some(200),
+        | Canary::SlotSkipsAhead => Some(200),
+        Canary::VoteBeforeDurable => Some(5000),
         // They need a rare order of elections, or messages that overtake each other: the core's own worlds find them.
         Canary::VoteForgotten
         | Canary::PriorTermCounted
@@ -36,7 +35,8 @@ const fn worlds(bug: Canary) -> Option<u64> {
         Canary::ReadWithoutRound
         | Canary::LeaseOfLastTick
         | Canary::LeaseWithoutLoyalty
-        | Canary::LeaseOutlivesTransfer => None,
+        | Canary::LeaseOutlivesTransfer
+        | Canary::NewMajorityOnly => None,
     }
 }
 
