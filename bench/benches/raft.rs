@@ -39,6 +39,7 @@ impl Cores {
                 heartbeat: 50 * MS,
                 election_min: 150 * MS * patience,
                 election_max: 300 * MS * patience,
+                slack_max: 0,
                 lease_reads: false,
                 append_bytes_max: 512 << 10,
                 window_bytes: 8 << 20,

@@ -133,6 +133,8 @@ pub struct RaftConfig {
     pub election_min_ms: u64,
     /// The longest.
     pub election_max_ms: u64,
+    /// By how much both grow at most where links or peers show to be slow; zero: they stay.
+    pub election_slack_ms: u64,
     /// Whether reads may be answered by a lease instead of a round.
     pub lease_reads: bool,
     /// The lead goes to the highest one that can lead.
@@ -145,6 +147,7 @@ impl Default for RaftConfig {
             heartbeat_ms: 50,
             election_min_ms: 150,
             election_max_ms: 300,
+            election_slack_ms: 300,
             lease_reads: false,
             priority: 1,
         }

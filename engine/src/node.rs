@@ -261,6 +261,7 @@ fn pipeline_config(config: &Config) -> Result<PipelineConfig, NodeError> {
         heartbeat: config.raft.heartbeat_ms * MILLISECOND,
         election_min: config.raft.election_min_ms * MILLISECOND,
         election_max: config.raft.election_max_ms * MILLISECOND,
+        election_slack: config.raft.election_slack_ms * MILLISECOND,
         lease_reads: config.raft.lease_reads,
         scrub_bytes: config.log.scrub_mib_per_second * MIB,
         scrub_rest: SCRUB_REST,

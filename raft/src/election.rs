@@ -14,26 +14,35 @@ use quorate_wire::{NodeId, Position, Term};
 use crate::role::Role;
 use crate::{Envelope, Message, Note, Output, Raft};
 
+/// Pre-votes to one peer whose answers are timed.
+const ASKED_MAX: usize = 8;
+
 impl Raft {
     /// Asks everybody whether an election would be won (thesis §9.6). Until a majority says so, no term changes: a node that
     /// was cut off does not depose the leader when it comes back.
     pub(crate) fn ask_pre_votes(&mut self, output: &mut Output) {
         assert!(!self.leads(), "a leader does not stand for election");
         assert!(!self.ballot.unsure(), "who is unsure does not stand");
-        self.timer.on_ask(self.now);
+        self.timer.on_ask(self.now, self.delays.slack());
         self.role = Role::PreCandidate {
             granted: Vec::new(),
         };
         output.notes.push(Note::AsksPreVote {
             term: self.term().next(),
         });
-        for peer in self.electors_up() {
+        let peers: Vec<NodeId> = self.electors_up().collect();
+        for peer in peers {
             self.send_pre_vote(peer, output);
         }
         self.campaign_if_granted(output);
     }
 
-    pub(crate) fn send_pre_vote(&self, to: NodeId, output: &mut Output) {
+    pub(crate) fn send_pre_vote(&mut self, to: NodeId, output: &mut Output) {
+        let now = self.now;
+        let mut peers = self.peers.iter_mut();
+        if let Some(peer) = peers.find(|peer| peer.id == to && peer.asked.len() < ASKED_MAX) {
+            peer.asked.push_back(now);
+        }
         let message = Message::PreVote {
             term: self.term().next(),
             last: self.last(),
@@ -68,7 +77,8 @@ impl Raft {
             && !self.is_unsure(from, output)
             && !self.goes_first(from, last);
         if granted {
-            self.timer.on_pre_vote_granted(self.now);
+            self.timer
+                .on_pre_vote_granted(self.now, self.delays.slack());
         }
         // A refusal carries our own term, so that an asker who is behind learns it.
         let term = if granted { term } else { self.term() };
@@ -85,6 +95,7 @@ impl Raft {
         granted: bool,
         output: &mut Output,
     ) {
+        self.time_pre_vote(from);
         if !granted && term > self.term() {
             self.enter_term(term, output);
             return output.notes.push(Note::Follows { term, leader: None });
@@ -104,6 +115,15 @@ impl Raft {
                     output.notes.push(Note::IgnoredTerm { from, term });
                 }
             }
+        }
+    }
+
+    /// The oldest pre-vote on its way to a peer is answered.
+    fn time_pre_vote(&mut self, from: NodeId) {
+        let mut peers = self.peers.iter_mut();
+        let peer = peers.find(|peer| peer.id == from);
+        if let Some(asked) = peer.and_then(|peer| peer.asked.pop_front()) {
+            self.delays.observe(self.now.since(asked));
         }
     }
 
@@ -138,7 +158,7 @@ impl Raft {
             });
         }
         self.stand_back();
-        self.timer.reset(self.now);
+        self.timer.reset(self.now, self.delays.slack());
         self.ballot.owe_grant(from);
         self.send_owed_grant(output);
     }
@@ -258,7 +278,7 @@ impl Raft {
             asked: false,
             handed,
         };
-        self.timer.reset(self.now);
+        self.timer.reset(self.now, self.delays.slack());
         output.notes.push(Note::Campaigns { term: self.term() });
     }
 

@@ -107,7 +107,7 @@ impl Raft {
                 });
             }
         }
-        self.timer.reset(self.now);
+        self.timer.reset(self.now, self.delays.slack());
         self.loyalty.renew();
         true
     }

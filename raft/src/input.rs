@@ -112,6 +112,8 @@ pub struct Config {
     pub election_min: u64,
     /// Longest election timeout, in nanoseconds.
     pub election_max: u64,
+    /// By how much election timeouts grow at most where links or peers show to be slow, in nanoseconds; zero: they stay.
+    pub slack_max: u64,
     /// Whether reads may be answered by a lease instead of a round. The same on all nodes of a group: what keeps a lease true is
     /// that the others honour it (see `lease.rs`).
     pub lease_reads: bool,

@@ -94,7 +94,12 @@ impl Raft {
                 session: reply.session,
             });
         };
+        let before = peer.confirmed().at;
         peer.hear(reply.round);
+        let left = peer.confirmed().at.filter(|&left| Some(left) != before);
+        if let Some(left) = left {
+            self.delays.observe(self.now.since(left));
+        }
         match reply.outcome {
             Outcome::Durable(durable) => {
                 if peer.on_durable(reply.round, durable, &self.config) {
@@ -150,10 +155,15 @@ impl Raft {
         let Role::Leader(leader) = &self.role else {
             return;
         };
-        if self.now.since(self.quorum_heard(leader)) >= self.config.election_max {
+        if self.now.since(self.quorum_heard(leader)) >= self.quorum_timeout() {
             output.notes.push(Note::LostQuorum { term: self.term() });
             self.stand_back();
         }
+    }
+
+    /// After so long without a majority, a leader stops leading.
+    pub(crate) fn quorum_timeout(&self) -> u64 {
+        self.config.election_max + self.delays.slack()
     }
 
     /// The latest moment from which on a quorum has been heard, this node among it if it votes.

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod ballot;
+mod delays;
 mod election;
 mod follower;
 mod input;

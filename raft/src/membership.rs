@@ -89,7 +89,7 @@ impl Raft {
         peers.retain(|peer| peer.shown.is_some() || members.disk_of(peer.id).is_some());
         for (id, _) in members.all().filter(|member| member.0 != self.config.id) {
             if peers.iter().all(|peer| peer.id != id) {
-                peers.push(Peer { id, shown: None });
+                peers.push(Peer::new(id));
             }
         }
         let Role::Leader(leader) = &mut self.role else {

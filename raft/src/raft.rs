@@ -2,12 +2,14 @@
 //!
 //! Owns: what is true in every role. What a role adds is in `election`, `follower` and `leader`.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use quorate_wire::canary::{self, Canary};
 use quorate_wire::{DiskId, LogIndex, NodeId, SessionId, Term, Time};
 
 use crate::ballot::Ballot;
+use crate::delays::Delays;
 use crate::lease::Loyalty;
 use crate::members::Configurations;
 use crate::progress::Ready;
@@ -49,6 +51,9 @@ pub struct Raft {
     /// Invariant: empty unless this node leads.
     pub(crate) reads: Reads,
     pub(crate) loyalty: Loyalty,
+    pub(crate) delays: Delays,
+    /// Since when hard states are being written.
+    pub(crate) writes_since: Option<Time>,
 }
 
 /// Another node.
@@ -57,6 +62,18 @@ pub(crate) struct Peer {
     pub(crate) id: NodeId,
     /// The disk that it has shown, while it is up. Invariant: if it is a member, its disk is that of the configuration.
     pub(crate) shown: Option<DiskId>,
+    /// When the pre-votes left that it has not answered yet, oldest first: it answers each, in order.
+    pub(crate) asked: VecDeque<Time>,
+}
+
+impl Peer {
+    pub(crate) fn new(id: NodeId) -> Self {
+        Self {
+            id,
+            shown: None,
+            asked: VecDeque::new(),
+        }
+    }
 }
 
 impl Raft {
@@ -79,7 +96,7 @@ impl Raft {
         let members = configurations.now().all().map(|member| member.0);
         let peers = members
             .filter(|&id| id != config.id)
-            .map(|id| Peer { id, shown: None })
+            .map(Peer::new)
             .collect();
         let (durable, commit) = (recovered.last, recovered.commit);
         let seen = recovered.terms.last();
@@ -98,6 +115,8 @@ impl Raft {
             role: Role::Follower { leader: None },
             reads: Reads::default(),
             loyalty: Loyalty::new(&config, now),
+            delays: Delays::new(config.slack_max, now),
+            writes_since: None,
             config,
         }
     }
@@ -147,20 +166,31 @@ impl Raft {
         if !self.leads() {
             self.reads.refuse_all(output);
         }
+        if output.hard_state.is_some() {
+            self.writes_since.get_or_insert(self.now);
+        }
     }
 
     fn on_tick(&mut self, now: Time, output: &mut Output) {
         assert!(now >= self.now, "a monotonic clock does not go back");
         self.now = now;
         self.loyalty.on_tick(now);
+        self.delays.on_tick(now);
+        // A disk that is slower than terms change is never done.
+        if let Some(since) = self.writes_since {
+            self.delays.observe(now.since(since));
+        }
         // Messages carry no time. What came since the last tick is dated now: dated at the last tick, a heartbeat that waited
         // behind a slow turn would look as old as that turn (TRAPS 21).
         match &mut self.role {
             Role::Follower { leader } => {
                 if let Some(leader) = leader.as_mut().filter(|leader| leader.heard_since_tick) {
-                    leader.heard = now;
+                    let silence = now.since(leader.spoke);
+                    self.delays
+                        .observe(silence.saturating_sub(self.config.heartbeat));
+                    (leader.heard, leader.spoke) = (now, now);
                     leader.heard_since_tick = false;
-                    self.timer.reset(now);
+                    self.timer.reset(now, self.delays.slack());
                 }
             }
             Role::PreCandidate { .. } | Role::Candidate { .. } => {}
@@ -215,7 +245,10 @@ impl Raft {
         let shown = Some(disk);
         match self.peers.iter_mut().find(|known| known.id == peer) {
             Some(known) => known.shown = shown,
-            None => self.peers.push(Peer { id: peer, shown }),
+            None => self.peers.push(Peer {
+                shown,
+                ..Peer::new(peer)
+            }),
         }
         match &self.role {
             Role::Follower { .. } | Role::Candidate { asked: false, .. } => {}
@@ -237,6 +270,7 @@ impl Raft {
             return;
         };
         known.shown = None;
+        known.asked.clear();
         if self.members().disk_of(peer).is_none() {
             self.peers.retain(|known| known.id != peer);
         }
@@ -259,6 +293,11 @@ impl Raft {
 
     fn on_hard_state_durable(&mut self, version: u64, output: &mut Output) {
         self.ballot.on_durable(version);
+        if self.ballot.is_durable()
+            && let Some(since) = self.writes_since.take()
+        {
+            self.delays.observe(self.now.since(since));
+        }
         self.send_owed_grant(output);
         self.stand_when_durable(output);
     }
@@ -311,7 +350,7 @@ impl Raft {
     /// candidates who cannot win could keep everybody from standing.
     pub(crate) fn stand_back(&mut self) {
         if self.leads() {
-            self.timer.reset(self.now);
+            self.timer.reset(self.now, self.delays.slack());
         }
         self.role = Role::Follower { leader: None };
     }

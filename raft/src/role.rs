@@ -41,6 +41,8 @@ pub(crate) struct Followed {
     /// When it last spoke; what arrives between two ticks is dated at the second.
     pub(crate) heard: Time,
     pub(crate) heard_since_tick: bool,
+    /// The tick that dated its word before the last one.
+    pub(crate) spoke: Time,
     /// Our log agrees with the leader's up to here: the end of the furthest append of this leader that fitted. Records after
     /// it may be in our log, but nothing is known about them (TRAPS 11, 14).
     pub(crate) verified: LogIndex,
@@ -61,6 +63,7 @@ impl Followed {
             round: 0,
             heard: now,
             heard_since_tick: true,
+            spoke: now,
             verified: LogIndex(0),
             replied: LogIndex(0),
             owed: false,

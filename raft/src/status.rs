@@ -147,7 +147,7 @@ impl Raft {
                 .filter_map(|(_, peer)| peer.deadline(self.now, self.config.heartbeat))
                 .chain(leader.transfer.map(|transfer| transfer.until))
                 .fold(
-                    self.quorum_heard(leader).after(self.config.election_max),
+                    self.quorum_heard(leader).after(self.quorum_timeout()),
                     Time::min,
                 ),
         }

@@ -34,7 +34,7 @@ impl ElectionTimer {
             deadline: now,
             hint_ends: None,
         };
-        timer.reset(now);
+        timer.reset(now, 0);
         timer
     }
 
@@ -42,9 +42,10 @@ impl ElectionTimer {
         self.deadline
     }
 
-    /// Draws a full election timeout, and forgets a hint.
-    pub(crate) fn reset(&mut self, now: Time) {
-        self.deadline = now.after(self.random.between(self.election_min, self.election_max));
+    /// Draws a full election timeout, longer by `slack`, and forgets a hint.
+    pub(crate) fn reset(&mut self, now: Time, slack: u64) {
+        let timeout = self.random.between(self.election_min, self.election_max);
+        self.deadline = now.after(timeout.saturating_add(slack));
         self.hint_ends = None;
     }
 
@@ -62,20 +63,20 @@ impl ElectionTimer {
 
     /// A pre-vote starts. A hinted one is repeated soon, since refusals by nodes that still stick are expected, but for no
     /// longer than the hint is believed: after `election_min` of silence everybody has stopped sticking, or the leader lives.
-    pub(crate) fn on_ask(&mut self, now: Time) {
+    pub(crate) fn on_ask(&mut self, now: Time, slack: u64) {
         if self.hinted(now) {
             self.deadline = now.after(self.random.between(HINT_RETRY_MIN, HINT_RETRY_MAX));
         } else {
-            self.reset(now);
+            self.reset(now, slack);
         }
     }
 
     /// This node has told another that it would vote for it. If both were hinted, both would campaign within the same few
     /// milliseconds and split the vote, so this one steps aside for a full timeout. A deadline that silence has drawn stays:
     /// a pre-vote has no side effects (TRAPS 20).
-    pub(crate) fn on_pre_vote_granted(&mut self, now: Time) {
+    pub(crate) fn on_pre_vote_granted(&mut self, now: Time, slack: u64) {
         if self.hint_ends.is_some() {
-            self.reset(now);
+            self.reset(now, slack);
         }
     }
 }

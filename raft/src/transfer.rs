@@ -49,7 +49,7 @@ impl Raft {
         if self.successor(Some(to)).is_none() || self.transfers_to().is_some() {
             return output.notes.push(Note::TransferFailed { to });
         }
-        let until = self.now.after(self.config.election_max);
+        let until = self.now.after(self.quorum_timeout());
         if let Role::Leader(leader) = &mut self.role {
             leader.transfer = Some(Transfer {
                 to,

@@ -44,7 +44,7 @@ impl Raft {
             "who is unsure follows"
         );
         self.role = Role::Follower { leader: None };
-        self.timer.reset(self.now);
+        self.timer.reset(self.now, self.delays.slack());
     }
 
     /// Looks whether this node has everything again.

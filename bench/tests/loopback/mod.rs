@@ -153,6 +153,7 @@ impl Group {
                 heartbeat: 50 * MS,
                 election_min: 150 * MS * patience,
                 election_max: 300 * MS * patience,
+                election_slack: 0,
                 lease_reads: false,
                 scrub_bytes: 0,
                 scrub_rest: u64::MAX,

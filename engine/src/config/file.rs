@@ -312,7 +312,8 @@ fn check_raft(raft: &RaftConfig) -> Result<(), ConfigError> {
         raft.election_max_ms,
         raft.election_min_ms + 1,
         120_000,
-    )
+    )?;
+    within("raft.election_slack_ms", raft.election_slack_ms, 0, 120_000)
 }
 
 fn within<T: PartialOrd + fmt::Display>(

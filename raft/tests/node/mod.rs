@@ -148,6 +148,7 @@ pub(crate) fn config(id: u32, seed: u64) -> Config {
         heartbeat: 50 * MS,
         election_min: 150 * MS,
         election_max: 300 * MS,
+        slack_max: 0,
         lease_reads: false,
         append_bytes_max: 10 * RECORD_BYTES,
         window_bytes: 100 * u64::from(RECORD_BYTES),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cluster 3 [key=value ..]   a group, all linked; keys: spare=2 (nodes that may join it); window_bytes, window_appends, append_bytes_max (of 100-byte records);
-//!                            lease=1; of node 2: term2=4 vote2=1 log2=1,1,4 (the terms of its records) commit2=1 unsure2=1
+//!                            lease=1; slack=300 (ms); of node 2: term2=4 vote2=1 log2=1,1,4 (the terms of its records) commit2=1 unsure2=1
 //! tick 1 10ms | tick 1 deadline | tick all 10ms
 //! deliver 1->2 [count] | deliver all      the messages that wait on a link, or on all until none is left
 //! drop 1->2 [count]                       they are lost
@@ -134,6 +134,7 @@ impl Stage {
             config.window_appends = words
                 .value("window_appends")?
                 .unwrap_or(config.window_appends);
+            config.slack_max = words.value::<u64>("slack")?.unwrap_or(0) * MS;
             config.lease_reads = words.value::<u8>("lease")? == Some(1);
             let term = Term(words.value(&format!("term{id}"))?.unwrap_or(0));
             let vote = words.value(&format!("vote{id}"))?.map(NodeId);

@@ -35,6 +35,8 @@ pub struct PipelineConfig {
     pub election_min: u64,
     /// See `heartbeat`.
     pub election_max: u64,
+    /// See `heartbeat`.
+    pub election_slack: u64,
     /// Whether this node gives leases, and takes them: see [`quorate_raft::Config`].
     pub lease_reads: bool,
     /// How many bytes of log the scrubber reads in a second; zero: none.

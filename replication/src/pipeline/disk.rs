@@ -132,6 +132,7 @@ impl Pipeline {
             heartbeat: self.config.heartbeat,
             election_min: self.config.election_min,
             election_max: self.config.election_max,
+            slack_max: self.config.election_slack,
             lease_reads: self.config.lease_reads,
             append_bytes_max: APPEND_BYTES_MAX,
             window_bytes: WINDOW_BYTES,

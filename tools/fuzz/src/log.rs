@@ -68,6 +68,7 @@ pub fn check(data: &[u8]) {
         heartbeat: 1,
         election_min: 2,
         election_max: 3,
+        slack_max: 0,
         lease_reads: false,
         append_bytes_max: 1,
         window_bytes: 1,

@@ -139,6 +139,7 @@ fn config() -> PipelineConfig {
         heartbeat: 50_000_000,
         election_min: 150_000_000,
         election_max: 300_000_000,
+        election_slack: 0,
         lease_reads: false,
         scrub_bytes: 0,
         scrub_rest: 0,

@@ -1,8 +1,11 @@
 //! How nodes are, as a table and as JSON.
 
-use quorate_client::Status;
+use std::time::Duration;
+
+use quorate_client::{MemberRole, Status};
 use serde::Serialize;
 
+use crate::commands::admin::role;
 use crate::table::{Table, thousands};
 
 /// One node's row: what it says of itself, or that it does not answer.
@@ -14,6 +17,8 @@ pub(crate) struct Row {
     pub(crate) address: String,
     /// Its process, if it is one of ours and runs.
     pub(crate) process: Option<u32>,
+    /// What it is in the group, as the leader says, or another node while there is none.
+    pub(crate) member: Option<MemberRole>,
     /// What it says, or why it says nothing.
     pub(crate) status: Result<Status, String>,
 }
@@ -24,6 +29,7 @@ pub(crate) struct RowJson<'a> {
     node: Option<u32>,
     address: &'a str,
     process: Option<u32>,
+    member: Option<&'static str>,
     up: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -78,6 +84,7 @@ impl Row {
             node: self.node,
             address: &self.address,
             process: status.map(|status| status.process).or(self.process),
+            member: self.member.map(role),
             up: status.is_some(),
             error: self.status.as_ref().err().map(String::as_str),
             status: status.map(|status| StatusJson {
@@ -112,6 +119,23 @@ impl Row {
     }
 }
 
+/// Says of each row what its node is in the group, if any node tells.
+pub(crate) fn show_members(rows: &mut [Row], within: Duration) {
+    let up = rows.iter().filter(|row| row.status.is_ok());
+    let up: Vec<String> = up.map(|row| row.address.clone()).collect();
+    if up.is_empty() {
+        return;
+    }
+    let Ok(group) = quorate_client::members(&up, within) else {
+        return;
+    };
+    for row in rows {
+        let mut members = group.members.iter();
+        let member = members.find(|member| Some(member.node.0) == row.node);
+        row.member = member.map(|member| member.role);
+    }
+}
+
 /// The newest snapshot: the last record that it covers, and how long it is.
 fn snapshot(status: &Status) -> String {
     if status.snapshot_index.0 == 0 {
@@ -141,6 +165,7 @@ pub(crate) fn table(rows: &[Row]) -> Table {
         "node",
         "client address",
         "process",
+        "member",
         "role",
         "serves",
         "leader",
@@ -163,11 +188,15 @@ pub(crate) fn table(rows: &[Row]) -> Table {
     for row in rows {
         let node = row.node.map_or_else(dash, |node| node.to_string());
         let process = row.process.map_or_else(dash, |process| process.to_string());
+        let member = row
+            .member
+            .map_or_else(dash, |member| role(member).to_owned());
         match &row.status {
             Ok(status) => table.row([
                 node,
                 row.address.clone(),
                 status.process.to_string(),
+                member,
                 status.role.name().to_owned(),
                 if status.serves { "yes" } else { "no" }.to_owned(),
                 status.leader.map_or_else(dash, |leader| leader.to_string()),
@@ -186,7 +215,13 @@ pub(crate) fn table(rows: &[Row]) -> Table {
                 status.priority.to_string(),
                 digest_text(status.digest),
             ]),
-            Err(_) => table.row([node, row.address.clone(), process, "down".to_owned()]),
+            Err(_) => table.row([
+                node,
+                row.address.clone(),
+                process,
+                member,
+                "down".to_owned(),
+            ]),
         }
     }
     table
@@ -233,6 +268,8 @@ pub(crate) mod sample {
 
 #[cfg(test)]
 mod tests {
+    use quorate_client::MemberRole;
+
     use super::sample::with_committed;
     use super::{Row, table};
 
@@ -241,12 +278,14 @@ mod tests {
             node: Some(1),
             address: "127.0.0.1:9001".into(),
             process: None,
+            member: Some(MemberRole::Voter),
             status: Ok(with_committed(83_161)),
         };
         let down = Row {
             node: Some(2),
             address: "127.0.0.1:9002".into(),
             process: None,
+            member: Some(MemberRole::Voter),
             status: Err("no node answers".into()),
         };
         [up, down]
@@ -286,6 +325,7 @@ mod tests {
         );
         assert_eq!(json[0]["snapshot"]["index"], 1_250);
         assert_eq!(json[1]["up"], false);
+        assert_eq!(json[1]["member"], "voter");
         assert_eq!(json[1]["error"], "no node answers");
         assert_eq!(json[1].get("term"), None);
     }

@@ -115,6 +115,7 @@ impl Node {
             heartbeat: 50_000_000,
             election_min: 150_000_000,
             election_max: 300_000_000,
+            election_slack: options.election_slack,
             lease_reads: options.lease_reads,
             scrub_bytes: options.scrub,
             scrub_rest: 1_000_000_000,

@@ -31,6 +31,8 @@ pub struct Options {
     pub groups: u32,
     /// By how much a node's monotonic clock may be too fast or too slow, in parts of a million.
     pub drift: u64,
+    /// By how much election timeouts grow at most where links show to be slow.
+    pub election_slack: u64,
     /// Whether leaders take leases.
     pub lease_reads: bool,
     /// So many nodes, the first ones, begin with the build before, and have the present one from their second process on.
@@ -95,6 +97,7 @@ impl Options {
             spare: 0,
             groups: 1,
             drift: 0,
+            election_slack: 300 * MS,
             lease_reads: false,
             older: 0,
             preferred: None,
@@ -238,6 +241,7 @@ impl Options {
             groups,
             drift: random.of(&[0, 0, 1000, 30_000]),
             lease_reads: Random::new(seed, "leases").one_in(3),
+            election_slack: Random::new(seed, "slack").of(&[0, 300 * MS, 300 * MS, 1000 * MS]),
             older: Random::new(seed, "older").of(&[0, 0, 1, 3]),
             preferred: Random::new(seed, "preferred").of(&[None, None, None, Some(NodeId(1))]),
             producers,

@@ -191,7 +191,8 @@ fn addition(node: u32, place: &Place) -> Result<Change, Failure> {
         .ok_or_else(|| Failure::usage(format!("{client}: too long for an address")))
 }
 
-const fn role(role: MemberRole) -> &'static str {
+/// What a member is, as it is shown.
+pub(crate) const fn role(role: MemberRole) -> &'static str {
     match role {
         MemberRole::Learner => "learner",
         MemberRole::Voter => "voter",

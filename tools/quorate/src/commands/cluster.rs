@@ -180,15 +180,20 @@ fn down(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How long `status` waits for who belongs to the group.
+const MEMBERS_WITHIN: Duration = Duration::from_secs(1);
+
 fn status(dir: &Path, json: bool) -> Result<(), Failure> {
     let local = Local::open(dir, executable()?, None)?;
     let row = |node: NodeId| Row {
+        member: None,
         node: Some(node.0),
         address: local.address(node).to_owned(),
         process: local.process_id(node),
         status: local.status(node).map_err(|error| error.to_string()),
     };
-    let rows: Vec<Row> = local.nodes().into_iter().map(row).collect();
+    let mut rows: Vec<Row> = local.nodes().into_iter().map(row).collect();
+    status_view::show_members(&mut rows, MEMBERS_WITHIN);
     if json {
         terminal::print_json(&rows.iter().map(Row::json).collect::<Vec<_>>());
     } else {

@@ -16,6 +16,9 @@ Examples:
   quorate status --nodes 10.0.0.1:9001          one is enough: it names the others
   quorate status --json | jq '.[] | select(.role == \"leader\").node'
 
+Member says what the node is in the group: a voter or a learner; while voters change, those who will not vote after it are leaving, the others
+stay (joint consensus). - is none, or is not known. Edition 1 (has 2): the group uses edition 1, and the node has 2.
+
 Exit status 1 if no leader takes events.";
 
 /// Whom to ask.
@@ -41,7 +44,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     answers.extend(survey(&others, within));
     addresses.extend(others);
 
-    let rows = rows(addresses, answers);
+    let mut rows = rows(addresses, answers);
+    status_view::show_members(&mut rows, within);
     if args.json {
         terminal::print_json(&rows.iter().map(Row::json).collect::<Vec<_>>());
     } else {
@@ -96,6 +100,7 @@ fn rows(addresses: Vec<String>, answers: Vec<Result<Status, ClientError>>) -> Ve
                 node: id.map(|id| id.0),
                 address,
                 process: None,
+                member: None,
                 status: answer.map_err(|error| error.to_string()),
             });
         }

@@ -26,6 +26,7 @@ mod refusals;
 mod repair;
 mod resume;
 mod snapshots;
+mod starved;
 mod subscription;
 mod upgrade;
 mod world;
