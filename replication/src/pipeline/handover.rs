@@ -110,9 +110,11 @@ impl Pipeline {
         self.propose(seam);
         self.seal();
         self.step(Input::Transfer { to }, seam);
+        // Later than the core gives up: until then there is nothing to look for.
+        let patience = 2 * self.config.election_max + self.config.election_slack;
         self.handing = Some(HandOver {
             asked,
-            until: now.after(2 * self.config.election_max),
+            until: now.after(patience),
         });
     }
 
