@@ -244,6 +244,10 @@ impl Membership {
         if common_version(hello.version_min, hello.version_max).is_none() {
             return refuse(ErrorCode::FrameVersion);
         }
+        // Who was removed hears that, whatever it can read.
+        if self.is_past(peer) {
+            return refuse(ErrorCode::NotAMember);
+        }
         if hello.edition < used.0 || own.0 < hello.group_edition {
             return refuse(ErrorCode::EditionTooOld);
         }

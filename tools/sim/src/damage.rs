@@ -68,7 +68,8 @@ impl Damage {
     ) {
         let at = random.below(world.groups().len());
         self.heal(world);
-        if world.out().contains(&one) {
+        // Of a group that one node formed, its log alone may say who else there is.
+        if world.out().contains(&one) || world.options().nodes == 1 {
             return;
         }
         if harm == Harm::DecaySuperblock {

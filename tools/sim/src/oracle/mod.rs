@@ -191,13 +191,13 @@ impl Oracle {
                 false
             }
             Note::Raft(RaftNote::WrongDisk { .. }) => !self.wiped,
-            // Who was removed hears of it.
+            // Who was removed hears of it; and before that is committed, that the others go on to what it cannot read.
             Note::Refused {
-                code: ErrorCode::NotAMember,
+                code: ErrorCode::NotAMember | ErrorCode::EditionTooOld,
                 ..
             }
             | Note::RefusedBy {
-                code: Some(ErrorCode::NotAMember),
+                code: Some(ErrorCode::NotAMember | ErrorCode::EditionTooOld),
                 ..
             } => false,
             Note::Refused { .. } | Note::RefusedBy { .. } => !self.wiped && !self.garbled,
