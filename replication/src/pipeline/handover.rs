@@ -165,10 +165,8 @@ impl Pipeline {
     }
 
     /// When [`Pipeline::hand_over_due`] has something to do.
-    pub(super) fn hand_over_deadline(&self, now: Time) -> Option<Time> {
-        let until = self.handing.as_ref().map(|handing| handing.until);
-        // Who leads then still waits for the core, which gives the peers of slow links longer.
-        until.filter(|&until| until > now)
+    pub(super) fn hand_over_deadline(&self) -> Option<Time> {
+        self.handing.as_ref().map(|handing| handing.until)
     }
 
     /// Whether the core takes no proposals: it hands its lead over.

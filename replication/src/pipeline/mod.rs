@@ -290,7 +290,7 @@ impl Pipeline {
         let fetch = self.fetches.deadline();
         let fresh = self.fresh.deadline();
         let rest = self.waiters.deadline();
-        let hand_over = self.hand_over_deadline(now);
+        let hand_over = self.hand_over_deadline();
         let repair = self.repair.as_ref().and_then(Repair::deadline);
         let log = self
             .repair
