@@ -137,6 +137,18 @@ class Bodies(unittest.TestCase):
         [commands] = wire.records(vector("record_commands"))
         self.assertEqual((commands.kind, commands.event_count), (wire.Record.COMMANDS, 0))
 
+    def test_a_later_version_without_events_is_passed_over(self) -> None:
+        def later(name: str) -> bytes:
+            data = bytearray(vector(name))
+            data[55] = wire.VERSION + 1
+            data[4:8] = wire.crc32(data[8 : wire.RECORD_HEADER_BYTES]).to_bytes(4, "little")
+            return bytes(data)
+
+        [commands] = wire.records(later("record_commands"))
+        self.assertEqual(commands.event_count, 0)
+        with self.assertRaises(ProtocolError):
+            list(wire.records(later("record_events")))
+
     def test_changed_and_cut_bytes_are_refused(self) -> None:
         data = vector("record_events")
         for at in range(0, len(data), 7):
