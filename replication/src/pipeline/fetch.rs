@@ -127,7 +127,8 @@ impl Pipeline {
         };
         if self.repair.is_some() {
             Self::refuse_fetch(fetch, ErrorCode::Repairing, seam);
-        } else if self.raft.is_none() {
+        } else if self.raft.is_none() || self.membership.list().entries.is_empty() {
+            // Who has joined and not heard of its group yet would show an empty log, for ever if its disk is not the one they know.
             Self::refuse_fetch(fetch, ErrorCode::Forming, seam);
         } else if self.fetches.len() + self.fresh.len() >= FETCHES_WAITING_MAX {
             Self::refuse_fetch(fetch, ErrorCode::Overloaded, seam);

@@ -30,6 +30,10 @@ const FAULTS: &[(u64, &str)] = &[
         "a voter that did not know yet where the others were, and whom nobody dialled",
     ),
     (
+        30_081,
+        "a wiped spare node showed members an empty log, and they stayed with it",
+    ),
+    (
         20_011,
         "the oracle took for a gap what a filter had left out in a call that failed",
     ),
