@@ -252,7 +252,7 @@ impl GroupMember {
         let member = &mut process.member;
         if let Some(news) = member.take_news() {
             let share = member.share();
-            let slots = Slot::all().filter(|&slot| share.next(slot).is_some());
+            let slots = Slot::all().filter_map(|slot| Some((slot, share.next(slot)?)));
             oracle.members().told(member.id(), news.generation, slots);
         }
         if let Some(end) = member.take_committed() {

@@ -1,6 +1,6 @@
 //! Nothing is skipped (issue of every consumer group whose offsets run ahead of its readers; Kafka's KIP-447): each event below a
 //! slot's committed offset was given out to a member that asked for a commit which covers it; or that member was told to go on behind
-//! what the log had let go, and wanted something there.
+//! what the log had let go, and wanted something there. What lies before the offset at which a consumer group began was let go before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -15,11 +15,18 @@ pub(super) struct Covered {
     given: BTreeMap<Offset, BTreeSet<MemberId>>,
     /// The furthest that each member has asked to commit each slot.
     asked: BTreeMap<(MemberId, usize), Offset>,
+    /// Where each slot began: what the first member heard that had it.
+    began: BTreeMap<usize, Offset>,
     /// Of each slot, who went on behind which of its events.
     skipped: BTreeMap<usize, Vec<(MemberId, Range<Offset>)>>,
 }
 
 impl Covered {
+    /// A member hears that it has a slot, and where that goes on.
+    pub(super) fn told(&mut self, slot: Slot, next: Offset) {
+        self.began.entry(slot.number()).or_insert(next);
+    }
+
     /// A member gets an event.
     pub(super) fn given(&mut self, member: MemberId, offset: Offset) {
         self.given.entry(offset).or_default().insert(member);
@@ -58,7 +65,9 @@ impl Covered {
         done: &[Offset; SLOTS],
     ) -> Verdict {
         for (offset, slot) in events {
-            if done.get(slot.number()).is_none_or(|&done| done <= offset) {
+            let began = self.began.get(&slot.number());
+            let before = began.is_some_and(|&began| offset < began);
+            if before || done.get(slot.number()).is_none_or(|&done| done <= offset) {
                 continue;
             }
             let covers = |member: &MemberId| {
@@ -102,6 +111,17 @@ mod tests {
         );
         oracle.asked(two, Slots(1), Offset(6));
         assert_eq!(oracle.end(events(), &done(6)), Ok(()));
+    }
+
+    #[test]
+    fn what_lies_before_the_beginning_is_nobodys() {
+        let slot = Slot::of(0);
+        let events = || [(Offset(4), slot), (Offset(5), slot)].into_iter();
+        let mut oracle = Covered::default();
+        oracle.told(slot, Offset(5));
+        oracle.told(slot, Offset(6));
+        assert!(oracle.end(events(), &[Offset(6); SLOTS]).is_err());
+        assert_eq!(oracle.end(events(), &[Offset(5); SLOTS]), Ok(()));
     }
 
     #[test]

@@ -29,13 +29,17 @@ pub struct Members {
 }
 
 impl Members {
-    /// A member hears that slots are its own.
+    /// A member hears that slots are its own, and where each goes on.
     pub fn told(
         &mut self,
         member: MemberId,
         generation: Generation,
-        slots: impl IntoIterator<Item = Slot>,
+        slots: impl IntoIterator<Item = (Slot, Offset)>,
     ) {
+        let slots = slots.into_iter().map(|(slot, next)| {
+            self.covered.told(slot, next);
+            slot
+        });
         hold("one owner", self.owner.told(member, generation, slots));
     }
 

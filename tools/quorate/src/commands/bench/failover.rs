@@ -29,9 +29,8 @@ use crate::phases::Phases;
 const OUTAGE_MAX: Duration = Duration::from_secs(30);
 
 /// The blow falls so long after the load has begun, and a little later each time: not always at the same moment between two
-/// heartbeats. By then the client has forgiven the node that went away before: for half a second it believes nobody that this one
-/// leads.
-const LEAD: Duration = Duration::from_millis(750);
+/// heartbeats. It is short: the node that went away before may lead again, and be struck again.
+const LEAD: Duration = Duration::from_millis(250);
 const LATER_EACH_TIME: Duration = Duration::from_millis(7);
 const TIMES: u32 = 10;
 
