@@ -147,7 +147,7 @@ impl Default for RaftConfig {
             heartbeat_ms: 50,
             election_min_ms: 150,
             election_max_ms: 300,
-            election_slack_ms: 300,
+            election_slack_ms: 100,
             lease_reads: false,
             priority: 1,
         }

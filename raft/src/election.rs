@@ -118,11 +118,14 @@ impl Raft {
         }
     }
 
-    /// The oldest pre-vote on its way to a peer is answered.
+    /// The oldest pre-vote on its way to a peer is answered. Who asks no more did not need the answer, and a peer that was away may
+    /// give it late.
     fn time_pre_vote(&mut self, from: NodeId) {
         let mut peers = self.peers.iter_mut();
         let peer = peers.find(|peer| peer.id == from);
-        if let Some(asked) = peer.and_then(|peer| peer.asked.pop_front()) {
+        if let Some(asked) = peer.and_then(|peer| peer.asked.pop_front())
+            && matches!(self.role, Role::PreCandidate { .. })
+        {
             self.delays.observe(self.now.since(asked));
         }
     }

@@ -94,9 +94,9 @@ impl Raft {
                 session: reply.session,
             });
         };
-        let before = peer.confirmed().at;
-        peer.hear(reply.round);
-        let left = peer.confirmed().at.filter(|&left| Some(left) != before);
+        let before = peer.answered_to();
+        peer.hear(reply.round, self.now, self.config.election_max);
+        let left = peer.answered_to().filter(|&left| Some(left) != before);
         if let Some(left) = left {
             self.delays.observe(self.now.since(left));
         }

@@ -23,6 +23,8 @@ pub(crate) struct Progress {
     /// When the peer last answered; what arrives between two ticks is dated at the second.
     heard: Time,
     heard_since_tick: bool,
+    /// When it came back after it had been away for a while. What was sent to it before says nothing of how slow it is.
+    back: Time,
     confirmed: Confirmed,
     /// `None` while the peer is down.
     talk: Option<Talk>,
@@ -85,6 +87,7 @@ impl Progress {
             told: LogIndex(0),
             heard: now,
             heard_since_tick: false,
+            back: now,
             confirmed: Confirmed::default(),
             talk: None,
         }
@@ -96,6 +99,11 @@ impl Progress {
 
     pub(crate) fn confirmed(&self) -> Confirmed {
         self.confirmed
+    }
+
+    /// When what it answered to last was sent, unless it has been away since.
+    pub(crate) fn answered_to(&self) -> Option<Time> {
+        self.confirmed.at.filter(|&left| left >= self.back)
     }
 
     pub(crate) fn heard(&self, now: Time) -> Time {
@@ -206,7 +214,10 @@ impl Progress {
     }
 
     /// The peer answered, in this term.
-    pub(crate) fn hear(&mut self, round: u64) {
+    pub(crate) fn hear(&mut self, round: u64, now: Time, away: u64) {
+        if now.since(self.heard(now)) > away {
+            self.back = now;
+        }
         self.heard_since_tick = true;
         if let Some(talk) = &mut self.talk {
             talk.rounds.answered(round, &mut self.confirmed);
