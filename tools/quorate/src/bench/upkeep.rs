@@ -34,10 +34,9 @@ impl Upkeep {
         rate: u64,
         took: Duration,
         (alone, beside): (Acks, Acks),
-        longest_us: u64,
         setting: Setting,
     ) -> Self {
-        let longest = Duration::from_micros(longest_us).as_secs_f64() * 1e3;
+        let longest = Duration::from_micros(beside.latency_us.max).as_secs_f64() * 1e3;
         Self {
             work,
             rate,

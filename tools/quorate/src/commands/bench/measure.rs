@@ -12,7 +12,7 @@ use quorate_wire::limits::EVENT_IDS_MAX;
 use super::shape::{Pacing, Shape, size};
 use crate::Failure;
 use crate::bench::{
-    Cost, Host, Measures, Quantiles, Report, Run, Setting, Sighting, SlotJson, Writes,
+    Acks, Cost, Host, Measures, Quantiles, Report, Run, Setting, Sighting, SlotJson, Writes,
 };
 use crate::demo::{Workplace, is_memory};
 use crate::figures::rate;
@@ -377,6 +377,17 @@ fn megabytes(bytes: u64) -> f64 {
 )]
 fn float(number: u64) -> f64 {
     number as f64
+}
+
+/// What producers saw in a stretch, once all of it is acknowledged.
+pub(super) fn acks(generator: &mut Generator, mut load: Measured) -> Result<Acks, Failure> {
+    if !generator.drain(&mut load, DRAIN_WITHIN)? {
+        return Err(Failure::new("what was in flight was not acknowledged"));
+    }
+    Ok(Acks {
+        latency_us: Quantiles::of(&load.latency_us),
+        samples: load.latency_us.len(),
+    })
 }
 
 #[cfg(test)]

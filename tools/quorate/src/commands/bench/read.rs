@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use quorate_bench::{Generator, Load, Measured, Pace, Reach, Readers};
 use quorate_client::Offset;
 
-use super::measure::{DRAIN_WITHIN, STOCKED_WITHIN};
+use super::measure::{DRAIN_WITHIN, STOCKED_WITHIN, acks};
 use super::shape::{rate, seconds, size};
 use super::three::{Place, Three};
-use crate::bench::{Acks, Beside, Cold, Quantiles, Reading, Tail};
+use crate::bench::{Acks, Beside, Cold, Reading, Tail};
 use crate::interrupt::Interrupt;
 use crate::phases::Phases;
 use crate::{Failure, figures};
@@ -147,14 +147,8 @@ impl Bench<'_> {
     }
 
     fn acks(&self, generator: &mut Generator) -> Result<Acks, Failure> {
-        let mut load = self.load(generator)?;
-        if !generator.drain(&mut load, DRAIN_WITHIN)? {
-            return Err(Failure::new("what was in flight was not acknowledged"));
-        }
-        Ok(Acks {
-            latency_us: Quantiles::of(&load.latency_us),
-            samples: load.latency_us.len(),
-        })
+        let load = self.load(generator)?;
+        acks(generator, load)
     }
 
     fn load(&self, generator: &mut Generator) -> Result<Measured, Failure> {

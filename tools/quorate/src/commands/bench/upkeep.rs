@@ -15,11 +15,11 @@ use clap::ValueEnum;
 use quorate_bench::{Generator, Load, Measured, Pace};
 use quorate_client::{Change, NodeId};
 
-use super::measure::{DOWN_WITHIN, DRAIN_WITHIN, STOCKED_WITHIN, UP_WITHIN};
+use super::measure::{DOWN_WITHIN, STOCKED_WITHIN, UP_WITHIN, acks};
 use super::shape::{rate, seconds};
 use super::three::{Place, Three};
 use crate::Failure;
-use crate::bench::{Acks, Quantiles, Upkeep};
+use crate::bench::Upkeep;
 use crate::interrupt::Interrupt;
 use crate::local::Local;
 use crate::phases::Phases;
@@ -93,7 +93,7 @@ pub(super) fn run(
     phases.begin("producing alone");
     let mut stop = |_: &Measured| interrupt.is_asked();
     let alone = generator.run(args.duration, &mut stop)?;
-    let (alone, _) = acks(&mut generator, alone)?;
+    let alone = acks(&mut generator, alone)?;
     interrupt.check()?;
 
     phases.begin(match args.work {
@@ -101,7 +101,7 @@ pub(super) fn run(
         Work::Members => "producing while the members change",
     });
     let (beside, took) = beside(args.work, &mut three.local, &mut generator, interrupt)?;
-    let (beside, worst) = acks(&mut generator, beside)?;
+    let beside = acks(&mut generator, beside)?;
     three.local.wait_complete(UP_WITHIN)?;
     three.local.wait_settled(UP_WITHIN)?;
     let setting = three.stop(phases)?;
@@ -110,23 +110,10 @@ pub(super) fn run(
         args.rate.get(),
         took,
         (alone, beside),
-        worst,
         setting,
     );
     args.three.print(&upkeep, || upkeep.table());
     Ok(())
-}
-
-/// What producers saw; and the longest time that one of them waited, in microseconds.
-fn acks(generator: &mut Generator, mut load: Measured) -> Result<(Acks, u64), Failure> {
-    if !generator.drain(&mut load, DRAIN_WITHIN)? {
-        return Err(Failure::new("what was in flight was not acknowledged"));
-    }
-    let acks = Acks {
-        latency_us: Quantiles::of(&load.latency_us),
-        samples: load.latency_us.len(),
-    };
-    Ok((acks, load.latency_us.max()))
 }
 
 /// Does the work under the load.
