@@ -26,6 +26,8 @@ pub struct Generator {
     streams: Vec<Stream>,
     requests: Requests,
     pace: Pace,
+    /// Requests of a stretch that are remembered one by one.
+    each: usize,
     /// Which streams are to read, as the last wait has said.
     readable: Vec<bool>,
     start: Instant,
@@ -76,6 +78,7 @@ impl Generator {
             streams,
             requests,
             pace: load.pace,
+            each: load.each,
             start: Instant::now(),
         };
         generator.wait_ready(load.ready_timeout)?;
@@ -101,7 +104,7 @@ impl Generator {
     }
 
     fn stretch(&self, planned: Duration) -> Measured {
-        Measured::new(self.pace, self.start, self.now(), planned)
+        Measured::new(self.pace, self.start, self.now(), (planned, self.each))
     }
 
     /// Sends for so long, or until `stop` says so or all [ids](Load::ids) are used up, and returns what was acknowledged meanwhile. An open loop has a new schedule

@@ -46,7 +46,7 @@ pub use generator::Generator;
 pub use host::{Machine, ProcessorTime};
 pub use jitter::{Jitter, Restlessness};
 pub use load::{Load, Pace};
-pub use measured::{Measured, Newest};
+pub use measured::{Measured, Newest, Took};
 pub use readers::{Reach, Readers};
 pub use series::{Point, Series};
 pub use stages::Stages;

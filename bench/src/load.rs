@@ -44,6 +44,8 @@ pub struct Load {
     pub acks: AckLevel,
     /// One in so many requests is told how long its stages took; zero: none.
     pub trace_one_in: u64,
+    /// So many requests of a stretch are remembered [one by one](crate::Measured::each), the first ones.
+    pub each: usize,
     /// How long one attempt to connect, greeting included, may take.
     pub connect_timeout: Duration,
     /// How long requests may stay without any answer before the connection counts as dead.
@@ -68,6 +70,7 @@ impl Load {
             priority: 0,
             acks: AckLevel::Quorum,
             trace_one_in: 0,
+            each: 0,
             connect_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(2),
             ready_timeout: Duration::from_secs(10),

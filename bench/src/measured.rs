@@ -54,8 +54,20 @@ pub struct Measured {
     pub resends: u64,
     /// Refusals that were retried.
     pub refusals: u64,
+    /// The stretch's first requests one by one, as many as [`Load::each`](crate::Load::each) says. They are those in
+    /// `latency_us`.
+    pub each: Vec<Took>,
     stretch: Stretch,
     newest: Option<Newest>,
+}
+
+/// One request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Took {
+    /// When it began, in the stretch: its latency counts from there.
+    pub began: Duration,
+    /// How long it took from then on.
+    pub latency: Duration,
 }
 
 /// The acknowledgement that was counted last.
@@ -79,7 +91,12 @@ struct Stretch {
 
 impl Measured {
     /// Nothing yet, from this moment on.
-    pub(crate) fn new(pace: Pace, origin: Instant, from: Time, planned: Duration) -> Self {
+    pub(crate) fn new(
+        pace: Pace,
+        origin: Instant,
+        from: Time,
+        (planned, each): (Duration, usize),
+    ) -> Self {
         Self {
             events: 0,
             requests: 0,
@@ -93,6 +110,7 @@ impl Measured {
             reconnects: 0,
             resends: 0,
             refusals: 0,
+            each: Vec::with_capacity(each),
             stretch: Stretch {
                 pace,
                 origin,
@@ -123,8 +141,11 @@ impl Measured {
     fn took(&mut self, began: Time, now: Time) {
         let latency = Duration::from_nanos(now.since(began));
         record_us(&mut self.latency_us, latency);
-        let at = Duration::from_nanos(began.since(self.stretch.from));
-        self.series.took(at, latency);
+        let began = Duration::from_nanos(began.since(self.stretch.from));
+        self.series.took(began, latency);
+        if self.each.len() < self.each.capacity() {
+            self.each.push(Took { began, latency });
+        }
     }
 
     /// A request is acknowledged that was due, or in a closed loop first sent, then.
@@ -192,7 +213,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn measured(pace: Pace, from: Time) -> Measured {
-        Measured::new(pace, Instant::now(), from, Duration::from_secs(1))
+        Measured::new(pace, Instant::now(), from, (Duration::from_secs(1), 2))
     }
 
     fn open() -> Pace {
@@ -239,6 +260,9 @@ mod tests {
         assert!(measured.latency_us.max() >= 799_000);
         measured.never_sent(Time(110 * MS), Time(200 * MS));
         assert_eq!((measured.unsent, measured.latency_us.len()), (1, 3));
+        let latencies: Vec<_> = measured.each.iter().map(|took| took.latency).collect();
+        assert_eq!(latencies, [2, 800].map(Duration::from_millis));
+        assert_eq!(measured.each[1].began, Duration::from_millis(50));
         let newest = measured.newest().expect("three were acknowledged");
         assert_eq!(newest.acked - newest.began, Duration::from_millis(800));
     }

@@ -28,7 +28,7 @@ use reading::p99_ratio;
 pub(crate) use reading::{Acks, Beside, Cold, Reading, Tail};
 pub(crate) use report::{Cost, Host, Measures, Report, Setting, SlotJson, Workload};
 pub(crate) use summary::{Run, Summary, sweep_table};
-pub(crate) use upkeep::Upkeep;
+pub(crate) use upkeep::{Steps, Upkeep};
 pub(crate) use writes::{Sighting, Writes};
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! A local cluster as a whole.
 
 mod grow;
+mod waits;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use quorate_client::{ClientError, ClusterName, NodeId, Role, Status};
+use quorate_client::{ClientError, ClusterName, NodeId, Status};
 use quorate_engine::config::{Config, NodeConfig};
 
 use super::ports::wait_free;
@@ -20,9 +20,6 @@ use crate::interrupt::Interrupt;
 
 /// How long a node may take to say how it is.
 const STATUS_WITHIN: Duration = Duration::from_millis(500);
-
-/// How long a loop that waits for nodes rests between two looks.
-const REST: Duration = Duration::from_millis(10);
 
 /// Lines of a node's log that an error shows.
 const LOG_LINES: usize = 8;
@@ -336,97 +333,6 @@ impl Local {
     pub fn statuses(&self) -> Vec<Status> {
         let nodes = self.nodes().into_iter();
         nodes.filter_map(|node| self.status(node).ok()).collect()
-    }
-
-    /// Waits until a leader takes events, and returns how it is.
-    ///
-    /// # Errors
-    /// A node ends, or there is none in time.
-    pub fn wait_serving(&mut self, within: Duration) -> Result<Status, LocalError> {
-        self.wait_for("a leader that serves", within, |local| {
-            let leads = |status: &Status| status.role == Role::Leader && status.serves;
-            local.statuses().into_iter().find(leads)
-        })
-    }
-
-    /// Waits until a leader takes events and is connected with all other nodes, and returns how it is.
-    ///
-    /// # Errors
-    /// A node ends, or there is none in time.
-    pub fn wait_complete(&mut self, within: Duration) -> Result<Status, LocalError> {
-        let others = self.spec.configs.len() - 1;
-        self.wait_for(
-            "a leader that serves and is connected with all others",
-            within,
-            |local| {
-                let leads = |status: &Status| {
-                    status.role == Role::Leader
-                        && status.serves
-                        && usize::from(status.peers_up) == others
-                };
-                local.statuses().into_iter().find(leads)
-            },
-        )
-    }
-
-    /// Waits until all nodes have committed the same record, have it on their own disks, and none has a later one; returns how
-    /// they are. Holds only when nobody produces. (A leader may commit on its followers' disks before its own has the record.)
-    ///
-    /// # Errors
-    /// A node ends, or they do not agree in time.
-    pub fn wait_settled(&mut self, within: Duration) -> Result<Vec<Status>, LocalError> {
-        self.wait_for("the same log on all disks", within, |local| {
-            let statuses = local.statuses();
-            let commit = statuses.first()?.commit_index;
-            let settled = statuses.len() == local.spec.configs.len()
-                && statuses.iter().all(|status| {
-                    [status.commit_index, status.durable_index, status.last_index] == [commit; 3]
-                });
-            settled.then_some(statuses)
-        })
-    }
-
-    /// Waits until `look` sees something.
-    ///
-    /// # Errors
-    /// A node that was started ends, or nothing is seen in time.
-    pub fn wait_for<T>(
-        &mut self,
-        what: &'static str,
-        within: Duration,
-        mut look: impl FnMut(&Self) -> Option<T>,
-    ) -> Result<T, LocalError> {
-        let deadline = Instant::now() + within;
-        loop {
-            if let Some(seen) = look(self) {
-                return Ok(seen);
-            }
-            self.check_running()?;
-            if self.interrupt.is_asked() {
-                return Err(LocalError::Interrupted);
-            }
-            if Instant::now() >= deadline {
-                return Err(LocalError::Late {
-                    what,
-                    within,
-                    log: self.describe(),
-                });
-            }
-            thread::sleep(REST);
-        }
-    }
-
-    fn check_running(&mut self) -> Result<(), LocalError> {
-        for (&node, process) in &mut self.processes {
-            if let Some(ending) = process.wait(Duration::ZERO) {
-                return Err(LocalError::NodeEnded {
-                    node,
-                    ending: ending.to_string(),
-                    log: log_tail(&self.spec.paths(node).log),
-                });
-            }
-        }
-        Ok(())
     }
 
     /// How each node is, and its last log lines, for an error.

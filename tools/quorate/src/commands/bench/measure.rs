@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use quorate_bench::{Generator, Jitter, Measured, Reach, Readers, Restlessness};
+use quorate_bench::{Generator, Jitter, Measured, Reach, Readers, Restlessness, Took};
 use quorate_client::{AckLevel, NodeId, Offset, Role};
 use quorate_engine::probe::disk_of;
 use quorate_wire::limits::EVENT_IDS_MAX;
@@ -380,14 +380,23 @@ fn float(number: u64) -> f64 {
 }
 
 /// What producers saw in a stretch, once all of it is acknowledged.
-pub(super) fn acks(generator: &mut Generator, mut load: Measured) -> Result<Acks, Failure> {
+pub(super) fn acks(generator: &mut Generator, load: Measured) -> Result<Acks, Failure> {
+    acks_one_by_one(generator, load).map(|(acks, _)| acks)
+}
+
+/// The same, with those that are remembered one by one.
+pub(super) fn acks_one_by_one(
+    generator: &mut Generator,
+    mut load: Measured,
+) -> Result<(Acks, Vec<Took>), Failure> {
     if !generator.drain(&mut load, DRAIN_WITHIN)? {
         return Err(Failure::new("what was in flight was not acknowledged"));
     }
-    Ok(Acks {
+    let acks = Acks {
         latency_us: Quantiles::of(&load.latency_us),
         samples: load.latency_us.len(),
-    })
+    };
+    Ok((acks, load.each))
 }
 
 #[cfg(test)]

@@ -9,17 +9,17 @@
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use quorate_bench::{Generator, Load, Measured, Pace};
 use quorate_client::{Change, NodeId};
 
-use super::measure::{DOWN_WITHIN, STOCKED_WITHIN, UP_WITHIN, acks};
+use super::measure::{DOWN_WITHIN, STOCKED_WITHIN, UP_WITHIN, acks, acks_one_by_one};
 use super::shape::{rate, seconds};
 use super::three::{Place, Three};
 use crate::Failure;
-use crate::bench::Upkeep;
+use crate::bench::{Steps, Upkeep};
 use crate::interrupt::Interrupt;
 use crate::local::Local;
 use crate::phases::Phases;
@@ -29,6 +29,9 @@ const WORK_WITHIN: Duration = Duration::from_secs(600);
 
 /// How long one change of the members may take.
 const CHANGE_WITHIN: Duration = Duration::from_secs(60);
+
+/// Requests that are held against what was done when.
+const EACH_MAX: usize = 1 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,6 +91,7 @@ pub(super) fn run(
             events_per_s: args.rate,
         },
         in_flight: 1_024,
+        each: EACH_MAX,
         ..Load::new(three.local.addresses())
     })?;
     phases.begin("producing alone");
@@ -100,15 +104,15 @@ pub(super) fn run(
         Work::Rolling => "producing while nodes are restarted",
         Work::Members => "producing while the members change",
     });
-    let (beside, took) = beside(args.work, &mut three.local, &mut generator, interrupt)?;
-    let beside = acks(&mut generator, beside)?;
+    let (beside, steps) = beside(args.work, &mut three.local, &mut generator, interrupt)?;
+    let (beside, each) = acks_one_by_one(&mut generator, beside)?;
     three.local.wait_complete(UP_WITHIN)?;
     three.local.wait_settled(UP_WITHIN)?;
     let setting = three.stop(phases)?;
     let upkeep = Upkeep::new(
         args.work.name(),
         args.rate.get(),
-        took,
+        steps.costs(&each),
         (alone, beside),
         setting,
     );
@@ -122,17 +126,17 @@ fn beside(
     local: &mut Local,
     generator: &mut Generator,
     interrupt: &Interrupt,
-) -> Result<(Measured, Duration), Failure> {
+) -> Result<(Measured, Steps), Failure> {
     let over = AtomicBool::new(false);
-    let begun = Instant::now();
+    let mut steps = Steps::begin();
     thread::scope(|scope| {
         let worker = scope.spawn(|| {
             let done = match work {
-                Work::Rolling => roll(local),
-                Work::Members => change(local),
+                Work::Rolling => roll(local, &mut steps),
+                Work::Members => change(local, &mut steps),
             };
             over.store(true, Ordering::Release);
-            done.map(|()| begun.elapsed())
+            done.map(|()| steps)
         });
         let mut stop = |_: &Measured| over.load(Ordering::Acquire) || interrupt.is_asked();
         let load = generator.run(WORK_WITHIN, &mut stop);
@@ -142,22 +146,27 @@ fn beside(
     })
 }
 
-/// Each node stops and starts again.
-fn roll(local: &mut Local) -> Result<(), Failure> {
+/// Each node stops and starts again, and catches up.
+fn roll(local: &mut Local, steps: &mut Steps) -> Result<(), Failure> {
     for node in local.nodes() {
         stop(local, node)?;
+        steps.done(format!("node {node} stops"));
         local.start(node)?;
         local.wait_complete(UP_WITHIN)?;
+        steps.done(format!("node {node} starts"));
+        local.wait_caught_up(node, UP_WITHIN)?;
+        steps.done(format!("node {node} catches up"));
     }
     Ok(())
 }
 
 /// Two nodes come, and two go: the leader, and another one.
-fn change(local: &mut Local) -> Result<(), Failure> {
+fn change(local: &mut Local, steps: &mut Steps) -> Result<(), Failure> {
     let founders = local.nodes();
     for _ in 0..2 {
         let node = local.grow()?;
         local.start(node)?;
+        steps.done(format!("node {node} starts"));
         let place = local.place(node);
         let peer = place
             .peer
@@ -165,16 +174,19 @@ fn change(local: &mut Local) -> Result<(), Failure> {
             .map_err(|_| Failure::new("a local node has no address"))?;
         let addition = quorate_client::addition(node, peer, &place.client);
         let addition = addition.ok_or_else(|| Failure::new("a local address is too long"))?;
-        for change in [addition, Change::Promote { node }] {
+        for (change, what) in [(addition, "added"), (Change::Promote { node }, "promoted")] {
             quorate_client::change(&local.addresses(), change, CHANGE_WITHIN)?;
+            steps.done(format!("node {node} is {what}"));
         }
     }
     let leader = local.wait_serving(UP_WITHIN)?.node;
     let other = founders.into_iter().find(|&node| node != leader);
     for node in [Some(leader), other].into_iter().flatten() {
         quorate_client::change(&local.addresses(), Change::Remove { node }, CHANGE_WITHIN)?;
+        steps.done(format!("node {node} is removed"));
         stop(local, node)?;
         local.forget(node);
+        steps.done(format!("node {node} stops"));
     }
     Ok(())
 }
