@@ -23,6 +23,10 @@ impl Raft {
     pub(crate) fn ask_pre_votes(&mut self, output: &mut Output) {
         assert!(!self.leads(), "a leader does not stand for election");
         assert!(!self.ballot.unsure(), "who is unsure does not stand");
+        // It has waited for more than a leader's word: what it waited for last has led to no leader.
+        if !self.timer.hinted(self.now) && !self.follows() {
+            self.delays.in_vain();
+        }
         self.timer.on_ask(self.now, self.delays.slack());
         self.role = Role::PreCandidate {
             granted: Vec::new(),
@@ -229,6 +233,11 @@ impl Raft {
             output.notes.push(Note::SticksToLeader { candidate });
         }
         sticks
+    }
+
+    /// Whether it knows who leads its term, dead or alive.
+    fn follows(&self) -> bool {
+        matches!(self.role, Role::Follower { leader: Some(_) })
     }
 
     fn hears_leader(&self) -> bool {

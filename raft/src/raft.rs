@@ -364,6 +364,9 @@ impl Raft {
         if commit > self.commit {
             self.commit = commit;
             self.configurations.committed(commit);
+            if self.terms.term_at(commit) == Some(self.term()) {
+                self.delays.settled();
+            }
             output.commit = Some(commit);
         }
     }

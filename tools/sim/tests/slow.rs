@@ -57,7 +57,6 @@ fn where_a_round_trip_takes_longer_than_an_election_timeout_the_timeouts_grow() 
     each_seed("slow links", 0..2, |seed, trace| {
         let calm = busy(seed);
         let options = Options {
-            election_slack: 2000 * MS,
             network: NetworkWeather {
                 latency: (250 * MS, 300 * MS),
                 spike_one_in: u64::MAX,
