@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use quorate_replication::lane::ShardId;
 use quorate_replication::log::{LogConfig, Restart};
 use quorate_replication::pipeline::{
-    NodePlace, Pipeline, PipelineConfig, SnapshotConfig, Started, Turn,
+    Depth, NodePlace, Pipeline, PipelineConfig, SnapshotConfig, Started, Turn,
 };
 use quorate_wire::{DiskId, GroupId, NodeId};
 
@@ -106,7 +106,7 @@ pub fn run(
         client: place(client.address())?,
         peer: place(peer.local_addr())?,
     };
-    let (pipeline, files) = recover(config, &data)?;
+    let (pipeline, files) = recover(config, &data, Depth::BehindSnapshot)?;
     let placement = pin::place(config, &pin::cores())?;
     tracing::info!(%placement, "threads");
     if config.shards.spin_us > 0 && placement.shard(0).is_none() {
@@ -139,7 +139,7 @@ pub fn run(
         traced,
         {
             let config = config.clone();
-            move || recover(&config, &data)
+            move |depth| recover(&config, &data, depth)
         },
     )?;
     tracing::info!(client = %listening.client, peer = %listening.peer, "listens");
@@ -175,15 +175,20 @@ fn listen<T>(address: &str, bind: impl Fn() -> io::Result<T>) -> Result<T, NodeE
 }
 
 /// Recovers the group from its files.
-fn recover(config: &Config, data: &DataDir) -> Result<(Pipeline, GroupFiles), NodeError> {
+fn recover(
+    config: &Config,
+    data: &DataDir,
+    depth: Depth,
+) -> Result<(Pipeline, GroupFiles), NodeError> {
     let begun = Instant::now();
     let mut files = data.create_group(GROUP)?;
-    let (pipeline, started) = Pipeline::start(&mut files, pipeline_config(config)?, clock::now())
-        .map_err(|error| NodeError::start(data.path(), &error))?;
+    let started = Pipeline::start(&mut files, pipeline_config(config)?, depth, clock::now());
+    let (pipeline, started) = started.map_err(|error| NodeError::start(data.path(), &error))?;
     let Started {
         formatted,
         last,
         bytes,
+        passed,
         cut,
         damaged,
         holes,
@@ -197,6 +202,7 @@ fn recover(config: &Config, data: &DataDir) -> Result<(Pipeline, GroupFiles), No
         last_index = last.0,
         snapshot_index = snapshot.0,
         bytes,
+        segments_passed_over = passed,
         ?took,
         "recovered the log"
     );
@@ -375,7 +381,7 @@ impl PipelineThread {
         core: Option<usize>,
         signals: &Signals,
         traced: Option<Traced>,
-        again: impl Fn() -> Result<(Pipeline, GroupFiles), NodeError> + Send + 'static,
+        again: impl Fn(Depth) -> Result<(Pipeline, GroupFiles), NodeError> + Send + 'static,
     ) -> Result<Self, NodeError> {
         let wishes = Arc::new(Wishes::default());
         let wake = Arc::clone(driver.wake());
@@ -402,7 +408,7 @@ impl PipelineThread {
                 driver.reset().map_err(Stopped::Ring)?;
                 // A state may be large: the old one goes before there is a new one.
                 drop(opened);
-                opened = again()?;
+                opened = again(why.depth())?;
             }
         };
         let body = move || {

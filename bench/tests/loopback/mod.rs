@@ -17,7 +17,7 @@ use quorate_replication::lane::{
 };
 use quorate_replication::log::LogConfig;
 use quorate_replication::pipeline::{
-    NodePlace, Note, Pipeline, PipelineConfig, SnapshotConfig, Turn,
+    Depth, NodePlace, Note, Pipeline, PipelineConfig, SnapshotConfig, Turn,
 };
 use quorate_replication::seam::{
     Clock, Lanes, LinkId, Network, NetworkEvent, OpId, Pace, Receive, Send, Storage, StorageDone,
@@ -163,7 +163,7 @@ impl Group {
                 priority: 1,
                 buffers: 32,
             };
-            let started = Pipeline::start(&mut disk, config, Time(0));
+            let started = Pipeline::start(&mut disk, config, Depth::BehindSnapshot, Time(0));
             Node {
                 pipeline: started.expect("an empty disk can be used").0,
                 around: Surroundings {

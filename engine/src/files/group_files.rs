@@ -144,6 +144,19 @@ impl Files for GroupFiles {
         self.bytes(FileId::Segment(segment))
     }
 
+    fn head(&self, segment: SegmentId, bytes: usize) -> Result<(Vec<u8>, u64), FilesError> {
+        let path = self.directory.join(file_name(FileId::Segment(segment)));
+        let head = || {
+            let file = File::open(&path)?;
+            let length = file.metadata()?.len();
+            let mut head = Vec::with_capacity(bytes);
+            let most = u64::try_from(bytes).expect("a size fits into 64 bits");
+            file.take(most).read_to_end(&mut head)?;
+            Ok((head, length))
+        };
+        head().map_err(|error| files_error(&path, &error))
+    }
+
     fn snapshots(&self) -> Result<Vec<SnapshotId>, FilesError> {
         self.list(snapshot_of)
     }
@@ -247,6 +260,10 @@ mod tests {
         assert_eq!(segments, [SegmentId(2), SegmentId(10)]);
         let bytes = files.segment(SegmentId(10)).expect("it is there");
         assert_eq!(bytes.as_ref(), b"segment-0000000010");
+        let head = files.head(SegmentId(10), 7).expect("it is there");
+        assert_eq!(head, (b"segment".to_vec(), 18));
+        let whole = files.head(SegmentId(10), 100).expect("it is there");
+        assert_eq!(whole, (b"segment-0000000010".to_vec(), 18));
         assert!(
             !files
                 .directory()

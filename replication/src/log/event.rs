@@ -115,6 +115,8 @@ pub enum LogEvent {
         /// What was read. An error says that this copy of the log is not whole.
         result: Result<ReadRecords, ReadError>,
     },
+    /// A segment that recovery passed over is damaged. Reads that waited for it are void.
+    Damaged(ReadError),
     /// What was handed in to fill a hole is durable: more may follow.
     MendReady,
     /// The hole is filled.

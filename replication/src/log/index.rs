@@ -19,7 +19,6 @@ use super::error::Damage;
 use super::event::From;
 use super::hole::Link;
 use super::segment::{Landmark, RECORDS_AT, Segment};
-use super::superblock::Start;
 use crate::buffer::BLOCK_BYTES;
 use crate::seam::SegmentId;
 
@@ -62,13 +61,13 @@ pub(super) struct Before {
 pub(super) struct Index {
     group: GroupId,
     /// The record before the log begins.
-    base: Before,
+    pub(super) base: Before,
     /// The segment that it begins with, if others are still there that have been released.
-    begins: Option<SegmentId>,
+    pub(super) begins: Option<SegmentId>,
     /// Those in use, by number.
-    segments: Vec<Segment>,
+    pub(super) segments: Vec<Segment>,
     /// Bytes of all segments but the last, up to their ends.
-    sealed: u64,
+    pub(super) sealed: u64,
     /// The records from the last committed one on, without a gap.
     tail: VecDeque<Entry>,
     /// All records up to here are committed. May be ahead of the log: a leader counts its followers' copies before its own.
@@ -350,13 +349,6 @@ impl Index {
             .or_else(|| self.kept().iter().find_map(Segment::first_landmark))
     }
 
-    /// The segments that have not been released.
-    fn kept(&self) -> &[Segment] {
-        let released = |begins| self.segments.partition_point(|segment| segment.id < begins);
-        let released = self.begins.map_or(0, released);
-        self.segments.get(released..).unwrap_or_default()
-    }
-
     /// The first record behind a segment.
     pub(super) fn behind(&self, id: SegmentId) -> Option<Found> {
         let nth = self.segments.partition_point(|segment| segment.id <= id);
@@ -413,52 +405,6 @@ impl Index {
             self.durable = self.last();
         }
         self.voids += 1;
-    }
-
-    /// Where the log may begin, if it must keep all records above `covered`, and may lose the oldest segments that `goes` names
-    /// by their numbers of bytes so far, and by the log times of their last records. `None` if it stays as it is.
-    pub(super) fn start_behind(
-        &self,
-        covered: LogIndex,
-        mut goes: impl FnMut(u64, u64) -> bool,
-    ) -> Option<Start> {
-        let kept = covered.min(self.commit).min(self.durable.index);
-        let mut found = None;
-        let mut bytes = 0;
-        for (old, next) in self.segments.iter().zip(self.segments.iter().skip(1)) {
-            bytes += old.end;
-            if next.before.index > kept || !goes(bytes, old.newest) {
-                break;
-            }
-            if !next.reaches_back {
-                found = Some(Start {
-                    segment: next.id,
-                    before: next.before,
-                });
-            }
-        }
-        found
-    }
-
-    /// The log begins here from now on: nothing before is found any more.
-    pub(super) fn begin_at(&mut self, start: &Start) {
-        assert!(
-            start.before.index >= self.base.index,
-            "what is gone is gone"
-        );
-        self.base = start.before;
-        self.begins = Some(start.segment);
-    }
-
-    /// Forgets the segments before this one. Nobody reads in them.
-    pub(super) fn forget_before(&mut self, first: SegmentId) -> Vec<(SegmentId, u64)> {
-        let count = self.segments.partition_point(|segment| segment.id < first);
-        assert!(count < self.segments.len(), "the last segment stays");
-        let gone: Vec<Segment> = self.segments.drain(..count).collect();
-        self.sealed -= gone.iter().map(|segment| segment.end).sum::<u64>();
-        gone.iter()
-            .map(|segment| (segment.id, segment.bytes))
-            .collect()
     }
 
     /// Forgets the exact places of records that cannot become void, but for the last of them: the chain hangs on it.

@@ -79,13 +79,13 @@ pub fn inspect(
 ) -> Result<Summary, RecoveryError> {
     let found = superblock::find(files)?.ok_or(RecoveryError::SuperblockMissing { segments: 0 })?;
     // Whether a record is void is known only at the end.
-    let index = walk(files, &found.superblock, &mut Blind)?.index;
+    let index = walk(files, &found.superblock, &[], &mut Blind)?.index;
     let mut looking = Looking {
         index: &index,
         visit,
         summary: Summary::default(),
     };
-    let walked = walk(files, &found.superblock, &mut looking)?;
+    let walked = walk(files, &found.superblock, &[], &mut looking)?;
     if let Some(cut) = walked.cut {
         (looking.visit)(Inspected::Cut(cut));
     }
@@ -137,9 +137,15 @@ pub fn live_records(
     visit: &mut dyn FnMut(&Record<'_>),
 ) -> Result<(), RecoveryError> {
     let found = superblock::find(files)?.ok_or(RecoveryError::SuperblockMissing { segments: 0 })?;
-    let index = walk(files, &found.superblock, &mut Strict { index: None, visit })?.index;
+    let index = walk(
+        files,
+        &found.superblock,
+        &[],
+        &mut Strict { index: None, visit },
+    )?
+    .index;
     let index = Some(&index);
-    walk(files, &found.superblock, &mut Strict { index, visit }).map(drop)
+    walk(files, &found.superblock, &[], &mut Strict { index, visit }).map(drop)
 }
 
 /// Sees nothing, and goes on.

@@ -23,6 +23,7 @@ use super::reader::{Progress, Reading};
 use super::release::Going;
 use super::shelf::{Errand, Shelf};
 use super::superblock::{Found, Reached, Superblock};
+use super::survey::{Survey, Surveys};
 use super::walk::Walked;
 use crate::buffer::{Buffer, Slice};
 use crate::seam::{
@@ -41,6 +42,8 @@ pub(super) enum Purpose {
     Superblock,
     Prepare,
     Read(Reading),
+    /// To know where the records of a segment are.
+    Survey(Survey),
     /// For a hole; of a read, which block it reads.
     Mend(FileId, Option<(SegmentId, u64)>),
     /// For a snapshot.
@@ -67,7 +70,8 @@ pub struct Log {
     opened: bool,
     /// Reads that wait until others, or the open group commit, are over.
     reads: VecDeque<Reading>,
-    reads_open: usize,
+    pub(super) reads_open: usize,
+    pub(super) surveys: Surveys,
     pub(super) open: Vec<(OpId, Purpose)>,
     pub(super) shelf: Shelf,
     pub(super) going: Going,
@@ -111,6 +115,7 @@ impl Log {
             reached: start.reached(),
             reads: VecDeque::new(),
             reads_open: 0,
+            surveys: Surveys::default(),
             open: Vec::new(),
             shelf: Shelf::new(snapshots),
             going: Going::default(),
@@ -217,6 +222,7 @@ impl Log {
             }
             Purpose::Prepare => self.prepared(done.result, events)?,
             Purpose::Read(reading) => self.read_on(reading, done.result, storage, events),
+            Purpose::Survey(survey) => self.survey_on(survey, done.result, storage, events),
             Purpose::Mend(file, edge) => self.mend_on(file, edge, done.result, storage, events)?,
             Purpose::Snapshot(errand) => self.errand_done(errand, done.result, events)?,
             Purpose::Remove(file) => self.removed(file, done.result)?,
@@ -390,7 +396,11 @@ impl Log {
         };
         match progress {
             // Somebody waits for it already.
-            Ok(Progress::Again(reading)) => self.reads.push_front(reading),
+            Ok(Progress::Again(reading)) => {
+                if let Some(reading) = self.wait_for_survey(reading) {
+                    self.reads.push_front(reading);
+                }
+            }
             Ok(Progress::Done(records)) => events.push(read_event(token, Ok(records))),
             Ok(Progress::Void) => events.push(LogEvent::ReadVoid { token }),
             Err(error) => events.push(read_event(token, Err(error))),
@@ -398,21 +408,27 @@ impl Log {
         self.submit_reads(storage);
     }
 
-    fn submit_read(&mut self, reading: Reading, storage: &mut impl Storage) {
-        self.reads.push_back(reading);
+    pub(super) fn submit_read(&mut self, reading: Reading, storage: &mut impl Storage) {
+        let ready = self.wait_for_survey(reading);
+        self.reads.extend(ready);
         self.submit_reads(storage);
     }
 
     /// Submits reads while no group commit is open: producers wait for that, and one disk does both.
-    fn submit_reads(&mut self, storage: &mut impl Storage) {
+    pub(super) fn submit_reads(&mut self, storage: &mut impl Storage) {
         while !self.writing()
             && self.reads_open < READS_OPEN_MAX
-            && let Some(reading) = self.reads.pop_front()
+            && let Some((purpose, op)) = self.next_piece().or_else(|| self.next_read())
         {
             self.reads_open += 1;
-            let op = reading.op();
-            self.submit(Purpose::Read(reading), op, storage);
+            self.submit(purpose, op, storage);
         }
+    }
+
+    fn next_read(&mut self) -> Option<(Purpose, StorageOp)> {
+        let reading = self.reads.pop_front()?;
+        let op = reading.op();
+        Some((Purpose::Read(reading), op))
     }
 
     /// The first segment that somebody reads in, or is about to.
@@ -422,11 +438,14 @@ impl Log {
             Purpose::Log
             | Purpose::Superblock
             | Purpose::Prepare
+            | Purpose::Survey(_)
             | Purpose::Mend(..)
             | Purpose::Snapshot(_)
             | Purpose::Remove(_) => None,
         });
-        open.chain(self.reads.iter().map(Reading::segment)).min()
+        open.chain(self.reads.iter().map(Reading::segment))
+            .chain(self.surveyed_in())
+            .min()
     }
 
     pub(super) fn submit(&mut self, purpose: Purpose, op: StorageOp, storage: &mut impl Storage) {

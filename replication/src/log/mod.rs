@@ -23,6 +23,7 @@ mod keeper;
 mod log;
 mod mend;
 mod opened;
+mod passed;
 mod reader;
 mod recovery;
 mod release;
@@ -30,6 +31,7 @@ mod replay;
 mod segment;
 mod shelf;
 mod superblock;
+mod survey;
 mod tail;
 mod walk;
 
@@ -45,7 +47,7 @@ pub use inspect::{
 pub use log::Log;
 pub use mend::NoRoom;
 pub use reader::READ_BYTES_MAX;
-pub use recovery::{Cut, Damaged, Recovery, Restart, recover};
+pub use recovery::{Cut, Damaged, Recovery, Restart, recover, recover_behind};
 pub use release::Retention;
 pub use replay::Replay;
 pub use superblock::{

@@ -4,14 +4,22 @@
 
 use super::error::{Damage, FormatError, RecoveryError};
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::passed::{self, Passed};
 use super::tail::is_zero;
 use crate::seam::{FileId, Files, SegmentId};
 
 /// A segment's file, and what its first block says of it.
 pub(super) struct Opened<B> {
     pub(super) id: SegmentId,
-    pub(super) bytes: B,
+    /// Not there if it is passed over.
+    bytes: Option<B>,
     pub(super) state: State,
+}
+
+impl<B: AsRef<[u8]>> Opened<B> {
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.as_ref().map_or(&[], AsRef::as_ref)
+    }
 }
 
 pub(super) enum State {
@@ -20,14 +28,19 @@ pub(super) enum State {
     Damaged(Damage),
 }
 
-/// Opens the next segment.
+/// Opens the next segment, unless it is passed over.
 pub(super) fn open_next<'i, F: Files>(
     files: &F,
     ids: &mut impl Iterator<Item = &'i SegmentId>,
+    passed: &[Passed],
 ) -> Result<Option<Opened<F::Bytes>>, RecoveryError> {
     let Some(&id) = ids.next() else {
         return Ok(None);
     };
+    if let Some(passed) = passed::of(passed, id) {
+        let (bytes, state) = (None, State::Used(passed.header));
+        return Ok(Some(Opened { id, bytes, state }));
+    }
     let bytes = files.segment(id).map_err(RecoveryError::Files)?;
     let head = bytes.as_ref().get(..SEGMENT_HEADER_BYTES);
     let state = match head.map(SegmentHeader::decode) {
@@ -45,5 +58,6 @@ pub(super) fn open_next<'i, F: Files>(
             found: bytes.as_ref().len() as u64,
         })),
     };
+    let bytes = Some(bytes);
     Ok(Some(Opened { id, bytes, state }))
 }

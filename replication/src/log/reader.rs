@@ -79,6 +79,11 @@ impl Reading {
         (first <= through).then(|| reading.from(found, 0, index))
     }
 
+    /// The same read from its beginning: where its first record lies may be known better now.
+    pub(super) fn again(self, index: &Index) -> Option<Self> {
+        Self::begin(self.read, index)
+    }
+
     /// Reads on from a record of at least so many bytes.
     fn from(mut self, found: Found, bytes: usize, index: &Index) -> Self {
         let segment = segment(index, found);
@@ -125,7 +130,7 @@ impl Reading {
     pub(super) fn take(self, mut buffer: Buffer, index: &Index) -> Result<Progress, ReadError> {
         if self.voids != index.voids() {
             // Records have become void since the place was found, perhaps these.
-            return Ok(Self::begin(self.read, index).map_or(Progress::Void, Progress::Again));
+            return Ok(self.again(index).map_or(Progress::Void, Progress::Again));
         }
         let mut kept = Kept::default();
         let stop = match self.scan(&mut buffer, &mut kept, index) {

@@ -5,14 +5,16 @@ use alloc::vec::Vec;
 use quorate_raft::Recovered;
 use quorate_wire::{LogIndex, Position, Record, RecordHeader, Term};
 
+use super::basis::{self, Basis};
 use super::error::{Damage, RecoveryError};
 use super::event::LogConfig;
 use super::format::SegmentHeader;
 use super::hole::Hole;
 use super::index::{Before, Index, Spot};
-use super::superblock::{self, Start, Superblock};
+use super::passed::{self, Passed};
+use super::superblock::{self, Found, Start, Superblock};
 use super::walk::{Visitor, Walked, to_error, walk};
-use super::{Log, Replay, basis};
+use super::{Log, Replay};
 use crate::seam::{FileId, Files, FilesError, SegmentId, SnapshotId};
 use crate::snapshot::SnapshotError;
 use crate::state::Applied;
@@ -69,6 +71,8 @@ pub struct Recovery {
     pub unsound: Vec<(SnapshotId, SnapshotError)>,
     /// The log does not join the snapshot: it begins anew behind it.
     pub restarts: Option<Restart>,
+    /// So many segments were passed over: a snapshot has what is in them.
+    pub passed: usize,
     /// Files of segments before the log's start.
     released: Vec<SegmentId>,
 }
@@ -95,7 +99,7 @@ pub struct Damaged {
     pub why: Damage,
 }
 
-/// Opens a log: checks every record, and tells `replay` of each.
+/// Opens a log: checks every record, and tells `replay` of those behind the newest sound snapshot.
 ///
 /// Damage is no error: behind it, `replay` is told nothing.
 ///
@@ -106,12 +110,48 @@ pub fn recover(
     config: LogConfig,
     replay: &mut impl Replay,
 ) -> Result<Recovery, RecoveryError> {
-    let mut found =
-        superblock::find(files)?.ok_or(RecoveryError::SuperblockMissing { segments: 0 })?;
+    let (found, basis) = begin(files, replay)?;
+    go_through(files, config, replay, (found, basis), &[])
+}
+
+/// The same, but passes over the segments that are of no need now; they are gone through when somebody reads in them. `None` if
+/// anything is odd: then [`recover`] finds out what it is, with a fresh `replay`.
+///
+/// # Errors
+/// As [`recover`].
+pub fn recover_behind(
+    files: &impl Files,
+    config: LogConfig,
+    replay: &mut impl Replay,
+) -> Result<Option<Recovery>, RecoveryError> {
+    let (found, basis) = begin(files, replay)?;
+    let covered = basis.applied.position.index;
+    let passed = passed::find(files, &found.superblock, covered)?;
+    let recovery = go_through(files, config, replay, (found, basis), &passed);
+    if passed.is_empty() {
+        return recovery.map(Some);
+    }
+    let whole = |it: &Recovery| it.damaged.is_none() && it.restarts.is_none();
+    Ok(recovery.ok().filter(whole))
+}
+
+/// The superblock, and the snapshot that `replay` begins with.
+fn begin(files: &impl Files, replay: &mut impl Replay) -> Result<(Found, Basis), RecoveryError> {
+    let found = superblock::find(files)?.ok_or(RecoveryError::SuperblockMissing { segments: 0 })?;
+    let basis = basis::find(files, &found.superblock, replay)?;
+    Ok((found, basis))
+}
+
+fn go_through(
+    files: &impl Files,
+    config: LogConfig,
+    replay: &mut impl Replay,
+    (mut found, basis): (Found, Basis),
+    passed: &[Passed],
+) -> Result<Recovery, RecoveryError> {
     let superblock = found.superblock.clone();
-    let basis = basis::find(files, &superblock, replay)?;
     let mut replaying = Replaying::new(replay, basis.applied, &superblock);
-    let mut walked = walk(files, &superblock, &mut replaying)?;
+    let mut walked = walk(files, &superblock, passed, &mut replaying)?;
     let restarts = replaying.restarts(&walked, superblock.start());
     if let Some(why) = restarts {
         replaying.begin_anew();
@@ -163,6 +203,7 @@ pub fn recover(
         bytes_behind: bytes,
         unsound: basis.unsound,
         restarts,
+        passed: passed.len(),
         released,
     })
 }
@@ -299,6 +340,13 @@ impl<'a, R: Replay> Replaying<'a, R> {
         }
     }
 
+    /// Perhaps a term begins with this record.
+    fn term_of(&mut self, header: &RecordHeader) {
+        if self.terms.last().is_none_or(|run| run.0 < header.term) {
+            self.terms.push((header.term, header.index));
+        }
+    }
+
     /// Forgets the log.
     fn begin_anew(&mut self) {
         assert!(
@@ -340,9 +388,7 @@ impl<R: Replay> Visitor for Replaying<'_, R> {
         if voids {
             self.void(header.index);
         }
-        if self.terms.last().is_none_or(|run| run.0 < header.term) {
-            self.terms.push((header.term, header.index));
-        }
+        self.term_of(header);
         self.last = Some(*header);
         if header.index == self.from.position.index {
             self.joins = header.header_crc == self.from.header_crc;
@@ -351,6 +397,10 @@ impl<R: Replay> Visitor for Replaying<'_, R> {
             self.bytes += record.bytes().len() as u64;
             self.replay.append(record);
         }
+    }
+
+    fn passed(&mut self, first: &RecordHeader) {
+        self.term_of(first);
     }
 
     fn damage(&mut self, spot: Spot, why: Damage) -> Result<(), RecoveryError> {

@@ -11,8 +11,11 @@ use quorate_wire::{LogIndex, Offset};
 
 use super::error::Fatal;
 use super::event::LogEvent;
+use super::index::Index;
 use super::log::{Log, Purpose};
-use crate::seam::{FileId, Storage, StorageError, StorageOp, StorageOutcome};
+use super::segment::Segment;
+use super::superblock::Start;
+use crate::seam::{FileId, SegmentId, Storage, StorageError, StorageOp, StorageOutcome};
 
 /// What of a log must stay. What need not, goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +61,7 @@ impl Log {
             return;
         }
         let all = self.bytes();
-        let start = self.index.start_behind(retention.covered, |bytes, newest| {
+        let (start, unread) = self.index.start_behind(retention.covered, |bytes, newest| {
             all - bytes >= retention.bytes || newest < retention.since
         });
         // Segments that are gone by the superblock may still be there, and less of them be let go this time.
@@ -67,6 +70,10 @@ impl Log {
             && let Some(op) = self.keeper.store_start(start, self.reached)
         {
             self.submit(Purpose::Superblock, op, storage);
+        }
+        if let Some(unread) = unread.filter(|&unread| unread > begins) {
+            self.begin_survey(unread);
+            self.submit_reads(storage);
         }
     }
 
@@ -109,5 +116,61 @@ impl Log {
             Ok(_) => Ok(()),
             Err(error) => Err(Fatal::WriteFailed { what: file, error }),
         }
+    }
+}
+
+impl Index {
+    /// The segments that have not been released.
+    pub(super) fn kept(&self) -> &[Segment] {
+        let released = |begins| self.segments.partition_point(|segment| segment.id < begins);
+        let released = self.begins.map_or(0, released);
+        self.segments.get(released..).unwrap_or_default()
+    }
+
+    /// Where the log may begin, if it must keep all records above `covered`, and may lose the oldest segments that `goes` names
+    /// by their numbers of bytes so far, and by the log times of their last records. `None` if it stays as it is. Perhaps it may
+    /// begin later, with a segment that has to be gone through first.
+    fn start_behind(
+        &self,
+        covered: LogIndex,
+        mut goes: impl FnMut(u64, u64) -> bool,
+    ) -> (Option<Start>, Option<SegmentId>) {
+        let kept = covered.min(self.commit()).min(self.durable().index);
+        let (mut found, mut unread) = (None, None);
+        let mut bytes = 0;
+        for (old, next) in self.segments.iter().zip(self.segments.iter().skip(1)) {
+            bytes += old.end;
+            if next.before.index > kept || !goes(bytes, old.newest) {
+                break;
+            }
+            if !next.reaches_back {
+                let (segment, before) = (next.id, next.before);
+                (found, unread) = (Some(Start { segment, before }), None);
+            } else if next.unread {
+                unread = Some(next.id);
+            }
+        }
+        (found, unread)
+    }
+
+    /// The log begins here from now on: nothing before is found any more.
+    pub(super) fn begin_at(&mut self, start: &Start) {
+        assert!(
+            start.before.index >= self.base.index,
+            "what is gone is gone"
+        );
+        self.base = start.before;
+        self.begins = Some(start.segment);
+    }
+
+    /// Forgets the segments before this one. Nobody reads in them.
+    pub(super) fn forget_before(&mut self, first: SegmentId) -> Vec<(SegmentId, u64)> {
+        let count = self.segments.partition_point(|segment| segment.id < first);
+        assert!(count < self.segments.len(), "the last segment stays");
+        let gone: Vec<Segment> = self.segments.drain(..count).collect();
+        self.sealed -= gone.iter().map(|segment| segment.end).sum::<u64>();
+        gone.iter()
+            .map(|segment| (segment.id, segment.bytes))
+            .collect()
     }
 }

@@ -40,8 +40,10 @@ pub(super) struct Segment {
     pub(super) first_offset: Offset,
     /// The last record when it came into use.
     pub(super) before: Before,
-    /// A record in it voids others in segments before it: the log cannot begin with it.
+    /// A record in it voids others in segments before it, or may: the log cannot begin with it.
     pub(super) reaches_back: bool,
+    /// Recovery has passed it over: there is a landmark for its first record, and that is all.
+    pub(super) unread: bool,
     /// Log time of its last record.
     pub(super) newest: u64,
     /// Rising in everything.
@@ -61,6 +63,7 @@ impl Segment {
             first_offset: before.next_offset,
             before,
             reaches_back: false,
+            unread: false,
             newest: 0,
             landmarks: Vec::new(),
             gaps: Vec::new(),

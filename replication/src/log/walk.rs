@@ -13,6 +13,7 @@ use super::gap::Gap;
 use super::hole::Hole;
 use super::index::{Index, Spot};
 use super::opened::{Opened, State, open_next};
+use super::passed::{self, Passed};
 use super::recovery::Cut;
 use super::segment::RECORDS_AT;
 use super::superblock::{Reached, Superblock};
@@ -27,6 +28,9 @@ pub(super) trait Visitor {
 
     /// A sound record, which takes others' place if it `voids`.
     fn record(&mut self, spot: Spot, record: &Record<'_>, voids: bool);
+
+    /// The first record of a segment that is passed over. All in it are of its term.
+    fn passed(&mut self, _first: &RecordHeader) {}
 
     /// Damage. To go on behind it is the visitor's risk.
     fn damage(&mut self, spot: Spot, why: Damage) -> Result<(), RecoveryError>;
@@ -62,7 +66,7 @@ pub(super) enum Ends {
 
 pub(super) struct Walk<'a, V> {
     superblock: &'a Superblock,
-    visitor: &'a mut V,
+    pub(super) visitor: &'a mut V,
     pub(super) index: Index,
     prepared: Vec<(SegmentId, u64)>,
     cut: Option<Cut>,
@@ -75,10 +79,11 @@ pub(super) struct Walk<'a, V> {
     over: bool,
 }
 
-/// Goes through all segments.
+/// Goes through all segments, but for those that are passed over, in their order.
 pub(super) fn walk<F: Files, V: Visitor>(
     files: &F,
     superblock: &Superblock,
+    passed: &[Passed],
     visitor: &mut V,
 ) -> Result<Walked, RecoveryError> {
     let mut released = files.segments().map_err(RecoveryError::Files)?;
@@ -97,18 +102,24 @@ pub(super) fn walk<F: Files, V: Visitor>(
     };
     let mut expected = start.segment;
     let mut following = ids.iter();
-    let mut next = open_next(files, &mut following)?;
+    let mut next = open_next(files, &mut following, passed)?;
     while let Some(opened) = next {
-        next = open_next(files, &mut following)?;
+        next = open_next(files, &mut following, passed)?;
         while expected < opened.id {
             walk.files.push((expected, None));
             walk.damage(expected, 0, Damage::Missing)?;
             expected = SegmentId(expected.0 + 1);
         }
         expected = SegmentId(opened.id.0 + 1);
-        let bytes = opened.bytes.as_ref().len() as u64;
-        walk.files.push((opened.id, Some(bytes)));
-        walk.segment(&opened, next.as_ref())?;
+        if let Some(passed) = passed::of(passed, opened.id) {
+            walk.files
+                .push((opened.id, Some(passed.header.segment_bytes)));
+            walk.pass(passed)?;
+        } else {
+            let bytes = opened.bytes().len() as u64;
+            walk.files.push((opened.id, Some(bytes)));
+            walk.segment(&opened, next.as_ref())?;
+        }
     }
     Ok(Walked {
         last_file: ids.last().copied(),
@@ -119,7 +130,7 @@ pub(super) fn walk<F: Files, V: Visitor>(
 
 impl<V: Visitor> Walk<'_, V> {
     /// Tells of damage. What is missing begins here, unless it began before.
-    fn damage(
+    pub(super) fn damage(
         &mut self,
         segment: SegmentId,
         position: u64,
@@ -156,7 +167,7 @@ impl<V: Visitor> Walk<'_, V> {
         if self.over {
             return Ok(());
         }
-        let (id, bytes) = (opened.id, opened.bytes.as_ref());
+        let (id, bytes) = (opened.id, opened.bytes());
         match &opened.state {
             State::Damaged(why) => self.dark(id, bytes, *why, ends(id, bytes, next)),
             State::Unused => {
@@ -181,13 +192,13 @@ impl<V: Visitor> Walk<'_, V> {
                         found: header.identity,
                     });
                 }
-                if let Some(why) = self.join(id, bytes, header)? {
+                if let Some(why) = self.join(id, bytes.len() as u64, header)? {
                     return self.dark(id, bytes, why, ends(id, bytes, next));
                 }
                 if self.over {
                     return Ok(());
                 }
-                self.open(id, bytes);
+                self.open(id, bytes.len() as u64);
                 if let Some(gap) = self.gap.take() {
                     self.close_at_header(gap, id, header);
                 }
@@ -199,9 +210,9 @@ impl<V: Visitor> Walk<'_, V> {
     }
 
     /// A segment is in use. If the one before it looked torn, that is where it ends.
-    fn open(&mut self, id: SegmentId, bytes: &[u8]) {
+    pub(super) fn open(&mut self, id: SegmentId, bytes: u64) {
         self.cut = None;
-        self.index.open(id, bytes.len() as u64);
+        self.index.open(id, bytes);
     }
 
     /// A later segment is in use: so were those that look as if they had only been prepared.
@@ -239,7 +250,7 @@ impl<V: Visitor> Walk<'_, V> {
                 if self.over {
                     return Ok(());
                 }
-                self.open(id, bytes);
+                self.open(id, bytes.len() as u64);
                 self.records(id, bytes, found, ends)
             }
             None => self.damage(id, 0, why),
@@ -248,13 +259,12 @@ impl<V: Visitor> Walk<'_, V> {
 
     /// Holds a segment's header against its file and the log before it: returns why it does not belong here. What the file
     /// contradicts is no matter of missing records: somebody has mixed up or cut files.
-    fn join(
+    pub(super) fn join(
         &mut self,
         id: SegmentId,
-        bytes: &[u8],
+        found: u64,
         header: &SegmentHeader,
     ) -> Result<Option<Damage>, RecoveryError> {
-        let found = bytes.len() as u64;
         let length = Damage::Header(FormatError::Length {
             expected: header.segment_bytes,
             found,
@@ -263,7 +273,7 @@ impl<V: Visitor> Walk<'_, V> {
             segment: id,
             position: 0,
         };
-        if header.segment_bytes != found || !bytes.len().is_multiple_of(BLOCK_BYTES) {
+        if header.segment_bytes != found || !found.is_multiple_of(BLOCK_BYTES as u64) {
             return Err(to_error(spot, length));
         }
         if header.segment != id {

@@ -49,6 +49,7 @@ impl Pipeline {
                 }
             }
             LogEvent::ReadVoid { token } => self.read_void(token, seam),
+            LogEvent::Damaged(error) => self.found_damaged(error, seam),
             LogEvent::Released { upto } => self.released(upto, seam),
             LogEvent::Snapshot(event) => self.on_snapshot(event, seam),
             LogEvent::MendReady | LogEvent::Mended | LogEvent::MendFailed | LogEvent::GivenUp => {
@@ -58,8 +59,8 @@ impl Pipeline {
                 let records = match result {
                     Ok(records) => records,
                     Err(error) => {
-                        self.read_damaged(token, error, seam);
-                        return;
+                        self.found_damaged(error, seam);
+                        return self.read_void(token, seam);
                     }
                 };
                 match self.fetches.read_done(token) {
@@ -80,13 +81,12 @@ impl Pipeline {
     }
 
     /// Bytes that were durable have changed: this copy is not whole, and must not pass for it.
-    fn read_damaged(&mut self, token: u64, error: ReadError, seam: &mut impl Seam) {
+    fn found_damaged(&mut self, error: ReadError, seam: &mut impl Seam) {
         if self.repair.is_none() && self.reopen.is_none() {
             // What this node knows to be damage now must not pass for a torn end at the next start.
             self.log.note_reached(seam);
             self.reopen = Some(Reopen::Damaged(error));
         }
-        self.read_void(token, seam);
     }
 
     /// A group of one has met everybody from the start: nobody's greeting will complete it.

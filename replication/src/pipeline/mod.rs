@@ -75,7 +75,7 @@ use waiters::Waiters;
 pub use config::{NodePlace, PipelineConfig, SnapshotConfig};
 pub use counts::Counts;
 pub use note::{Note, Weight};
-pub use start::{StartError, Started};
+pub use start::{Depth, StartError, Started};
 pub use turns::{Phase, TracedTurn, Turns, Wait};
 pub use view::View;
 
@@ -113,6 +113,17 @@ pub enum Reopen {
     /// What was missing was never committed: the log ends before it.
     #[error("the log is given up where records are missing that no other node has")]
     GaveUp,
+}
+
+impl Reopen {
+    /// How the log is to be recovered.
+    #[must_use]
+    pub fn depth(self) -> Depth {
+        match self {
+            Self::Damaged(_) | Self::Repaired { .. } | Self::GaveUp => Depth::Whole,
+            Self::Installed { .. } => Depth::BehindSnapshot,
+        }
+    }
 }
 
 /// One group's pipeline. See the module's description.

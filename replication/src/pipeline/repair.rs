@@ -441,6 +441,7 @@ impl Pipeline {
             | LogEvent::RoomMade
             | LogEvent::DiskFull
             | LogEvent::Read { .. }
+            | LogEvent::Damaged(_)
             | LogEvent::Released { .. }
             | LogEvent::Snapshot(_)
             | LogEvent::ReadVoid { .. } => unreachable!("a hole is none of these' matter"),

@@ -1,8 +1,8 @@
 //! The scrubber: reads the log in the background from end to end, so that a copy that has decayed is found, and repaired, while
 //! there are others.
 //!
-//! It reads what may be asked for: records that are not void. Recovery has looked at all of it, and at the headers and the
-//! superblock too, so the first pass begins a rest after the start. Owns: its place and its pace. Never: has more than one read
+//! It reads what may be asked for: records that are not void. Where recovery has looked at all of it, and at the headers and the
+//! superblock too, the first pass begins a rest after the start; where it has passed over segments, at once. Owns: its place and its pace. Never: has more than one read
 //! open. Called by: the turn.
 
 use quorate_wire::limits::RECORDS_BYTES_MAX;
@@ -26,9 +26,11 @@ pub(super) struct Scrub {
 }
 
 impl Scrub {
-    pub(super) fn new(config: &PipelineConfig, now: Time) -> Self {
+    pub(super) fn new(config: &PipelineConfig, unread: bool, now: Time) -> Self {
         let first = if config.scrub_bytes == 0 {
             Time(u64::MAX)
+        } else if unread {
+            now
         } else {
             now.after(config.scrub_rest)
         };

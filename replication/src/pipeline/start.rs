@@ -17,10 +17,19 @@ use super::waiters::Waiters;
 use super::{
     Accumulator, Commands, Counts, Fetches, Fresh, Heard, Pipeline, Scratch, Snapshots, Transfer,
 };
-use crate::log::{self, Cut, Damaged, Identity, RecoveryError, Restart, Superblock};
+use crate::log::{self, Cut, Damaged, Identity, Recovery, RecoveryError, Restart, Superblock};
 use crate::seam::{Files, FilesError, SnapshotId};
 use crate::snapshot::SnapshotError;
 use crate::state::State;
+
+/// How much of a log a start goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What lies behind the newest snapshot; all of it if anything is odd.
+    BehindSnapshot,
+    /// All of it: it is known to be damaged, or was.
+    Whole,
+}
 
 /// What the start found.
 #[derive(Debug)]
@@ -31,6 +40,8 @@ pub struct Started {
     pub last: LogIndex,
     /// Bytes of log.
     pub bytes: u64,
+    /// So many segments were passed over: a snapshot has what is in them.
+    pub passed: usize,
     /// A torn tail that was cut.
     pub cut: Option<Cut>,
     /// The log is damaged here. With holes, it is being repaired; without, its end is lost, and the node is unsure.
@@ -91,6 +102,23 @@ impl StartError {
     }
 }
 
+/// Recovers a log, and the state that it leads to.
+fn recover(
+    files: &impl Files,
+    config: &PipelineConfig,
+    depth: Depth,
+) -> Result<(State, Recovery), RecoveryError> {
+    let mut state = State::new(config.runs_max);
+    if depth == Depth::BehindSnapshot {
+        if let Some(recovery) = log::recover_behind(files, config.log, &mut state)? {
+            return Ok((state, recovery));
+        }
+        state = State::new(config.runs_max);
+    }
+    let recovery = log::recover(files, config.log, &mut state)?;
+    Ok((state, recovery))
+}
+
 impl Pipeline {
     /// Recovers a group from its files, or formats them if there are none. `now` is the pipeline's clock.
     ///
@@ -102,6 +130,7 @@ impl Pipeline {
     pub fn start<F: Files>(
         files: &mut F,
         config: PipelineConfig,
+        depth: Depth,
         now: Time,
     ) -> Result<(Self, Started), StartError> {
         assert!(
@@ -117,8 +146,7 @@ impl Pipeline {
             "one buffer fills, one is written, one is sent, one is spare"
         );
         let formatted = Self::claim(files, &config)?;
-        let mut state = State::new(config.runs_max);
-        let mut recovery = log::recover(files, config.log, &mut state)?;
+        let (state, mut recovery) = recover(files, &config, depth)?;
         let (used, own) = (state.newest_edition(), config.edition);
         if used > own {
             return Err(StartError::Edition { used, own });
@@ -163,7 +191,7 @@ impl Pipeline {
             asked: None,
             raft: None,
             repair: (!holes.is_empty()).then(|| Repair::new(holes)),
-            scrub: Scrub::new(&config, now),
+            scrub: Scrub::new(&config, recovery.log.has_unread(), now),
             snapshots,
             transfer: Transfer::default(),
             reopen: None,
@@ -200,6 +228,7 @@ impl Pipeline {
             formatted,
             last,
             bytes: pipeline.log.bytes(),
+            passed: recovery.passed,
             cut: recovery.cut,
             damaged: recovery.damaged,
             holes: hole_count,

@@ -35,6 +35,18 @@ pub trait Files {
     /// It cannot be read.
     fn segment(&self, segment: SegmentId) -> Result<Self::Bytes, FilesError>;
 
+    /// The first bytes of a segment, so many at most, and how many there are in all. They are durable if another segment has come
+    /// into use behind this one.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn head(&self, segment: SegmentId, bytes: usize) -> Result<(Vec<u8>, u64), FilesError> {
+        let whole = self.segment(segment)?;
+        let whole = whole.as_ref();
+        let head = whole.get(..bytes).unwrap_or(whole);
+        Ok((head.to_vec(), whole.len() as u64))
+    }
+
     /// All snapshots that have a name, by rising index.
     ///
     /// # Errors

@@ -130,6 +130,8 @@ pub(crate) struct Machine {
     truncations: u64,
     pub(crate) commit: LogIndex,
     pub(crate) events: Vec<LogEvent>,
+    /// A read found damage.
+    pub(crate) damaged: Option<ReadError>,
     pub(crate) has_members: bool,
 }
 
@@ -151,6 +153,11 @@ impl Machine {
     pub(crate) fn configured(disk: Disk, seed: u64, config: LogConfig) -> Self {
         let mut told = Told::default();
         let recovery = recover(&disk, config, &mut told).expect("the disk is sound");
+        Self::of(disk, seed, recovery, told)
+    }
+
+    /// Believes what was recovered.
+    pub(crate) fn of(disk: Disk, seed: u64, recovery: Recovery, told: Told) -> Self {
         assert_eq!(recovery.damaged, None);
         let live: Vec<Made> = told
             .records
@@ -160,7 +167,9 @@ impl Machine {
                 bytes,
             })
             .collect();
-        assert_eq!(recovery.last, live.last().map(|last| last.header));
+        if told.base.position.index < recovery.raft.last {
+            assert_eq!(recovery.last, live.last().map(|last| last.header));
+        }
         Self {
             disk,
             log: recovery.log,
@@ -175,14 +184,14 @@ impl Machine {
             truncations: 0,
             commit: recovery.raft.commit,
             events: Vec::new(),
+            damaged: None,
             has_members: !recovery.superblock.members.is_empty(),
         }
     }
 
     /// Begins a group commit: the records from `first` on become void, and these take their place.
     pub(crate) fn begin(&mut self, parts: &[(Option<u64>, u64, Body)]) {
-        let mut bytes = Vec::new();
-        let mut places = Vec::new();
+        let mut group = Vec::new();
         for &(first, term, body) in parts {
             let mut void = None;
             if let Some(first) = first {
@@ -200,6 +209,32 @@ impl Machine {
                 };
                 made = make(term, one_event, self.live.last(), &mut self.chance);
             }
+            self.live.push(made.clone());
+            group.push(made);
+        }
+        self.hand_in(&group);
+    }
+
+    /// Follows a leader: has its log, from where it differs from the own one.
+    pub(crate) fn follow(&mut self, leader: &[Made]) {
+        let same = self.live.iter().zip(leader);
+        let same = same.take_while(|(own, its)| own == its).count();
+        if same == leader.len() {
+            return;
+        }
+        if same < self.live.len() {
+            self.live.truncate(same);
+            self.truncations += 1;
+        }
+        self.live.extend_from_slice(&leader[same..]);
+        self.hand_in(&leader[same..]);
+        self.settle();
+    }
+
+    fn hand_in(&mut self, group: &[Made]) {
+        let mut bytes = Vec::new();
+        let mut places = Vec::new();
+        for made in group {
             places.push(Place {
                 index: made.header.index,
                 base_offset: made.header.base_offset,
@@ -207,9 +242,8 @@ impl Machine {
                 bytes: made.bytes.len(),
             });
             bytes.extend_from_slice(&made.bytes);
-            self.live.push(made.clone());
-            self.writing.push(made);
         }
+        self.writing.extend_from_slice(group);
         let mut buffer = Buffer::zeroed(bytes.len());
         buffer[..bytes.len()].copy_from_slice(&bytes);
         let blocks = bytes.len().next_multiple_of(BLOCK_BYTES);
@@ -291,6 +325,7 @@ impl Machine {
                 drop(self.ballots.drain(..at.expect("a version that was stored")));
             }
             LogEvent::MembersDurable => self.has_members = true,
+            LogEvent::Damaged(error) => self.damaged = Some(*error),
             LogEvent::RoomMade
             | LogEvent::DiskFull
             | LogEvent::MendReady

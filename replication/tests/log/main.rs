@@ -8,6 +8,7 @@ mod golden;
 mod holes;
 mod inspect;
 mod machine;
+mod passed;
 mod read;
 mod retention;
 mod room;

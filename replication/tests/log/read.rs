@@ -74,6 +74,7 @@ fn answer(event: &LogEvent) -> Option<(u64, Option<&ReadRecords>)> {
         | LogEvent::MendFailed
         | LogEvent::GivenUp
         | LogEvent::Released { .. }
+        | LogEvent::Damaged(_)
         | LogEvent::Snapshot(_)
         | LogEvent::DiskFull => None,
     }

@@ -23,7 +23,7 @@ const LARGE: Body = Body::Events {
 };
 
 /// The state of the first records of a log.
-fn state_of(records: &[Made], upto: u64) -> State {
+pub(crate) fn state_of(records: &[Made], upto: u64) -> State {
     let mut state = State::default();
     for made in records {
         state.append(&Record::parse(&made.bytes).expect("it was just made").0);
@@ -43,7 +43,12 @@ fn snapshot_of(records: &[Made], upto: u64) -> Writer {
 }
 
 /// Has the log write a snapshot; after each operation of the disk, `look` is shown it.
-fn keep(machine: &mut Machine, upto: u64, records: &[Made], look: &mut dyn FnMut(&Disk)) {
+pub(crate) fn keep(
+    machine: &mut Machine,
+    upto: u64,
+    records: &[Made],
+    look: &mut dyn FnMut(&Disk),
+) {
     let mut writer = snapshot_of(records, upto);
     machine.log.note_reached(&mut machine.disk);
     machine.log.begin_snapshot();
@@ -164,7 +169,7 @@ fn a_full_disk_has_room_for_what_is_used_again() {
 }
 
 /// A log of several segments, of which all but the last record is committed.
-fn long(records: u64) -> Machine {
+pub(crate) fn long(records: u64) -> Machine {
     let mut machine = Machine::new(3);
     for nth in 0..records {
         machine.write(&[(None, 1 + nth / 7, EVENTS)]);
@@ -204,7 +209,7 @@ fn check(disk: &Disk, live: &[Made], commit: u64) -> Vec<u64> {
     starts
 }
 
-const NOTHING: Retention = Retention {
+pub(crate) const NOTHING: Retention = Retention {
     covered: LogIndex(0),
     bytes: 0,
     since: 0,

@@ -2,7 +2,7 @@
 
 use quorate_replication::lane::{Reply, Request, ShardId};
 use quorate_replication::log::LogConfig;
-use quorate_replication::pipeline::{NodePlace, Pipeline, PipelineConfig, SnapshotConfig};
+use quorate_replication::pipeline::{Depth, NodePlace, Pipeline, PipelineConfig, SnapshotConfig};
 use quorate_replication::seam::{
     Clock, Lanes, LinkId, Network, NetworkEvent, OpId, Pace, Receive, Send, Storage, StorageDone,
     StorageOp,
@@ -93,7 +93,7 @@ pub fn check(data: &[u8]) {
     bytes.extend(script.stream());
     let mut disk = Memory::default();
     let (mut pipeline, _) =
-        Pipeline::start(&mut disk, config(), Time(0)).expect("a fresh disk starts");
+        Pipeline::start(&mut disk, config(), Depth::BehindSnapshot, Time(0)).expect("a fresh disk starts");
     let mut wire = Wire::default();
     wire.events.push(NetworkEvent::Accepted { link: LINK });
     let step = if how & 2 == 0 { bytes.len() } else { 100 };

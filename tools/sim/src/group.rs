@@ -6,7 +6,7 @@ mod ask;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_replication::pipeline::{Note, Reopen, StartError, Started, Turn};
+use quorate_replication::pipeline::{Depth, Note, Reopen, StartError, Started, Turn};
 use quorate_replication::seam::StorageError;
 use quorate_wire::client::StatusReply;
 use quorate_wire::{ErrorCode, GroupId, NodeId, Offset, Time};
@@ -71,6 +71,8 @@ pub struct Group {
     formed: BTreeSet<NodeId>,
     /// Nodes that have recovered their logs anew, and why.
     reopened: Vec<(NodeId, Reopen)>,
+    /// Segments that starts have passed over.
+    passed: usize,
 }
 
 impl Group {
@@ -104,6 +106,7 @@ impl Group {
             fallen: Vec::new(),
             formed: BTreeSet::new(),
             reopened: Vec::new(),
+            passed: 0,
             options,
         }
     }
@@ -239,6 +242,12 @@ impl Group {
         &self.reopened
     }
 
+    /// How many segments its nodes have passed over when they started, since a snapshot had what was in them.
+    #[must_use]
+    pub fn passed(&self) -> usize {
+        self.passed
+    }
+
     /// How a node was when it was last asked since `since`.
     #[must_use]
     pub fn status(&self, node: NodeId, since: Time) -> Option<&StatusReply> {
@@ -272,8 +281,12 @@ impl Group {
     /// # Errors
     /// Its pipeline does not start.
     pub fn start(&mut self, id: NodeId) -> Result<(), StartError> {
+        self.recover(id, Depth::BehindSnapshot)
+    }
+
+    fn recover(&mut self, id: NodeId, depth: Depth) -> Result<(), StartError> {
         let (options, now) = (self.options, self.now);
-        let started = self.node(id).start(&options, now)?;
+        let started = self.node(id).start(&options, depth, now)?;
         self.network.start(id);
         self.clients.start(id);
         let node = self.nodes.iter().find(|known| known.id() == id);
@@ -283,6 +296,7 @@ impl Group {
         let Started {
             formatted,
             last,
+            passed,
             cut,
             damaged,
             holes,
@@ -292,6 +306,10 @@ impl Group {
         match cut {
             Some(cut) => self.say(id, format_args!("starts {how}: last {last}, cut {cut:?}")),
             None => self.say(id, format_args!("starts {how}: last {last}")),
+        }
+        if passed > 0 {
+            self.passed += passed;
+            self.say(id, format_args!("passes over {passed} segments"));
         }
         if let Some(damaged) = damaged {
             self.say(id, format_args!("has {holes} holes: {damaged:?}"));
@@ -486,7 +504,7 @@ impl Group {
         self.network.crash(id, false);
         self.clients.crash(id, false, self.now);
         self.statuses.remove(&id);
-        if let Err(error) = self.start(id) {
+        if let Err(error) = self.recover(id, why.depth()) {
             panic!("node {id} does not reopen: {error}");
         }
     }

@@ -1,7 +1,7 @@
 //! A node's part in a group: a disk that stays, and a pipeline that comes and goes.
 
 use quorate_replication::pipeline::{
-    NodePlace, Note, Pipeline, PipelineConfig, StartError, Started, Turn,
+    Depth, NodePlace, Note, Pipeline, PipelineConfig, StartError, Started, Turn,
 };
 use quorate_wire::{Address, ClusterName, DiskId, GroupId, LogIndex, NodeId, Time};
 
@@ -95,7 +95,12 @@ impl Node {
     ///
     /// # Errors
     /// The pipeline does not start.
-    pub fn start(&mut self, options: &Options, now: Time) -> Result<Started, StartError> {
+    pub fn start(
+        &mut self,
+        options: &Options,
+        depth: Depth,
+        now: Time,
+    ) -> Result<Started, StartError> {
         assert!(!self.runs(), "only what does not run starts");
         self.processes += 1;
         let mut fresh = [0; 16];
@@ -126,7 +131,7 @@ impl Node {
             buffers: options.buffers,
         };
         let (pipeline, started) =
-            Pipeline::start(self.disk.disk_mut(), config, self.clock.local(now))?;
+            Pipeline::start(self.disk.disk_mut(), config, depth, self.clock.local(now))?;
         // Protocol-aware recovery: what was durable is there, or the node knows that it is not.
         assert!(
             started.formatted
