@@ -1,0 +1,120 @@
+//! Worlds whose logs are long, and whose nodes start behind their newest snapshots: what they have passed over is there for
+//! consumers, peers and the scrubber, and so is damage in it.
+
+mod seeds;
+
+use quorate_replication::log::{Inspected, LogConfig, inspect};
+use quorate_replication::pipeline::{Reopen, SnapshotConfig};
+use quorate_replication::seam::FileId;
+use quorate_sim::{ChunkWeather, Options, World, recover};
+use quorate_wire::{LogIndex, NodeId};
+use seeds::each_seed;
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MS;
+
+/// Logs of many small segments, all of which stay.
+fn long(seed: u64) -> Options {
+    Options {
+        chunks: 120,
+        window: 8,
+        pause: 20 * MS,
+        chunk: ChunkWeather {
+            events: 4,
+            payload: 200,
+            large_one_in: 2,
+            large: 100_000,
+        },
+        log: LogConfig {
+            segment_bytes: (1 << 20) + (64 << 10),
+            segments_ahead: 1,
+            segments_stock: 2,
+            stock_bytes: 1 << 20,
+        },
+        snapshots: SnapshotConfig {
+            records: 20,
+            ..SnapshotConfig::NEVER
+        },
+        ..Options::calm(seed, 3)
+    }
+}
+
+fn passed(world: &World) -> usize {
+    world.groups()[0].passed()
+}
+
+fn reopened(world: &World, node: NodeId, what: impl Fn(&Reopen) -> bool) -> bool {
+    let reopened = world.groups()[0].reopened();
+    reopened.iter().any(|(who, why)| *who == node && what(why))
+}
+
+#[test]
+fn a_node_that_was_away_is_given_what_those_who_stayed_have_passed_over() {
+    each_seed("long logs", 0..4, |seed, trace| {
+        let mut world = World::new(long(seed), trace.clone());
+        world.start_all();
+        world.run_for(500 * MS);
+        let names = world.names();
+        let away = names[usize::try_from(seed % 3).expect("small")];
+        world.crash(away, false);
+        world.run_for(3 * SECOND);
+        for &id in names.iter().filter(|&&id| id != away) {
+            world.crash(id, seed % 2 == 0);
+            world.run_for(100 * MS);
+            world.start(id);
+            world.run_for(500 * MS);
+        }
+        assert!(passed(&world) > 0, "they begin behind their snapshots");
+        world.start(away);
+        recover(&mut world);
+        assert!(world.groups()[0].reopened().is_empty(), "nothing is odd");
+    });
+}
+
+#[test]
+fn what_was_damaged_in_a_segment_that_was_passed_over_is_found_and_repaired() {
+    each_seed("long damaged logs", 0..4, |seed, trace| {
+        let options = Options {
+            scrub: 64 << 20,
+            ..long(seed)
+        };
+        let mut world = World::new(options, trace.clone());
+        world.start_all();
+        world.run_for(3 * SECOND);
+        let names = world.names();
+        let node = names[usize::try_from(seed % 3).expect("small")];
+        world.crash(node, false);
+        world.oracle().expect_marred();
+        damage(&mut world, node, 10 + seed);
+        let before = passed(&world);
+        world.start(node);
+        assert!(passed(&world) > before, "nobody has looked at it");
+        world.run_for(4 * SECOND);
+        recover(&mut world);
+        let damaged = |why: &Reopen| matches!(why, Reopen::Damaged(_));
+        let repaired = |why: &Reopen| matches!(why, Reopen::Repaired { .. });
+        assert!(reopened(&world, node, damaged) && reopened(&world, node, repaired));
+    });
+}
+
+/// Changes a bit in the body of a record.
+fn damage(world: &mut World, node: NodeId, index: u64) {
+    let disk = world.node(node).disk.disk_mut();
+    let mut found = None;
+    let looked = inspect(disk, &mut |what| {
+        if let Inspected::Record {
+            segment,
+            position,
+            record,
+            ..
+        } = what
+            && record.header().index == LogIndex(index)
+        {
+            found = Some((segment, position));
+        }
+    });
+    looked.expect("it can be read");
+    let (segment, position) = found.expect("it is there");
+    let at = usize::try_from(position).expect("small") + 64;
+    disk.mar(FileId::Segment(segment), at..at + 1)[0] ^= 4;
+}
