@@ -81,6 +81,7 @@ fn wake(criterion: &mut Criterion) {
             peers: Vec::new(),
             lanes,
             spin,
+            buffers: 0,
         });
         let driver = driver.expect("this host has a ring");
         let bell = Arc::clone(driver.wake());

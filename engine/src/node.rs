@@ -121,6 +121,7 @@ pub fn run(
         peers: peers(config)?,
         lanes: pipeline_lanes,
         spin: Duration::from_micros(config.pipeline.spin_us),
+        buffers: config.log.memory_mib,
     })
     .map_err(|error| NodeError::host("making a ring", &error))?;
     // A shard may be refused by the host; a group that has begun to run has told its peers. What clients ask before the

@@ -56,6 +56,7 @@ fn host_that_spins(peers: Vec<(NodeId, SocketAddr)>, spin: Duration) -> Host {
         peers,
         lanes,
         spin,
+        buffers: 0,
     })
     .expect("this host has a ring");
     Host {

@@ -113,6 +113,7 @@ fn driver(directory: &Path) -> Driver {
         peers: Vec::new(),
         lanes,
         spin: Duration::ZERO,
+        buffers: 0,
     };
     Driver::new(options).expect("this host has a ring")
 }

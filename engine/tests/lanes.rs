@@ -61,6 +61,7 @@ fn driver(directory: &Path, lanes: PipelineLanes) -> Driver {
         peers: Vec::new(),
         lanes,
         spin: Duration::ZERO,
+        buffers: 0,
     })
     .expect("this host has a ring")
 }

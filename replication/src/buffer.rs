@@ -5,6 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::{Deref, DerefMut, Range};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
@@ -15,9 +16,13 @@ pub const BLOCK_BYTES: usize = 4096;
 #[repr(C, align(4096))]
 struct Block([u8; BLOCK_BYTES]);
 
-/// Whole blocks of memory, aligned to a block.
-#[derive(Clone)]
+/// Tells the buffers of a process apart, those too that lay at the same address one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferName(u64);
+
+/// Whole blocks of memory, aligned to a block. They stay where they are as long as it lives.
 pub struct Buffer {
+    name: BufferName,
     blocks: Vec<Block>,
 }
 
@@ -29,7 +34,17 @@ impl Buffer {
         // `new_vec_zeroed` asks the allocator for zeroed pages, so that untouched ones cost no memory.
         let blocks =
             Block::new_vec_zeroed(blocks).unwrap_or_else(|_| vec![Block([0; BLOCK_BYTES]); blocks]);
-        Self { blocks }
+        static NAMES: AtomicU64 = AtomicU64::new(0);
+        Self {
+            name: BufferName(NAMES.fetch_add(1, Ordering::Relaxed)),
+            blocks,
+        }
+    }
+
+    /// Its name, which no other one has or gets.
+    #[must_use]
+    pub const fn name(&self) -> BufferName {
+        self.name
     }
 }
 
@@ -72,6 +87,12 @@ impl Slice {
             "a slice lies inside its buffer"
         );
         Self { buffer, range }
+    }
+
+    /// The buffer that it is a range of.
+    #[must_use]
+    pub fn buffer(&self) -> &Buffer {
+        &self.buffer
     }
 
     /// A part of it, counted from its start.

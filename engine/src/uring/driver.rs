@@ -16,6 +16,7 @@ use quorate_replication::seam::{Clock, Lanes, NetworkEvent, StorageDone};
 use quorate_wire::{NodeId, Time};
 
 use super::dials::Dials;
+use super::fixed::Fixed;
 use super::links::Links;
 use super::open_files::OpenFiles;
 use super::ops::{Op, Ops, Token};
@@ -40,11 +41,14 @@ pub struct DriverOptions {
     pub lanes: PipelineLanes,
     /// How long to look for work before sleeping. Zero, the usual, sleeps at once.
     pub spin: Duration,
+    /// Buffers that the log is written from. So many are registered with the kernel, if the process may lock memory.
+    pub buffers: usize,
 }
 
 /// The seam over one io_uring. See the module's description.
 pub struct Driver {
     pub(super) ring: Ring,
+    pub(super) fixed: Fixed,
     /// What the kernel works on: dropped only when it has given all of it back.
     pub(super) lent: ManuallyDrop<Lent>,
     pub(super) files: OpenFiles,
@@ -95,14 +99,17 @@ impl Driver {
             peers,
             lanes,
             spin,
+            buffers,
         } = options;
         if let Some(listener) = &listener {
             // The ring itself waits; a descriptor that does not would complete with nothing.
             listener.set_nonblocking(false)?;
         }
         let wake = Arc::clone(lanes.wake());
+        let ring = Ring::new()?;
         Ok(Self {
-            ring: Ring::new()?,
+            fixed: Fixed::new(buffers, &ring),
+            ring,
             lent: ManuallyDrop::new(Lent {
                 ops: Ops::new(),
                 links: Links::new(),

@@ -15,9 +15,10 @@ const SUBMISSIONS: u32 = 2 * OPS_MAX;
 const COMPLETIONS: u32 = 4 * OPS_MAX;
 
 /// What the driver asks the kernel to do.
-const OPCODES: [(u8, &str); 7] = [
+const OPCODES: [(u8, &str); 8] = [
     (opcode::Read::CODE, "READ"),
     (opcode::Write::CODE, "WRITE"),
+    (opcode::WriteFixed::CODE, "WRITE_FIXED"),
     (opcode::Recv::CODE, "RECV"),
     (opcode::SendMsg::CODE, "SENDMSG"),
     (opcode::AcceptMulti::CODE, "ACCEPT"),
@@ -76,6 +77,29 @@ impl Ring {
     /// Whether the kernel may have seen an entry.
     pub(super) const fn is_enabled(&self) -> bool {
         self.enabled
+    }
+
+    /// Makes room for registered buffers: one in each slot.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(super) fn register_slots(&self, slots: u32) -> io::Result<()> {
+        self.uring.submitter().register_buffers_sparse(slots)
+    }
+
+    /// Registers memory in a slot, in the place of what was registered there: its pages stay in memory until something else is.
+    ///
+    /// # Errors
+    /// The process may not lock so much memory, or the kernel has none for it.
+    pub(super) fn register(&self, slot: u16, memory: &[u8]) -> io::Result<()> {
+        let vector = libc::iovec {
+            iov_base: memory.as_ptr().cast_mut().cast(),
+            iov_len: memory.len(),
+        };
+        let submitter = self.uring.submitter();
+        // SAFETY: the memory is there now, and the kernel holds on to its pages by itself. Once it is freed nobody names this
+        // slot any more: see `Fixed`.
+        unsafe { submitter.register_buffers_update(slot.into(), &[vector], None) }
     }
 
     /// Adds an entry, to be submitted by the next [`Ring::enter`].

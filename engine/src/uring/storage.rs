@@ -97,13 +97,20 @@ impl Driver {
             self.files.put_back(file);
             return Err(StorageError::Os { errno: libc::EFBIG });
         }
-        let (address, length) = (bytes.as_ptr(), entry_length(bytes.len()));
+        let (file_of, address, length) =
+            (Fd(descriptor), bytes.as_ptr(), entry_length(bytes.len()));
+        let entry = match self.fixed.slot(bytes.buffer(), &self.ring) {
+            Some(slot) => opcode::WriteFixed::new(file_of, address, length, slot)
+                .offset(position)
+                .rw_flags(libc::RWF_DSYNC)
+                .build(),
+            None => opcode::Write::new(file_of, address, length)
+                .offset(position)
+                .rw_flags(libc::RWF_DSYNC)
+                .build(),
+        };
         let token = self.lent.ops.insert(Op::Write { id, file, bytes });
-        let entry = opcode::Write::new(Fd(descriptor), address, length)
-            .offset(position)
-            .rw_flags(libc::RWF_DSYNC)
-            .build()
-            .user_data(token.user_data());
+        let entry = entry.user_data(token.user_data());
         // SAFETY: the slice in the op shares the buffer, which is immutable while shared, and keeps it until the write has
         // completed; the file stays open while it is borrowed.
         unsafe { self.ring.push(&entry) };

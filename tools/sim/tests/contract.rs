@@ -173,6 +173,7 @@ keeps! { Host:
     lanes::a_busy_shard_delays_nobody,
     storage::a_prepared_segment_is_zeros,
     storage::written_bytes_come_back,
+    storage::what_a_buffer_holds_is_written,
     storage::buffers_come_back,
     storage::each_operation_completes_once,
     storage::a_segment_is_prepared_once,

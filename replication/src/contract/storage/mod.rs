@@ -2,6 +2,7 @@
 
 mod prepared;
 
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -25,6 +26,9 @@ pub const THERE_ALREADY: i32 = 17;
 pub const PAST_THE_END: i32 = 27;
 
 const BLOCKS: usize = 8;
+
+/// Bytes of a buffer as large as those of the log's end.
+const LARGE_BYTES: usize = 1 << 20;
 
 /// A disk, and what it has said.
 struct Desk<'a, S> {
@@ -197,9 +201,37 @@ pub fn written_bytes_come_back(storage: &mut (impl Storage + Pump)) {
     let two = desk.read(1, 3, 1);
     assert!(is_pattern(&two, 2), "a read begins where it is told to");
     // A part of a shared buffer is written like a whole one.
-    let shared = Arc::new(Buffer::clone(&bytes));
+    let mut copy = Buffer::zeroed(bytes.len());
+    copy.copy_from_slice(&bytes);
+    let shared = Arc::new(copy);
     desk.write(1, 7, Slice::new(shared, 3 * BLOCK_BYTES..4 * BLOCK_BYTES));
     assert!(is_pattern(&desk.read(1, 7, 1), 2));
+    desk.end();
+}
+
+/// What is written is what a buffer holds at that moment: one that was written from before and has changed, beside others, and in
+/// the place of one that is gone.
+///
+/// # Panics
+/// The contract is broken.
+pub fn what_a_buffer_holds_is_written(storage: &mut (impl Storage + Pump)) {
+    let mut desk = Desk::new(storage);
+    desk.prepare(1, BLOCKS);
+    let mut buffers = VecDeque::new();
+    for byte in 1..=60_u8 {
+        if buffers.len() == 3 {
+            buffers.pop_front();
+        }
+        buffers.push_back(Arc::new(Buffer::zeroed(LARGE_BYTES)));
+        let index = usize::from(byte) % buffers.len();
+        let buffer: &mut Arc<Buffer> = buffers.get_mut(index).expect("there are so many");
+        let memory = Arc::get_mut(buffer).expect("a write that is over holds nothing");
+        memory.fill(byte);
+        let from = usize::from(byte) * BLOCK_BYTES;
+        let part = Slice::new(Arc::clone(buffer), from..from + BLOCK_BYTES);
+        desk.write(1, 3, part);
+        assert!(desk.read(1, 3, 1).iter().all(|&it| it == byte));
+    }
     desk.end();
 }
 
