@@ -10,14 +10,15 @@ use std::sync::Arc;
 use memmap2::Mmap;
 use quorate_replication::buffer::BLOCK_BYTES;
 use quorate_replication::seam::{FileId, Files, FilesError, SegmentId, SnapshotId};
+use rustix::fs::{Advice, fadvise};
 
 use super::{
     PREPARING, SEGMENT, SNAPSHOT_PREPARING, SUPERBLOCK, file_name, segment_of, snapshot_of,
 };
 use crate::uring::map;
 
-/// A file is read in pieces of this size.
-const PIECE_BYTES: usize = 1 << 20;
+/// A file is read in pieces of this size, one at a time: who writes to the same disk meanwhile waits for one at most.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// Stands for bytes that cannot be read. Not zero: zeros at a log's end say that something was never written.
 const LOST: u8 = 0xff;
@@ -184,11 +185,20 @@ fn durable(path: &Path) -> io::Result<File> {
 /// Reads a file once, so that a mapping of it does not end the process where the device fails. If it does fail: the file's bytes,
 /// with what cannot be read in place of every block that cannot.
 fn unreadable(file: &File) -> io::Result<Option<Vec<u8>>> {
+    // The kernel may read ahead by many megabytes, and other nodes' writes to this disk would wait for all of them: a node that
+    // starts is in less of a hurry than those that serve. Where no advice is taken, it does.
+    let advise = |advice| {
+        let _ = fadvise(file, 0, None, advice);
+    };
+    advise(Advice::Random);
     let mut piece = vec![0; PIECE_BYTES];
     let mut at = 0;
     loop {
         match file.read_at(&mut piece, at) {
-            Ok(0) => return Ok(None),
+            Ok(0) => {
+                advise(Advice::Normal);
+                return Ok(None);
+            }
             Ok(bytes) => at += u64::try_from(bytes).expect("a piece is small"),
             Err(error) if error.raw_os_error() == Some(libc::EIO) => break,
             Err(error) => return Err(error),

@@ -39,6 +39,8 @@ pub enum Note {
         /// Its sentence.
         text: String,
     },
+    /// This node is no member of the group any more.
+    CastOut,
     /// A peer sent what no peer should send; the connection ends.
     BadFrame {
         /// Which.
@@ -153,6 +155,7 @@ impl Note {
             | Self::Repaired { .. } => Weight::Event,
             Self::Refused { .. }
             | Self::RefusedBy { .. }
+            | Self::CastOut
             | Self::BadFrame { .. }
             | Self::BadRecords { .. }
             | Self::DiskFull
@@ -184,6 +187,11 @@ impl fmt::Display for Note {
                     None => write!(f, "{text}"),
                 }
             }
+            Self::CastOut => write!(
+                f,
+                "is no member of the group any more ({}): serves nobody, and needs to run no longer",
+                ErrorCode::NotAMember
+            ),
             Self::BadFrame {
                 peer: Some(peer),
                 error,

@@ -12,7 +12,7 @@ use quorate_wire::{
 use zerocopy::little_endian::U16;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use super::config::{DIAL_AGAIN, DIAL_JOINED_AGAIN, GREETING_TIME, REFUSED_AGAIN, STRANGERS_MAX};
+use super::config::{DIAL_AGAIN, DIAL_JOINED_AGAIN, GREETING_TIME, STRANGERS_MAX};
 use super::core::Beside;
 use super::link::Link;
 use super::{Note, Pipeline, codec};
@@ -267,13 +267,15 @@ impl Pipeline {
                 let message = ErrorMessage::read_from_bytes(frame.message)
                     .expect("the gate checked its length");
                 let code = ErrorCode::from_number(message.code.get());
-                // Ids are used once: this does not change any more.
-                self.cast_out |= code == Some(ErrorCode::NotAMember);
-                self.notes.push(Note::RefusedBy {
-                    peer,
-                    code,
-                    text: error_text(frame.tail).to_string(),
-                });
+                if code == Some(ErrorCode::NotAMember) {
+                    self.on_cast_out();
+                } else {
+                    self.notes.push(Note::RefusedBy {
+                        peer,
+                        code,
+                        text: error_text(frame.tail).to_string(),
+                    });
+                }
                 self.leave_alone(peer, seam.now());
                 self.close(at, seam);
                 Taken::Close
@@ -448,8 +450,9 @@ impl Pipeline {
     }
 
     fn leave_alone(&mut self, peer: Option<NodeId>, now: Time) {
+        let again = self.refused_again();
         if let Some(dial) = self.dials.iter_mut().find(|dial| Some(dial.peer) == peer) {
-            dial.at = now.after(REFUSED_AGAIN);
+            dial.at = now.after(again);
         }
     }
 

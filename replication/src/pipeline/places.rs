@@ -3,9 +3,9 @@
 use quorate_raft::Input;
 use quorate_wire::{ErrorCode, LogIndex, NodeId, Time};
 
-use super::Pipeline;
-use super::config::{DIAL_AGAIN, DIAL_JOINED_AGAIN};
+use super::config::{CAST_OUT_AGAIN, DIAL_AGAIN, DIAL_JOINED_AGAIN, REFUSED_AGAIN};
 use super::peers::Dial;
+use super::{Note, Pipeline};
 use crate::seam::Seam;
 
 impl Dial {
@@ -54,7 +54,9 @@ impl Pipeline {
         let newest = self.state.member_lists().next_back();
         self.membership.learn(newest);
         let me = self.config.node;
-        self.cast_out |= self.membership.is_past(me);
+        if self.membership.is_past(me) {
+            self.on_cast_out();
+        }
         let list = &self.membership.list().entries;
         // What this node's own configuration says goes before what the log says.
         let configured = self.membership.nodes();
@@ -111,6 +113,13 @@ impl Pipeline {
         }
     }
 
+    /// This node is no member any more, as its log says, or a peer. Ids are used once: that does not change.
+    pub(super) fn on_cast_out(&mut self) {
+        if !core::mem::replace(&mut self.cast_out, true) {
+            self.notes.push(Note::CastOut);
+        }
+    }
+
     /// Whether this node dials those who have joined: it leads them, or needs their votes.
     pub(super) fn seeks(&self) -> bool {
         self.led || (self.leader().is_none() && !self.cast_out)
@@ -122,10 +131,21 @@ impl Pipeline {
             .dials
             .iter()
             .any(|dial| dial.peer == peer && dial.joined);
-        if joined {
+        if self.cast_out {
+            CAST_OUT_AGAIN
+        } else if joined {
             DIAL_JOINED_AGAIN
         } else {
             DIAL_AGAIN
+        }
+    }
+
+    /// How long a peer that refused this node, or was refused, is left alone, in nanoseconds.
+    pub(super) fn refused_again(&self) -> u64 {
+        if self.cast_out {
+            CAST_OUT_AGAIN
+        } else {
+            REFUSED_AGAIN
         }
     }
 }

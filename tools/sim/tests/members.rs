@@ -168,6 +168,25 @@ fn a_leader_that_is_removed_hands_over() {
 }
 
 #[test]
+fn who_was_removed_comes_back_seldom() {
+    each_seed("the removed one", 0..2, |seed, trace| {
+        let few = Options {
+            chunks: 10,
+            ..options(seed, 3, 0)
+        };
+        let mut world = started(few, trace);
+        change(&mut world, remove(3));
+        world.run_for(65 * SECOND);
+        let sent_away = world.oracle().sent_away();
+        assert!(
+            (2..=6).contains(&sent_away),
+            "by two nodes, {sent_away} times in a minute"
+        );
+        assert_eq!(ends_with(&mut world), [1, 2]);
+    });
+}
+
+#[test]
 fn a_lost_disk_is_replaced_by_another_node() {
     each_seed("replace", 0..3, |seed, trace| {
         let mut world = started(options(seed, 3, 1), trace);

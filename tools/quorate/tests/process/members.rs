@@ -76,6 +76,8 @@ fn three_become_five_and_other_three_under_load() {
         });
         let ending = world.local.stop(gone, SOON).expect("it stops");
         assert_eq!(ending.code(), Some(0), "{}", world.local.log_tail(gone));
+        let log = fs::read_to_string(world.local.paths(gone).log).expect("it has a log");
+        assert_eq!(log.matches("NotAMember").count(), 1, "it says so once");
         world.local.forget(gone);
         load.wait_acked(SOME);
     }

@@ -101,6 +101,8 @@ pub struct Oracle {
     truncations: u64,
     /// How often a disk was full.
     full: u64,
+    /// How often a node that was removed was sent away.
+    sent_away: u64,
 }
 
 /// A node as it was last seen.
@@ -137,6 +139,12 @@ impl Oracle {
     #[must_use]
     pub fn terms(&self) -> usize {
         self.election.terms()
+    }
+
+    /// How often nodes that were removed were sent away when they came.
+    #[must_use]
+    pub fn sent_away(&self) -> u64 {
+        self.sent_away
     }
 
     /// How often records became void, and how often a disk was full.
@@ -186,6 +194,14 @@ impl Oracle {
         }
         self.truncations += u64::from(matches!(note, Note::Raft(RaftNote::Truncated { .. })));
         self.full += u64::from(matches!(note, Note::DiskFull));
+        let sends_away = matches!(
+            note,
+            Note::Refused {
+                code: ErrorCode::NotAMember,
+                ..
+            }
+        );
+        self.sent_away += u64::from(sends_away);
         let trouble = match note {
             Note::Raft(RaftNote::LostQuorum { .. }) | Note::DiskFull | Note::SnapshotFailed => {
                 false
@@ -197,9 +213,10 @@ impl Oracle {
                 ..
             }
             | Note::RefusedBy {
-                code: Some(ErrorCode::NotAMember | ErrorCode::EditionTooOld),
+                code: Some(ErrorCode::EditionTooOld),
                 ..
-            } => false,
+            }
+            | Note::CastOut => false,
             Note::Refused { .. } | Note::RefusedBy { .. } => !self.wiped && !self.garbled,
             Note::BadFrame { .. } | Note::BadRecords { .. } | Note::BadSnapshot { .. } => {
                 !self.garbled
