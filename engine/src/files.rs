@@ -4,7 +4,7 @@
 //! DIR/lock                           held by the process that uses DIR; says which
 //! DIR/group-0/superblock
 //! DIR/group-0/segment-0000000001
-//! DIR/group-0/segment-0000000002.preparing     not yet durable: removed at the next start
+//! DIR/group-0/segment-0000000002.preparing     not yet durable: filled anew after the next start, or removed
 //! DIR/group-0/snapshot-0000004711
 //! DIR/group-0/snapshot.preparing               the same
 //! ```

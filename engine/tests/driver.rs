@@ -424,12 +424,45 @@ fn a_dropped_driver_gives_everything_back() {
         let _port = TcpListener::bind(address).expect("the port is free again");
         let mut rest = vec![0; 1 << 20];
         while stream.read(&mut rest).unwrap_or(0) > 0 {}
-        let names: Vec<String> = std::fs::read_dir(home.path())
+        let mut names: Vec<String> = std::fs::read_dir(home.path())
             .expect("it is there")
             .map(|entry| entry.expect("it can be listed").file_name())
             .map(|name| name.to_string_lossy().into_owned())
             .collect();
-        assert_eq!(names, ["segment-0000000001"], "nothing half done stays");
+        names.sort();
+        let left = ["segment-0000000001", "segment-0000000002.preparing"];
+        assert_eq!(names, left, "what is half done has no name that counts");
+    });
+}
+
+#[test]
+fn what_was_left_of_a_segment_is_filled_anew() {
+    watched(|| {
+        let Host {
+            mut driver, home, ..
+        } = host(Vec::new());
+        let bytes = 1 << 20;
+        for (segment, left) in [(1, bytes), (2, 300)] {
+            let path = home.path().join(format!("segment-{segment:010}"));
+            let preparing = path.with_extension("preparing");
+            std::fs::write(&preparing, vec![0xff; left]).expect("there is room");
+            driver.submit(
+                OpId(segment),
+                StorageOp::Prepare {
+                    segment: SegmentId(segment),
+                    bytes: bytes as u64,
+                    from: None,
+                },
+            );
+            let mut done = Vec::new();
+            until(&mut driver, |driver| {
+                driver.completed(&mut done);
+                done.pop()
+            });
+            let filled = std::fs::read(&path).expect("it has its name");
+            assert!(filled == vec![0; bytes], "of {left} bytes");
+            assert!(!preparing.exists(), "it was renamed");
+        }
     });
 }
 

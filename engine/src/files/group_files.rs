@@ -13,7 +13,8 @@ use quorate_replication::seam::{FileId, Files, FilesError, SegmentId, SnapshotId
 use rustix::fs::{Advice, fadvise};
 
 use super::{
-    PREPARING, SEGMENT, SNAPSHOT_PREPARING, SUPERBLOCK, file_name, segment_of, snapshot_of,
+    PREPARING, SEGMENT, SNAPSHOT_PREPARING, SUPERBLOCK, file_name, preparing_name, segment_of,
+    snapshot_of,
 };
 use crate::uring::map;
 
@@ -68,15 +69,25 @@ impl GroupFiles {
         &self.directory
     }
 
-    /// Removes segments and snapshots whose preparation did not end.
+    /// Removes snapshots and segments whose preparation did not end; but the segment that comes next, since its file will do for it. (To
+    /// take a large file away can hold up everybody's writes: the file system may tell the disk at once what has become free.)
     pub(super) fn remove_leftovers(&self) -> io::Result<()> {
+        let mut segments = Vec::new();
+        let mut leftovers = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
-            let entry = entry?;
-            let name = entry.file_name();
+            let name = entry?.file_name();
             let name = name.to_string_lossy();
+            segments.extend(segment_of(&name));
             let segment = name.starts_with(SEGMENT) && name.ends_with(PREPARING);
             if segment || name == SNAPSHOT_PREPARING {
-                fs::remove_file(entry.path())?;
+                leftovers.push(name.into_owned());
+            }
+        }
+        let newest = segments.into_iter().max();
+        let next = newest.map(|newest| preparing_name(SegmentId(newest.0 + 1)));
+        for name in leftovers {
+            if Some(&name) != next.as_ref() {
+                fs::remove_file(self.directory.join(name))?;
             }
         }
         Ok(())
@@ -261,6 +272,7 @@ mod tests {
             "segment-0000000010",
             "segment-0000000002",
             "segment-0000000003.preparing",
+            "segment-0000000011.preparing",
             "segment-0000000003.bak",
         ] {
             fs::write(files.directory().join(name), name).expect("it is writable");
@@ -281,6 +293,9 @@ mod tests {
                 .exists()
         );
         assert!(files.directory().join("segment-0000000003.bak").exists());
+        // The next one's file is used again.
+        let next = files.directory().join("segment-0000000011.preparing");
+        assert!(next.exists());
 
         let missing = files.segment(SegmentId(3)).expect_err("it is not there");
         assert!(missing.path.ends_with("segment-0000000003"), "{missing}");

@@ -151,19 +151,16 @@ fn unlink(directory: &File, plan: Plan) -> Result<(), Errno> {
 }
 
 fn open(directory: &File, name: &str, used: bool, bytes: u64) -> Result<File, Errno> {
-    let fresh = OFlags::CREATE | OFlags::TRUNC;
-    let flags = OFlags::RDWR | OFlags::DIRECT | OFlags::CLOEXEC;
-    let flags = if used { flags } else { flags | fresh };
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::DIRECT | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP;
     let file = File::from(rustix::fs::openat(directory, name, flags, mode)?);
-    if used {
-        // Somebody has changed it, if it is not as long as it was.
-        let length = u64::try_from(rustix::fs::fstat(&file)?.st_size);
-        return if length == Ok(bytes) {
-            Ok(file)
-        } else {
-            Err(Errno::INVAL)
-        };
+    match u64::try_from(rustix::fs::fstat(&file)?.st_size) {
+        // A used one, or what an earlier process has left: all of it is written.
+        Ok(length) if length == bytes => return Ok(file),
+        // Somebody has changed it.
+        _ if used => return Err(Errno::INVAL),
+        Ok(0) => {}
+        _ => rustix::fs::ftruncate(&file, 0)?,
     }
     match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes) {
         // Without it the file system finds the room piece by piece.

@@ -146,7 +146,7 @@ struct Work {
 }
 
 impl Work {
-    /// Until nobody can order anything any more. What is at work then is given up.
+    /// Until nobody can order anything any more. The segment at work then stays as it is: the next process fills its file anew.
     fn run(&mut self, orders: &Receiver<Order>) {
         loop {
             let order = match &self.filling {
@@ -166,7 +166,7 @@ impl Work {
                     self.over(id, result);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.give_up(),
+                Err(RecvTimeoutError::Disconnected) => return,
             }
             self.fill();
         }
