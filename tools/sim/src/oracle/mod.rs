@@ -6,6 +6,7 @@
 mod acknowledged;
 mod archive;
 mod at_rest;
+mod cast_out;
 mod committed;
 mod consumer_order;
 mod covered;
@@ -44,6 +45,7 @@ use crate::producer::Producer;
 use acknowledged::Acknowledged;
 use archive::Archive;
 use at_rest::AtRest;
+use cast_out::CastOut;
 use committed::Committed;
 pub(crate) use consumer_order::ConsumerOrder;
 use durable::{Durable, Written};
@@ -75,6 +77,7 @@ pub struct Oracle {
     /// The voters as the node that had the last turn knew them before it, and as it knows them now.
     quorums: [Quorum; 2],
     election: ElectionSafety,
+    cast_out: CastOut,
     matching: LogMatching,
     committed: Committed,
     state: StateMachine,
@@ -156,6 +159,7 @@ impl Oracle {
     /// A node's process has begun, with this disk.
     pub fn started(&mut self, node: NodeId, disk: &Disk) {
         self.views.remove(&node);
+        self.cast_out.begins(node);
         let mut records = BTreeMap::new();
         let read = live_records(disk, &mut |record| {
             records.insert(record.header().index, Written::from(record.header()));
@@ -184,6 +188,12 @@ impl Oracle {
     pub fn note(&mut self, node: NodeId, note: &Note) {
         if let Note::Raft(RaftNote::BecameLeader { term }) = note {
             hold("election safety", self.election.leads(node, *term));
+        }
+        if let Note::Raft(RaftNote::Campaigns { .. }) = note {
+            hold("who was removed stands back", self.cast_out.stands(node));
+        }
+        if matches!(note, Note::CastOut) {
+            self.cast_out.told(node);
         }
         if let Note::Raft(RaftNote::Truncated { .. }) = note
             && let Some(watched) = self.views.get_mut(&node)
