@@ -1,11 +1,14 @@
 //! A group's files.
 
+use std::cell::Cell;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use memmap2::Mmap;
 use quorate_replication::buffer::BLOCK_BYTES;
@@ -21,6 +24,13 @@ use crate::uring::map;
 /// A file is read in pieces of this size, one at a time: who writes to the same disk meanwhile waits for one at most.
 const PIECE_BYTES: usize = 256 << 10;
 
+/// A start leaves the disk to others after each piece for as long as that took, until it has rested for so long in all: a start that
+/// reads little is not felt by who shares the disk, and one that reads much does not take much longer.
+const REST_MAX: Duration = Duration::from_millis(500);
+
+/// What is read faster than that was in memory, and cost no disk anything.
+const FROM_MEMORY: Duration = Duration::from_micros(100);
+
 /// Stands for bytes that cannot be read. Not zero: zeros at a log's end say that something was never written.
 const LOST: u8 = 0xff;
 
@@ -29,6 +39,8 @@ const LOST: u8 = 0xff;
 pub struct GroupFiles {
     directory: PathBuf,
     lock: Arc<File>,
+    /// How long reading has rested.
+    rested: Cell<Duration>,
 }
 
 /// The bytes of a segment: the file itself, mapped, unless a part of it cannot be read.
@@ -60,7 +72,11 @@ impl fmt::Debug for SegmentBytes {
 
 impl GroupFiles {
     pub(super) const fn new(directory: PathBuf, lock: Arc<File>) -> Self {
-        Self { directory, lock }
+        Self {
+            directory,
+            lock,
+            rested: Cell::new(Duration::ZERO),
+        }
     }
 
     /// Where they are.
@@ -116,12 +132,22 @@ impl GroupFiles {
         list().map_err(|error| files_error(&self.directory, &error))
     }
 
+    /// A piece took so long to read.
+    fn rest(&self, took: Duration) {
+        let rested = self.rested.get();
+        if took > FROM_MEMORY && rested < REST_MAX {
+            thread::sleep(took);
+            self.rested.set(rested + took);
+        }
+    }
+
     fn bytes(&self, file: FileId) -> Result<SegmentBytes, FilesError> {
         let path = self.directory.join(file_name(file));
-        let held = durable(&path).and_then(|file| match unreadable(&file)? {
-            None => map(&file).map(Held::Map),
-            Some(bytes) => Ok(Held::Memory(bytes)),
-        });
+        let held =
+            durable(&path).and_then(|file| match unreadable(&file, |took| self.rest(took))? {
+                None => map(&file).map(Held::Map),
+                Some(bytes) => Ok(Held::Memory(bytes)),
+            });
         Ok(SegmentBytes {
             held: held.map_err(|error| files_error(&path, &error))?,
             _lock: Arc::clone(&self.lock),
@@ -194,8 +220,8 @@ fn durable(path: &Path) -> io::Result<File> {
 }
 
 /// Reads a file once, so that a mapping of it does not end the process where the device fails. If it does fail: the file's bytes,
-/// with what cannot be read in place of every block that cannot.
-fn unreadable(file: &File) -> io::Result<Option<Vec<u8>>> {
+/// with what cannot be read in place of every block that cannot. `rest` is told how long each piece took.
+fn unreadable(file: &File, rest: impl Fn(Duration)) -> io::Result<Option<Vec<u8>>> {
     // The kernel may read ahead by many megabytes, and other nodes' writes to this disk would wait for all of them: a node that
     // starts is in less of a hurry than those that serve. Where no advice is taken, it does.
     let advise = |advice| {
@@ -205,12 +231,16 @@ fn unreadable(file: &File) -> io::Result<Option<Vec<u8>>> {
     let mut piece = vec![0; PIECE_BYTES];
     let mut at = 0;
     loop {
+        let begun = Instant::now();
         match file.read_at(&mut piece, at) {
             Ok(0) => {
                 advise(Advice::Normal);
                 return Ok(None);
             }
-            Ok(bytes) => at += u64::try_from(bytes).expect("a piece is small"),
+            Ok(bytes) => {
+                at += u64::try_from(bytes).expect("a piece is small");
+                rest(begun.elapsed());
+            }
             Err(error) if error.raw_os_error() == Some(libc::EIO) => break,
             Err(error) => return Err(error),
         }
