@@ -202,6 +202,8 @@ pub struct RepairReplyMessage {
     pub whole: u8,
     /// Zero.
     pub reserved: [u8; 7],
+    /// The sender has let go all records up to here: a snapshot has what they amount to.
+    pub start: U64,
 }
 
 /// ReadIndex: up to where must a read that was asked before this see the log? The answer has its correlation.

@@ -77,7 +77,13 @@ impl Hole {
 
 impl<V: Visitor> Walk<'_, V> {
     /// A segment's header is sound: the hole ends where the segment before it does.
-    pub(super) fn close_at_header(&mut self, gap: Gap, id: SegmentId, header: &SegmentHeader) {
+    pub(super) fn close_at_header(
+        &mut self,
+        gap: Gap,
+        id: SegmentId,
+        header: &SegmentHeader,
+        first: Option<Term>,
+    ) {
         let previous = Link {
             index: header.first_index.previous(),
             header_crc: header.previous,
@@ -86,8 +92,11 @@ impl<V: Visitor> Walk<'_, V> {
             segment: SegmentId(id.0 - 1),
             position: header.previous_end,
         };
+        // A header tells no term. It is that of the records on both sides, if they agree.
+        let term = gap.before.last().map(|last| last.term);
+        let term = term.filter(|_| term == first).unwrap_or_default();
         self.index
-            .restart(before(previous, header.first_offset, Term(0)));
+            .begin_current(before(previous, header.first_offset, term));
         self.holes.push(gap.close(end, previous, &self.files));
     }
 

@@ -260,6 +260,13 @@ impl Index {
         self.durable = self.last();
     }
 
+    /// The current segment begins behind this record.
+    pub(super) fn begin_current(&mut self, before: Before) {
+        let current = self.segments.last_mut().expect("a segment is in use");
+        *current = Segment::new(current.id, current.bytes, before);
+        self.restart(before);
+    }
+
     /// Goes on behind damage in the current segment, as if the log led to here.
     pub(super) fn restart(&mut self, before: Before) {
         let current = self.segments.last().expect("a segment is in use");

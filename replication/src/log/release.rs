@@ -7,10 +7,11 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use quorate_wire::{LogIndex, Offset};
+use quorate_wire::{LogIndex, Offset, Term};
 
 use super::error::Fatal;
 use super::event::LogEvent;
+use super::hole::{Hole, Needs};
 use super::index::Index;
 use super::log::{Log, Purpose};
 use super::segment::Segment;
@@ -87,6 +88,30 @@ impl Log {
         }
     }
 
+    /// Has the log begin behind a hole, if others have let go what is missing, and a snapshot has what it amounts to. Says whether it
+    /// does; `Released` follows.
+    pub fn begin_behind(
+        &mut self,
+        hole: &Hole,
+        (let_go, covered): (LogIndex, LogIndex),
+        storage: &mut impl Storage,
+    ) -> bool {
+        let missing = match hole.needs() {
+            Needs::Nothing => return false,
+            Needs::Records(link) => link.index,
+            Needs::Unknown(index) => index,
+        };
+        let start = self.index.start_after(hole);
+        let start = start.filter(|start| missing <= let_go && start.before.index <= covered);
+        let Some(start) = start else { return false };
+        // The end may be lost too: the superblock goes on saying how far it was.
+        let known = self.keeper.superblock().log.max(self.reached);
+        if let Some(op) = self.keeper.store_start(start, known) {
+            self.submit(Purpose::Superblock, op, storage);
+        }
+        true
+    }
+
     /// Removes what nobody needs any more, one file at a time, unless it can be used again.
     pub(super) fn clear_away(&mut self, storage: &mut impl Storage) {
         let first = self.keeper.start().segment;
@@ -151,6 +176,19 @@ impl Index {
             }
         }
         (found, unread)
+    }
+
+    /// The first place behind a hole where the log could begin.
+    fn start_after(&self, hole: &Hole) -> Option<Start> {
+        let behind = |segment: &&Segment| {
+            let known = segment.before.term > Term(0);
+            segment.id > hole.end.segment && known && !segment.reaches_back
+        };
+        let next = self.segments.iter().find(behind)?;
+        Some(Start {
+            segment: next.id,
+            before: next.before,
+        })
     }
 
     /// The log begins here from now on: nothing before is found any more.

@@ -200,7 +200,9 @@ impl<V: Visitor> Walk<'_, V> {
                 }
                 self.open(id, bytes.len() as u64);
                 if let Some(gap) = self.gap.take() {
-                    self.close_at_header(gap, id, header);
+                    let first = bytes.get(SEGMENT_HEADER_BYTES..);
+                    let first = first.and_then(|first| RecordHeader::parse(first).ok());
+                    self.close_at_header(gap, id, header, first.map(|first| first.term));
                 }
                 self.index.committed(header.commit);
                 self.visitor.segment(header);

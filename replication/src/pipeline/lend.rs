@@ -89,6 +89,7 @@ impl Pipeline {
             first: U64::new(lend.first.0),
             whole: u8::from(whole),
             reserved: [0; 7],
+            start: U64::new(self.log.start().0),
         };
         let mut links = self.links.iter_mut();
         let Some(link) = links.find(|link| link.up && link.peer == Some(lend.peer)) else {

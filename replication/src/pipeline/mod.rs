@@ -110,6 +110,14 @@ pub enum Reopen {
         /// The last record that it covers.
         upto: LogIndex,
     },
+    /// What is missing has been let go by others: the log begins behind it.
+    #[error(
+        "the log begins behind index {upto}: what is missing before has been let go by another node, and a snapshot here has what it amounts to"
+    )]
+    BeginsLater {
+        /// The last record that is gone.
+        upto: LogIndex,
+    },
     /// What was missing was never committed: the log ends before it.
     #[error("the log is given up where records are missing that no other node has")]
     GaveUp,
@@ -120,7 +128,9 @@ impl Reopen {
     #[must_use]
     pub fn depth(self) -> Depth {
         match self {
-            Self::Damaged(_) | Self::Repaired { .. } | Self::GaveUp => Depth::Whole,
+            Self::Damaged(_) | Self::Repaired { .. } | Self::BeginsLater { .. } | Self::GaveUp => {
+                Depth::Whole
+            }
             Self::Installed { .. } => Depth::BehindSnapshot,
         }
     }

@@ -5,8 +5,9 @@
 //! behind it. In a second pass they are fetched again, held against those checksums, and written. Who leads, who votes, and what
 //! is committed does not matter: what the disk had is put back as it was.
 //!
-//! If all others are whole, and none has records that lead there, then the log is given up from the hole on: what was committed
-//! is on a majority, and so on one of them. Owns: whom to ask for what. Never: believes a peer. Called by: the turn.
+//! If nobody who can be reached has them, and another node has let go what is missing, the log begins behind the hole: this node's own
+//! snapshot has what was before. If all others are whole, and none has records that lead there, then the log is given up from the hole
+//! on: what was committed is on a majority, and so on one of them. Owns: whom to ask for what. Never: believes a peer. Called by: the turn.
 
 use alloc::vec::Vec;
 
@@ -34,6 +35,8 @@ pub(super) struct Repair {
     step: Step,
     /// Peers that are whole and have no records that fit into this hole.
     lacking: Vec<NodeId>,
+    /// Others have let go all records up to here.
+    pub(super) let_go: LogIndex,
     /// Names requests.
     correlation: u64,
     /// When to say again that records are missing.
@@ -55,7 +58,7 @@ enum Step {
     Disk,
     /// The disk writes the last of a hole.
     LastWrite,
-    /// The disk notes that the log is given up.
+    /// The disk notes that the log is given up, or begins later.
     GivingUp,
 }
 
@@ -135,6 +138,7 @@ impl Repair {
             search: Search::default(),
             step: Step::Begin,
             lacking: Vec::new(),
+            let_go: LogIndex(0),
             correlation: 0,
             says: Time(0),
         }
@@ -262,9 +266,12 @@ impl Pipeline {
             };
             return self.mend(&hole, seam);
         }
+        let spare = (repair.let_go, self.snapshots.newest());
         if let Some(search) = repair.plan(others.len()) {
             repair.search = search;
             repair.step = Step::Ask;
+        } else if self.log.begin_behind(&hole, spare, seam) {
+            repair.step = Step::GivingUp;
         } else if repair.lacking.len() == others.len() {
             repair.step = Step::GivingUp;
             self.notes.push(Note::GivesUp {
@@ -340,6 +347,7 @@ impl Pipeline {
             return;
         }
         repair.search.unsure |= reply.whole != 1;
+        repair.let_go = repair.let_go.max(LogIndex(reply.start.get()));
         repair.step = Step::Ask;
         let taken = repair.search.take(records, group);
         if taken.is_empty() {

@@ -9,7 +9,7 @@ use quorate_wire::LogIndex;
 use quorate_wire::limits::SNAPSHOT_CHUNK_BYTES_MAX;
 
 use super::config::SNAPSHOT_ENTRIES_TURN;
-use super::{Note, Pipeline};
+use super::{Note, Pipeline, Reopen};
 use crate::log::{Retention, SnapshotEvent};
 use crate::seam::{Seam, SnapshotId};
 use crate::snapshot::{Header, Writer};
@@ -42,6 +42,11 @@ impl Snapshots {
             bytes_behind,
             taking: None,
         }
+    }
+
+    /// The last record that the newest one covers.
+    pub(super) fn newest(&self) -> LogIndex {
+        self.newest
     }
 }
 
@@ -143,6 +148,9 @@ impl Pipeline {
     /// The log begins behind this record now.
     pub(super) fn released(&mut self, upto: LogIndex, seam: &mut impl Seam) {
         self.notes.push(Note::Released { upto });
+        if self.repair.is_some() {
+            self.reopen = Some(Reopen::BeginsLater { upto });
+        }
         self.wants.retain(|want| want.first > upto);
         self.step(Input::Released { upto }, seam);
     }

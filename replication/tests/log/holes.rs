@@ -1,12 +1,13 @@
 //! Holes: what is missing is known, and put back as it was, whatever was damaged, and whenever the power goes meanwhile.
 
 use quorate_replication::log::{From, Hole, Link, Log, LogEvent, Needs, Read, Recovery};
-use quorate_replication::seam::{FileId, Storage};
+use quorate_replication::seam::{FileId, SegmentId, Storage};
 use quorate_sim::Disk;
 use quorate_wire::{LogIndex, Record};
 
 use crate::damage::{Finished, finished, segment};
 use crate::machine::{open, open_damaged};
+use crate::retention::{keep, long};
 use crate::work::{Chance, Made};
 
 /// What has become of a damaged log.
@@ -343,5 +344,59 @@ fn a_crash_while_a_hole_is_filled_leaves_one_that_heals() {
         let what = format!("seed {seed}");
         let lost = check(&finished, &disk, healed, &what);
         assert_eq!((healed, lost), (Healed::Whole, 0), "{what}");
+    }
+}
+
+/// Others have let go what is missing, and a snapshot covers the log up to the next segment: whenever the power goes, there is a hole
+/// still, or a whole log that begins later.
+#[test]
+fn a_log_begins_behind_a_hole_that_nobody_needs() {
+    let mut machine = long(40);
+    let live = machine.live.clone();
+    keep(&mut machine, 30, &live, &mut |_| {});
+    machine.commit(live.len() as u64);
+    for at in [5000, 50_000] {
+        let mut disk = machine.disk.crashed(&mut |_| true);
+        disk.bytes_mut(FileId::Segment(SegmentId(2)))[at] ^= 1;
+        let (recovery, _) = open_damaged(&disk).expect("it can be mended");
+        let [hole] = recovery.holes.as_slice() else {
+            panic!("one hole: {:?}", recovery.holes);
+        };
+        let Needs::Records(last) = hole.needs() else {
+            panic!("records are missing: {hole:?}");
+        };
+        let mut log = recovery.log;
+        let (before, all) = (last.index.previous(), LogIndex(30));
+        assert!(!log.begin_behind(hole, (before, all), &mut disk));
+        assert!(!log.begin_behind(hole, (all, last.index), &mut disk));
+        assert_eq!(disk.waiting(), 0);
+        assert!(log.begin_behind(hole, (last.index, all), &mut disk));
+        let mut released = None;
+        while released.is_none() {
+            let (again, _) = open_damaged(&disk.crashed(&mut |_| false)).expect("either");
+            assert_eq!(
+                again.damaged.is_some(),
+                again.raft.start.index == LogIndex(0)
+            );
+            disk.perform_all();
+            let mut done = Vec::new();
+            disk.completed(&mut done);
+            let mut events = Vec::new();
+            for done in done {
+                log.completed(done, &mut disk, &mut events)
+                    .expect("it works");
+            }
+            for event in events {
+                if let LogEvent::Released { upto } = event {
+                    released = Some(upto);
+                }
+            }
+        }
+        let (recovery, told) = open(&disk).expect("nothing is missing");
+        assert_eq!(Some(recovery.raft.start.index), released);
+        assert!(last.index <= recovery.raft.start.index && recovery.raft.start.index <= all);
+        assert_eq!(recovery.raft.last, LogIndex(live.len() as u64));
+        let behind = live[30..].iter().map(|made| &made.bytes);
+        assert!(behind.eq(&told.records));
     }
 }

@@ -3,7 +3,9 @@
 mod seeds;
 
 use quorate_client::member::Reset;
+use quorate_replication::log::{Inspected, inspect};
 use quorate_replication::pipeline::{Reopen, SnapshotConfig};
+use quorate_replication::seam::FileId;
 use quorate_sim::{ChunkWeather, Options, World, recover};
 use quorate_wire::NodeId;
 use seeds::each_seed;
@@ -114,5 +116,54 @@ fn a_snapshot_that_is_on_its_way_survives_broken_links_and_a_new_leader() {
         }
         recover(&mut world);
         assert!(installed(&world) > 0, "somebody has got a snapshot");
+    });
+}
+
+/// A node that was away comes back damaged where the log has been let go meanwhile, and the third is out: it needs nobody for what
+/// its own snapshot has.
+#[test]
+fn a_hole_that_others_have_let_go_is_left_behind() {
+    each_seed("let go", 0..4, |seed, trace| {
+        let options = Options {
+            chunks: 300,
+            ..forgetful(seed)
+        };
+        let mut world = World::new(options, trace.clone());
+        world.oracle().expect_marred();
+        world.start_all();
+        world.run_for(1500 * MS);
+        let names = world.names();
+        let hurt = names[usize::try_from(seed % 3).expect("small")];
+        world.crash(hurt, false);
+        world.run_for(4 * SECOND);
+        let out = names.into_iter().find(|&id| id != hurt).expect("three");
+        world.crash(out, false);
+        // A record; and the header, which is looked at, so that all of the log is.
+        let disk = world.node(hurt).disk.disk_mut();
+        let mut first = None;
+        let looked = inspect(disk, &mut |what| {
+            if let Inspected::Segment(header) = what {
+                first.get_or_insert(header.segment);
+            }
+        });
+        looked.expect("it can be read");
+        let first = FileId::Segment(first.expect("there is one"));
+        for at in [100, 4200] {
+            disk.mar(first, at..at + 1)[0] ^= 4;
+        }
+        world.start(hurt);
+        let later = |world: &World| {
+            let mut reopened = world.groups()[0].reopened().iter();
+            let later = |why: &Reopen| matches!(why, Reopen::BeginsLater { .. });
+            reopened.any(|(who, why)| *who == hurt && later(why))
+        };
+        assert!(world.run_until(10 * SECOND, later), "it needs no record");
+        let leads = |world: &World| world.leader().is_some_and(|leader| leader != out);
+        assert!(
+            world.run_until(10 * SECOND, leads),
+            "two of three are enough"
+        );
+        world.start(out);
+        recover(&mut world);
     });
 }

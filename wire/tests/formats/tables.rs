@@ -331,6 +331,7 @@ const REPAIR_REPLY: Table = &[
     ("first", Count(8)),
     ("whole", Count(1)),
     ("reserved", Bytes(7)),
+    ("start", Count(8)),
 ];
 
 const SNAPSHOT_OFFER: Table = &[("term", Count(8)), ("index", Count(8)), ("bytes", Count(8))];

@@ -621,6 +621,7 @@ fn peer_body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
                 first: U64::new(41),
                 whole: 1,
                 reserved: [0; 7],
+                start: U64::new(30),
             }),
             samples::noop().then(samples::events()),
         ),
