@@ -22,6 +22,13 @@ use super::executor::Stream;
 /// Bytes that one read can bring.
 const READ_BYTES: usize = 256 << 10;
 
+/// Bytes that one read can bring where frames are small.
+const READ_BYTES_MIN: usize = 32 << 10;
+
+/// About how many frames a read brings at most, but for its least bytes: while the shard opens the next ones, the pipeline and the
+/// disk work on these, instead of waiting for all that a client has in flight.
+const READ_FRAMES: usize = 256;
+
 /// A frame above this length is read into memory of its own. Below it, a part in front leaves room for a good read.
 const LARGE_FRAME_BYTES: usize = READ_BYTES / 2;
 
@@ -113,15 +120,34 @@ impl Batch {
 }
 
 /// What a connection keeps between two reads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Inbox {
+    /// Most bytes that the next read brings.
+    most: usize,
     /// The first bytes of a frame.
     part: Vec<u8>,
     /// Memory for the one frame that is being read, as long as the frame, and how much of it is there.
     large: Option<(BytesMut, usize)>,
 }
 
+impl Default for Inbox {
+    fn default() -> Self {
+        Self {
+            most: READ_BYTES,
+            part: Vec::new(),
+            large: None,
+        }
+    }
+}
+
 impl Inbox {
+    /// The last read brought so many frames.
+    pub(super) fn brought(&mut self, frames: usize, bytes: usize) {
+        if let Some(of_each) = bytes.checked_div(frames) {
+            self.most = (of_each * READ_FRAMES).clamp(READ_BYTES_MIN, READ_BYTES);
+        }
+    }
+
     /// Whether a frame has begun and not ended.
     pub(super) const fn is_partial(&self) -> bool {
         !self.part.is_empty() || self.large.is_some()
@@ -155,12 +181,14 @@ impl Inbox {
         }
         let mut room = memory.take();
         let at = self.part.len();
-        match stream.poll_read(cx, &mut room[at..]) {
+        // A part in front leaves room for a good read.
+        let most = (at + self.most).min(room.len());
+        match stream.poll_read(cx, &mut room[at..most]) {
             Poll::Ready(Ok(bytes)) if bytes > 0 => {
                 room[..at].copy_from_slice(&self.part);
                 let end = at + bytes;
                 Poll::Ready(Ok(Some(Batch {
-                    full: end == room.len(),
+                    full: end == most,
                     memory: room,
                     end,
                 })))
@@ -216,7 +244,10 @@ mod tests {
     use bytes::BytesMut;
 
     use super::super::executor::{Executor, Stream};
-    use super::{Batch, Inbox, LARGE_FRAME_BYTES, LENT_MAX, READ_BYTES, ReadMemory};
+    use super::{
+        Batch, Inbox, LARGE_FRAME_BYTES, LENT_MAX, READ_BYTES, READ_BYTES_MIN, READ_FRAMES,
+        ReadMemory,
+    };
 
     fn batch(memory: &mut ReadMemory, bytes: &[u8]) -> Batch {
         let mut room = memory.take();
@@ -289,19 +320,18 @@ mod tests {
         assert!(memory.free.is_some() && memory.lent.is_empty());
     }
 
-    #[test]
-    fn a_read_that_fills_its_room_says_so() {
+    /// Two reads of what a client has sent, and whether each filled its room.
+    fn two_reads(sent: &[u8], mut inbox: Inbox) -> Vec<(Vec<u8>, bool)> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port is free");
         let address = listener.local_addr().expect("it is bound");
         let mut client = std::net::TcpStream::connect(address).expect("it listens");
         let (socket, _) = listener.accept().expect("somebody connects");
-        client.write_all(b"123456789").expect("it is connected");
+        client.write_all(sent).expect("it is connected");
         let executor =
             Executor::new("inbox", None, std::time::Duration::ZERO).expect("glommio starts");
-        let read = executor.run(async move {
+        executor.run(async move {
             let stream = Stream::new(socket);
-            let (mut memory, mut inbox) = (ReadMemory::default(), Inbox::default());
-            inbox.large = Some((BytesMut::zeroed(6), 0));
+            let mut memory = ReadMemory::default();
             let mut read = Vec::new();
             for _ in 0..2 {
                 let batch = poll_fn(|cx| inbox.poll_read(cx, &stream, &mut memory)).await;
@@ -309,8 +339,37 @@ mod tests {
                 read.push((batch.bytes().to_vec(), batch.full));
             }
             read
-        });
+        })
+    }
+
+    #[test]
+    fn a_read_that_fills_its_room_says_so() {
+        let inbox = Inbox {
+            large: Some((BytesMut::zeroed(6), 0)),
+            ..Inbox::default()
+        };
+        let read = two_reads(b"123456789", inbox);
         assert_eq!(read, [(b"123456".to_vec(), true), (b"789".to_vec(), false)]);
+    }
+
+    #[test]
+    fn small_frames_are_read_some_hundreds_at_a_time() {
+        let mut inbox = Inbox::default();
+        for (frames, bytes, most) in [
+            (0, 0, READ_BYTES),
+            (1, 100, READ_BYTES_MIN),
+            (100, 100 * 500, 500 * READ_FRAMES),
+            (0, 0, 500 * READ_FRAMES),
+            (2, 100_000, READ_BYTES),
+        ] {
+            inbox.brought(frames, bytes);
+            assert_eq!(inbox.most, most, "{frames} frames of {bytes} bytes");
+        }
+        inbox.brought(1, 100);
+        let (mut sent, part) = (vec![7; READ_BYTES_MIN], b"part".to_vec());
+        sent.extend(&part);
+        let read = two_reads(&sent, inbox);
+        assert_eq!(read, [(vec![7; READ_BYTES_MIN], true), (part, false)]);
     }
 
     #[test]

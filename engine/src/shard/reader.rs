@@ -64,6 +64,7 @@ fn take(
     let was_partial = inbox.is_partial();
     let greeted = connection.phase() == Phase::Open;
     let (taken, end) = desk.gate.open(batch.bytes(), greeted, frames);
+    inbox.brought(frames.len(), taken);
     let chunk_bytes = frames.iter().map(|frame| frame.chunk().len()).sum();
     let batch = match &end {
         Ok(needed) => inbox.keep(batch, taken, *needed),
