@@ -196,6 +196,7 @@ keeps! { Host:
     storage::a_segment_is_prepared_once,
     storage::segments_are_prepared_beside_writes,
     storage::a_file_is_used_again,
+    storage::a_file_is_used_again_as_it_is,
     storage::a_slow_preparation_is_hurried,
     storage::a_write_past_the_end_is_refused,
     storage::a_read_past_the_end_is_short,

@@ -55,6 +55,8 @@ pub enum Canary {
     UncommittedShown,
     /// A damaged end of the log is taken for a torn one (TRAPS 5).
     DamageIsTorn,
+    /// What an earlier segment left in a file that is used again is taken for bytes of this one.
+    PastTakenForPresent,
     /// What a crash left of a write is written over, not left alone (rule 3 of the design).
     TornTailReused,
     /// A write that failed is taken for done (TRAPS 4).
@@ -67,7 +69,7 @@ pub enum Canary {
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::AckBeforeDurable,
         Self::AckPastVerified,
         Self::VoteBeforeDurable,
@@ -92,6 +94,7 @@ impl Canary {
         Self::AllAtCommit,
         Self::UncommittedShown,
         Self::DamageIsTorn,
+        Self::PastTakenForPresent,
         Self::TornTailReused,
         Self::WriteErrorIgnored,
         Self::GenerationUnfenced,

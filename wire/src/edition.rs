@@ -13,7 +13,7 @@ impl Edition {
     /// With which every group begins.
     pub const FIRST: Self = Self(1);
 
-    /// Which deletes consumer groups.
+    /// Which deletes consumer groups, and keeps sums of segments.
     pub const SECOND: Self = Self(2);
 
     /// The latest one that this build has.

@@ -59,7 +59,10 @@ impl Storage for Disk {
                     .insert(segment, Rc::new(vec![0; place(bytes)]));
                 StorageOutcome::Prepared
             }
-            StorageOp::Append { .. } | StorageOp::Publish { .. } | StorageOp::Remove { .. } => {
+            StorageOp::Reuse { .. }
+            | StorageOp::Append { .. }
+            | StorageOp::Publish { .. }
+            | StorageOp::Remove { .. } => {
                 unreachable!("no snapshot is taken here, and nothing goes")
             }
         };

@@ -146,6 +146,31 @@ impl Filling {
     }
 }
 
+/// Gives a segment's file a new beginning, and then another number. Returns it, and its length.
+pub(super) fn use_again(
+    directory: &File,
+    segment: SegmentId,
+    from: SegmentId,
+    begin: impl FnOnce(&File) -> Result<(), Errno>,
+) -> Result<(File, u64), Errno> {
+    let flags = OFlags::RDWR | OFlags::DIRECT | OFlags::CLOEXEC;
+    let old = segment_name(from);
+    let file = rustix::fs::openat(directory, &old, flags, Mode::empty()).map(File::from)?;
+    begin(&file)?;
+    rustix::fs::fdatasync(&file)?;
+    rustix::fs::renameat_with(
+        directory,
+        &old,
+        directory,
+        segment_name(segment),
+        RenameFlags::NOREPLACE,
+    )?;
+    rustix::fs::fsync(directory)?;
+    let bytes = rustix::fs::fstat(&file)?.st_size;
+    let bytes = u64::try_from(bytes).expect("a file's length is not negative");
+    Ok((file, bytes))
+}
+
 fn unlink(directory: &File, plan: Plan) -> Result<(), Errno> {
     rustix::fs::unlinkat(directory, preparing_name(plan.segment), AtFlags::empty())
 }

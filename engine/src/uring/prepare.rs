@@ -1,4 +1,4 @@
-//! The preparer: a thread that fills segments with zeros, and writes snapshots, while the pipeline works.
+//! The preparer: a thread that fills segments with zeros, renames used ones, and writes snapshots, while the pipeline works.
 //!
 //! It has one segment at work, piece by piece at the pace that it was told, and does what else it is asked between two pieces.
 //! Owns: files that end in `.preparing`. Never: writes to a file once it has its name. Called by: the driver.
@@ -12,11 +12,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 
 use quorate_replication::buffer::Slice;
-use quorate_replication::seam::{FileId, OpId, Pace, SnapshotId, StorageError};
+use quorate_replication::seam::{FileId, OpId, Pace, SegmentId, SnapshotId, StorageError};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::fill::{Filling, Plan, Zeros};
+use super::fill::{self, Filling, Plan, Zeros};
 use super::open_files::os_error;
 use crate::files::{SNAPSHOT_PREPARING, file_name};
 use crate::lane::Wake;
@@ -26,6 +26,12 @@ use crate::lane::Wake;
 pub(super) enum Task {
     /// Prepare a segment.
     Prepare(Plan),
+    /// Give a segment's file a new beginning, and then another number.
+    Reuse {
+        segment: SegmentId,
+        from: SegmentId,
+        head: Slice,
+    },
     /// Add to the snapshot that has no name yet.
     Append { position: u64, bytes: Slice },
     /// Give it its name.
@@ -38,7 +44,11 @@ pub(super) enum Task {
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// The file is open for direct writes.
-    Prepared(Plan, File),
+    Prepared {
+        segment: SegmentId,
+        bytes: u64,
+        file: File,
+    },
     Appended,
     Published,
     Removed,
@@ -192,7 +202,13 @@ impl Work {
                     let (_, filling) = self.filling.take().expect("it was at work");
                     let plan = filling.plan();
                     let named = self.open_directory().and_then(|at| filling.name(&at));
-                    self.over(id, named.map(|file| Outcome::Prepared(plan, file)));
+                    let Plan { segment, bytes, .. } = plan;
+                    let prepared = |file| Outcome::Prepared {
+                        segment,
+                        bytes,
+                        file,
+                    };
+                    self.over(id, named.map(prepared));
                 }
                 Err(error) => {
                     self.give_up();
@@ -222,6 +238,11 @@ impl Work {
     fn work(&mut self, task: Task) -> Result<Outcome, Errno> {
         match task {
             Task::Prepare(_) => unreachable!("segments are filled piece by piece"),
+            Task::Reuse {
+                segment,
+                from,
+                head,
+            } => self.reuse(segment, from, &head),
             Task::Append { position, bytes } => {
                 let appended = self.append(position, &bytes);
                 self.or_nothing(appended).map(|()| Outcome::Appended)
@@ -258,7 +279,7 @@ impl Work {
         rustix::fs::open(&self.directory, flags, Mode::empty()).map(File::from)
     }
 
-    fn append(&mut self, position: u64, mut bytes: &[u8]) -> Result<(), Errno> {
+    fn append(&mut self, position: u64, bytes: &[u8]) -> Result<(), Errno> {
         if position == 0 {
             let flags =
                 OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::DIRECT | OFlags::CLOEXEC;
@@ -267,19 +288,22 @@ impl Work {
             self.snapshot = Some(File::from(rustix::fs::open(path, flags, mode)?));
         }
         let file = self.snapshot.as_ref().ok_or(Errno::NOENT)?;
-        let mut at = position;
-        while !bytes.is_empty() {
-            match rustix::io::pwrite(file, bytes, at) {
-                Ok(0) => return Err(Errno::IO),
-                Ok(written) => {
-                    at += u64::try_from(written).expect("a part is small");
-                    bytes = &bytes[written..];
-                }
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        write_all(file, bytes, position)
+    }
+
+    fn reuse(&self, segment: SegmentId, from: SegmentId, head: &[u8]) -> Result<Outcome, Errno> {
+        let directory = self.open_directory()?;
+        let used_again =
+            fill::use_again(&directory, segment, from, |file| write_all(file, head, 0));
+        let (file, bytes) = used_again.inspect_err(|_| {
+            // It holds nothing that counts. If it cannot be removed either, the next start does it.
+            let _removed = self.remove(FileId::Segment(from));
+        })?;
+        Ok(Outcome::Prepared {
+            segment,
+            bytes,
+            file,
+        })
     }
 
     /// Gives the snapshot its name, once all of it is durable.
@@ -298,4 +322,19 @@ impl Work {
             Err(error) => Err(error),
         }
     }
+}
+
+fn write_all(file: &File, mut bytes: &[u8], mut at: u64) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::pwrite(file, bytes, at) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(written) => {
+                at += u64::try_from(written).expect("a part is small");
+                bytes = &bytes[written..];
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -48,6 +48,21 @@ impl Storage for Driver {
                 self.preparer.order(id, Task::Prepare(plan));
                 Ok(())
             }
+            StorageOp::Reuse {
+                segment,
+                from,
+                head,
+            } => {
+                check_blocks(0, head.len());
+                self.files.forget(FileId::Segment(from));
+                let task = Task::Reuse {
+                    segment,
+                    from,
+                    head,
+                };
+                self.preparer.order(id, task);
+                Ok(())
+            }
             StorageOp::Append { position, bytes } => {
                 check_blocks(position, bytes.len());
                 self.preparer.order(id, Task::Append { position, bytes });
@@ -166,7 +181,11 @@ impl Driver {
 
     pub(super) fn finished(&mut self, finished: Finished) {
         let result = finished.result.map(|outcome| match outcome {
-            Outcome::Prepared(Plan { segment, bytes, .. }, file) => {
+            Outcome::Prepared {
+                segment,
+                bytes,
+                file,
+            } => {
                 self.files.insert(FileId::Segment(segment), file, bytes);
                 StorageOutcome::Prepared
             }

@@ -31,7 +31,7 @@ pub enum FormatError {
         computed: u32,
     },
     /// A version that this build does not read.
-    #[error("version {found}, this build reads version 1")]
+    #[error("version {found}, which this build does not read")]
     Version {
         /// The version.
         found: u32,

@@ -73,7 +73,8 @@ impl Log {
                     } => (*file, Some((*segment, *position))),
                     StorageOp::Write { file, .. } | StorageOp::Read { file, .. } => (*file, None),
                     StorageOp::Prepare { segment, .. } => (FileId::Segment(*segment), None),
-                    StorageOp::Append { .. }
+                    StorageOp::Reuse { .. }
+                    | StorageOp::Append { .. }
                     | StorageOp::Publish { .. }
                     | StorageOp::Remove { .. } => unreachable!("no way to fill a hole"),
                 };

@@ -10,6 +10,7 @@ use super::error::Damage;
 use super::format::SegmentHeader;
 use super::hole::{Hole, Link, Needs};
 use super::index::{Before, Index, Spot};
+use super::seen::SegmentFile;
 use super::superblock::Reached;
 use super::walk::{Visitor, Walk};
 use crate::buffer::BLOCK_BYTES;
@@ -38,7 +39,7 @@ impl Gap {
     }
 
     /// A hole that ends here, where the chain comes from the record `previous`.
-    fn close(self, end: Spot, previous: Link, files: &[(SegmentId, Option<u64>)]) -> Hole {
+    fn close(self, end: Spot, previous: Link, files: &[(SegmentId, Option<SegmentFile>)]) -> Hole {
         let Self {
             start,
             why,
@@ -62,7 +63,7 @@ impl Gap {
 }
 
 impl Hole {
-    fn end_at(&mut self, end: Spot, previous: Link, files: &[(SegmentId, Option<u64>)]) {
+    fn end_at(&mut self, end: Spot, previous: Link, files: &[(SegmentId, Option<SegmentFile>)]) {
         self.end = end;
         self.needs = if self.has(previous) {
             Needs::Nothing

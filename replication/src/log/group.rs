@@ -43,7 +43,7 @@ impl Group {
         let current = index.current().expect("a segment is open");
         let (segment, position) = (current.id, block_after(current.end));
         assert!(
-            position + length as u64 <= current.bytes,
+            position + length as u64 <= current.extent.room,
             "a group commit fits into its segment"
         );
         let mut end = 0;
@@ -76,6 +76,11 @@ impl Group {
             written: 0,
             mark: commit.mark,
         }
+    }
+
+    /// Where it begins.
+    pub(super) fn position(&self) -> u64 {
+        self.position
     }
 
     pub(super) fn segment(&self) -> SegmentId {

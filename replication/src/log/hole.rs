@@ -15,6 +15,7 @@ use quorate_wire::LogIndex;
 
 use super::error::Damage;
 use super::index::{Before, Spot, block_after};
+use super::seen::SegmentFile;
 use super::segment::RECORDS_AT;
 use super::superblock::Reached;
 use crate::seam::SegmentId;
@@ -55,16 +56,16 @@ pub struct Hole {
     /// All records up to here were known to be committed where it begins.
     pub(super) commit: LogIndex,
     pub(super) needs: Needs,
-    /// The segments that it touches, with the lengths of those whose files are there.
-    pub(super) files: Vec<(SegmentId, Option<u64>)>,
+    /// The segments that it touches, with those files that are there.
+    pub(super) files: Vec<(SegmentId, Option<SegmentFile>)>,
 }
 
 /// A part of a hole: bytes of one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) segment: SegmentId,
-    /// Length of its file, if it is there.
-    pub(super) file: Option<u64>,
+    /// Its file, if it is there.
+    pub(super) file: Option<SegmentFile>,
     /// The segment's header is to be made anew.
     pub(super) header: bool,
     pub(super) from: u64,
@@ -116,11 +117,11 @@ impl Hole {
 
     /// Its parts. A segment whose file is missing gets so many bytes, if the hole does not need more.
     pub(super) fn pieces(&self, segment_bytes: u64) -> Vec<Piece> {
-        let piece = |&(segment, file): &(SegmentId, Option<u64>)| {
+        let piece = |&(segment, file): &(SegmentId, Option<SegmentFile>)| {
             let first = segment == self.start.segment;
             let last = segment == self.end.segment;
             let from = if first { self.start.position } else { 0 };
-            let bytes = file.unwrap_or(segment_bytes);
+            let bytes = file.map_or(segment_bytes, |file| file.bytes);
             let to = if last { self.end.position } else { bytes };
             let header = from == 0;
             let from = from.max(RECORDS_AT);
@@ -137,9 +138,9 @@ impl Hole {
 }
 
 impl Piece {
-    /// Length that its file must have.
-    pub(super) fn file_bytes(&self, segment_bytes: u64) -> u64 {
+    /// Its file; one that is missing has to be made, and as long as that.
+    pub(super) fn file_or_zeros(&self, segment_bytes: u64) -> SegmentFile {
         self.file
-            .unwrap_or_else(|| segment_bytes.max(block_after(self.to)))
+            .unwrap_or_else(|| SegmentFile::zeros(segment_bytes.max(block_after(self.to))))
     }
 }

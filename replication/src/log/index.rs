@@ -19,6 +19,7 @@ use super::error::Damage;
 use super::event::From;
 use super::hole::Link;
 use super::segment::{Landmark, RECORDS_AT, Segment};
+use super::sums::Extent;
 use crate::buffer::BLOCK_BYTES;
 use crate::seam::SegmentId;
 
@@ -150,13 +151,13 @@ impl Index {
     }
 
     /// A segment comes into use behind the last one.
-    pub(super) fn open(&mut self, id: SegmentId, bytes: u64) {
+    pub(super) fn open(&mut self, id: SegmentId, extent: Extent) {
         let last = self.last();
         if let Some(current) = self.segments.last() {
             assert!(current.id < id, "segments come into use in order");
             self.sealed += current.end;
         }
-        self.segments.push(Segment::new(id, bytes, last));
+        self.segments.push(Segment::new(id, extent, last));
     }
 
     /// Whether a record may come next: it continues the chain from the record before its index.
@@ -263,7 +264,7 @@ impl Index {
     /// The current segment begins behind this record.
     pub(super) fn begin_current(&mut self, before: Before) {
         let current = self.segments.last_mut().expect("a segment is in use");
-        *current = Segment::new(current.id, current.bytes, before);
+        *current = Segment::new(current.id, current.extent, before);
         self.restart(before);
     }
 

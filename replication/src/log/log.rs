@@ -11,7 +11,7 @@ use quorate_raft::HardState;
 use quorate_wire::canary::{self, Canary};
 use quorate_wire::{DiskId, LogIndex, NodeId, Time};
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Ready};
 use super::error::{Fatal, NotHere, ReadError};
 use super::event::{GroupCommit, LogConfig, LogEvent, Read};
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -21,6 +21,7 @@ use super::keeper::Keeper;
 use super::mend::Mending;
 use super::reader::{Progress, Reading};
 use super::release::Going;
+use super::seal::Seal;
 use super::shelf::{Errand, Shelf};
 use super::superblock::{Found, Reached, Superblock};
 use super::survey::{Survey, Surveys};
@@ -41,6 +42,8 @@ pub(super) enum Purpose {
     Log,
     Superblock,
     Prepare,
+    /// To seal a segment.
+    Seal(SegmentId),
     Read(Reading),
     /// To know where the records of a segment are.
     Survey(Survey),
@@ -61,6 +64,7 @@ pub struct Log {
     /// Whether nothing more may be written to the current segment: what is behind its last record is no room, but what a crash
     /// left of a write.
     cut: bool,
+    pub(super) seal: Seal,
     group: Option<Group>,
     /// Where the open group commit's writes end that are still to do, the last one first.
     parts: Vec<usize>,
@@ -97,6 +101,7 @@ impl Log {
             index,
             prepared,
             cut,
+            closed,
             holes: _,
             lost,
             longest,
@@ -108,7 +113,8 @@ impl Log {
             index,
             keeper: Keeper::new(found),
             ahead: Ahead::new(config, start.segment, current, prepared),
-            cut: (cut.is_some() && !canary::on(Canary::TornTailReused)) || lost,
+            cut: (cut.is_some() && !canary::on(Canary::TornTailReused)) || lost || closed,
+            seal: Seal::default(),
             group: None,
             parts: Vec::new(),
             opened: current.is_some(),
@@ -161,10 +167,19 @@ impl Log {
         let header = (!self.has_room(commit.bytes.len())).then(|| self.roll(commit.commit));
         self.taken_up += commit.bytes.len() as u64;
         let mut group = Group::place(&commit, &mut self.index, &mut self.parts);
+        let last = commit.records.iter().map(|place| place.index).max();
+        self.seal
+            .cover(&group, &commit.bytes, last.unwrap_or_default());
         // The header is durable before the first record: a record shows that everything before it is there.
         let first = header.or_else(|| group.next(&mut self.parts));
         self.submit(Purpose::Log, first.expect("a group has a part"), storage);
         self.group = Some(group);
+    }
+
+    /// From now on, segments that come into use get sums, so that their files need no zeros when they are used again: no member is
+    /// of a build that could not read that.
+    pub fn keep_sums(&mut self) {
+        self.ahead.keep_sums();
     }
 
     /// All records up to here are committed: they will never be void.
@@ -220,7 +235,11 @@ impl Log {
                 }
                 self.begin_at_start(events);
             }
-            Purpose::Prepare => self.prepared(done.result, events)?,
+            Purpose::Prepare => self.prepared(done.result, storage, events)?,
+            Purpose::Seal(segment) => {
+                written(FileId::Segment(segment), done.result)?;
+                self.seal.written();
+            }
             Purpose::Read(reading) => self.read_on(reading, done.result, storage, events),
             Purpose::Survey(survey) => self.survey_on(survey, done.result, storage, events),
             Purpose::Mend(file, edge) => self.mend_on(file, edge, done.result, storage, events)?,
@@ -235,6 +254,10 @@ impl Log {
     pub fn tend(&mut self, now: Time, storage: &mut impl Storage) {
         if core::mem::take(&mut self.opened) {
             self.note_reached(storage);
+        }
+        if let Some(op) = self.seal.next(SegmentId(self.reached.segment)) {
+            let segment = self.seal.segment().expect("one is being sealed");
+            self.submit(Purpose::Seal(segment), op, storage);
         }
         self.clear_away(storage);
         if let Some(pace) = self.ahead.new_pace(now, self.taken_up) {
@@ -295,15 +318,18 @@ impl Log {
 
     fn has_room(&self, bytes: usize) -> bool {
         !self.cut
-            && self
-                .index
-                .current()
-                .is_some_and(|current| block_after(current.end) + bytes as u64 <= current.bytes)
+            && self.index.current().is_some_and(|current| {
+                block_after(current.end) + bytes as u64 <= current.extent.room
+            })
     }
 
     /// The next segment comes into use. Returns the write of its header.
     fn roll(&mut self, commit: LogIndex) -> StorageOp {
-        let (segment, segment_bytes) = self.ahead.pop();
+        let Ready {
+            segment,
+            extent,
+            reused,
+        } = self.ahead.pop();
         let Before {
             index,
             next_offset,
@@ -313,16 +339,21 @@ impl Log {
         let header = SegmentHeader {
             identity: self.superblock().identity,
             segment,
-            segment_bytes,
+            segment_bytes: extent.file,
             first_index: index.next(),
             first_offset: next_offset,
             previous: header_crc,
             previous_end: self.index.current().map_or(0, |current| current.end),
             commit: commit.min(index),
+            sums: extent.room < extent.file,
         };
         let mut block = Buffer::zeroed(SEGMENT_HEADER_BYTES);
         header.encode(&mut block);
-        self.index.open(segment, segment_bytes);
+        let before = self.index.current();
+        let before = before.map(|before| (before.extent, before.end));
+        let identity = &header.identity;
+        self.seal.roll((segment, extent), reused, before, identity);
+        self.index.open(segment, extent);
         self.cut = false;
         StorageOp::Write {
             file: FileId::Segment(segment),
@@ -355,29 +386,6 @@ impl Log {
     fn writing_to(&self) -> FileId {
         let group = self.group.as_ref().expect("a group commit is open");
         FileId::Segment(group.segment())
-    }
-
-    fn prepared(
-        &mut self,
-        result: Result<StorageOutcome, StorageError>,
-        events: &mut Vec<LogEvent>,
-    ) -> Result<(), Fatal> {
-        match result {
-            Ok(StorageOutcome::Prepared) => {
-                self.ahead.prepared();
-                events.push(LogEvent::RoomMade);
-            }
-            Ok(_) => unreachable!("a preparation ends as one"),
-            Err(StorageError::Full) => {
-                self.ahead.full();
-                events.push(LogEvent::DiskFull);
-            }
-            Err(error @ (StorageError::Short { .. } | StorageError::Os { .. })) => {
-                let what = FileId::Segment(self.ahead.preparing());
-                return Err(Fatal::WriteFailed { what, error });
-            }
-        }
-        Ok(())
     }
 
     fn read_on(
@@ -439,6 +447,7 @@ impl Log {
             | Purpose::Superblock
             | Purpose::Prepare
             | Purpose::Survey(_)
+            | Purpose::Seal(_)
             | Purpose::Mend(..)
             | Purpose::Snapshot(_)
             | Purpose::Remove(_) => None,

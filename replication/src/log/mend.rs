@@ -13,6 +13,7 @@ use quorate_wire::{LogIndex, Record};
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader, WRITE_BYTES_MAX};
 use super::hole::{Hole, Piece};
 use super::index::{Before, block_of};
+use super::seen::{Kind, SegmentFile};
 use super::segment::RECORDS_AT;
 use super::superblock::Identity;
 use crate::buffer::{BLOCK_BYTES, Buffer, Slice};
@@ -72,8 +73,9 @@ impl Mending {
         let mut pieces: VecDeque<Piece> = hole.pieces(segment_bytes).into();
         let mut ops = VecDeque::new();
         for piece in &mut pieces {
-            let bytes = piece.file_bytes(segment_bytes);
+            let file = piece.file_or_zeros(segment_bytes);
             if piece.file.is_none() {
+                let bytes = file.bytes;
                 let segment = piece.segment;
                 let from = None;
                 ops.push_back(StorageOp::Prepare {
@@ -82,6 +84,9 @@ impl Mending {
                     from,
                 });
             } else {
+                if matches!(file.kind, Kind::Sums | Kind::Full) {
+                    ops.push_back(void_sums(piece.segment, &file));
+                }
                 for position in shared_blocks(piece) {
                     ops.push_back(StorageOp::Read {
                         file: FileId::Segment(piece.segment),
@@ -91,7 +96,7 @@ impl Mending {
                     });
                 }
             }
-            piece.file = Some(bytes);
+            piece.file = Some(file);
         }
         Self {
             identity,
@@ -202,15 +207,17 @@ impl Mending {
 
     /// The write of a header that follows from the log before it.
     fn header(&self, piece: &Piece) -> StorageOp {
+        let file = piece.file_or_zeros(self.segment_bytes);
         let header = SegmentHeader {
             identity: self.identity,
             segment: piece.segment,
-            segment_bytes: piece.file_bytes(self.segment_bytes),
+            segment_bytes: file.bytes,
             first_index: self.last.index.next(),
             first_offset: self.last.next_offset,
             previous: self.last.header_crc,
             previous_end: self.end,
             commit: self.commit.min(self.last.index),
+            sums: file.kind != Kind::Whole,
         };
         let mut block = Buffer::zeroed(SEGMENT_HEADER_BYTES);
         header.encode(&mut block);
@@ -262,6 +269,15 @@ impl Filling {
             bytes: Slice::new(Arc::new(buffer), 0..bytes),
         });
         self.start = self.at;
+    }
+}
+
+/// A segment's own sums say nothing any more once bytes are put back, for they may lie elsewhere.
+fn void_sums(segment: SegmentId, file: &SegmentFile) -> StorageOp {
+    StorageOp::Write {
+        file: FileId::Segment(segment),
+        position: file.extent().room,
+        bytes: Slice::new(Arc::new(Buffer::zeroed(BLOCK_BYTES)), 0..BLOCK_BYTES),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Called by: the walk.
 
 use super::error::{Damage, FormatError, RecoveryError};
-use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::format::{Head, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::passed::{self, Passed};
 use super::tail::is_zero;
 use crate::seam::{FileId, Files, SegmentId};
@@ -24,6 +24,8 @@ impl<B: AsRef<[u8]>> Opened<B> {
 
 pub(super) enum State {
     Unused,
+    /// Of a used file.
+    Vacant(SegmentHeader),
     Used(SegmentHeader),
     Damaged(Damage),
 }
@@ -44,7 +46,8 @@ pub(super) fn open_next<'i, F: Files>(
     let bytes = files.segment(id).map_err(RecoveryError::Files)?;
     let head = bytes.as_ref().get(..SEGMENT_HEADER_BYTES);
     let state = match head.map(SegmentHeader::decode) {
-        Some(Ok(header)) => State::Used(header),
+        Some(Ok(Head::Used(header))) => State::Used(header),
+        Some(Ok(Head::Vacant(header))) => State::Vacant(header),
         Some(Err(_)) if head.is_some_and(is_zero) => State::Unused,
         Some(Err(FormatError::Version { found })) => {
             return Err(RecoveryError::Version {

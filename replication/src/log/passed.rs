@@ -14,8 +14,9 @@ use alloc::vec::Vec;
 use quorate_wire::{LogIndex, RECORD_HEADER_BYTES, RecordHeader};
 
 use super::error::RecoveryError;
-use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::format::{self, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::index::{Before, Index};
+use super::seen::SegmentFile;
 use super::segment::RECORDS_AT;
 use super::superblock::Superblock;
 use super::walk::{Visitor, Walk};
@@ -93,7 +94,9 @@ pub(super) fn find(
 fn head(files: &impl Files, superblock: &Superblock, id: SegmentId) -> Option<Head> {
     let (bytes, length) = files.head(id, HEAD_BYTES).ok()?;
     let (block, first) = bytes.split_at_checked(SEGMENT_HEADER_BYTES)?;
-    let header = SegmentHeader::decode(block).ok()?;
+    let format::Head::Used(header) = SegmentHeader::decode(block).ok()? else {
+        return None;
+    };
     let first = RecordHeader::parse(first).ok()?;
     let own = header.identity == superblock.identity
         && header.segment == id
@@ -133,11 +136,12 @@ fn join(head: &Head, next: &Head, covered: LogIndex) -> Option<Passed> {
 impl<V: Visitor> Walk<'_, V> {
     /// Takes a segment for what its ends say.
     pub(super) fn pass(&mut self, passed: &Passed) -> Result<(), RecoveryError> {
-        let id = passed.id();
-        if let Some(why) = self.join(id, passed.header.segment_bytes, &passed.header)? {
+        let (id, file) = (passed.id(), SegmentFile::of(&passed.header));
+        self.files.push((id, Some(file)));
+        if let Some(why) = self.join(id, &passed.header)? {
             return self.damage(id, 0, why);
         }
-        self.open(id, passed.header.segment_bytes);
+        self.open(id, file);
         self.index.pass(passed);
         self.visitor.passed(&passed.first);
         Ok(())

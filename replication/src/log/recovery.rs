@@ -229,6 +229,7 @@ impl Walked {
             index: Index::new(superblock.identity.group, before),
             prepared: Vec::new(),
             cut: None,
+            closed: false,
             holes: Vec::new(),
             lost: false,
             longest: self.longest,

@@ -116,11 +116,11 @@ impl Log {
     pub(super) fn clear_away(&mut self, storage: &mut impl Storage) {
         let first = self.keeper.start().segment;
         let old = self.index.first().is_some_and(|old| old < first);
-        if old && self.read_in().is_none_or(|read| read >= first) {
-            for (segment, bytes) in self.index.forget_before(first) {
-                if !self.ahead.take_in(segment, bytes) {
-                    self.going.add(FileId::Segment(segment));
-                }
+        let used = self.read_in().into_iter().chain(self.seal.segment()).min();
+        if old && used.is_none_or(|used| used >= first) {
+            let released = self.index.forget_before(first);
+            for segment in self.ahead.take_in(released) {
+                self.going.add(FileId::Segment(segment));
             }
         }
         if !self.going.removing
@@ -201,14 +201,14 @@ impl Index {
         self.begins = Some(start.segment);
     }
 
-    /// Forgets the segments before this one. Nobody reads in them.
+    /// Forgets the segments before this one. Nobody reads in them. Returns them, with the lengths of their files.
     pub(super) fn forget_before(&mut self, first: SegmentId) -> Vec<(SegmentId, u64)> {
         let count = self.segments.partition_point(|segment| segment.id < first);
         assert!(count < self.segments.len(), "the last segment stays");
         let gone: Vec<Segment> = self.segments.drain(..count).collect();
         self.sealed -= gone.iter().map(|segment| segment.end).sum::<u64>();
         gone.iter()
-            .map(|segment| (segment.id, segment.bytes))
+            .map(|segment| (segment.id, segment.extent.file))
             .collect()
     }
 }

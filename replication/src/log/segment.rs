@@ -9,6 +9,7 @@ use quorate_wire::{LogIndex, Offset, RecordHeader};
 
 use super::format::SEGMENT_HEADER_BYTES;
 use super::index::{Before, Found, Spot};
+use super::sums::Extent;
 use crate::seam::SegmentId;
 
 /// Bytes of records from one landmark to the next. Bounds the index: one landmark of 32 bytes for so many of the log.
@@ -30,8 +31,7 @@ pub(super) struct Landmark {
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) id: SegmentId,
-    /// Length of its file.
-    pub(super) bytes: u64,
+    pub(super) extent: Extent,
     /// Where its last record ends, void or not.
     pub(super) end: u64,
     /// Its first record that is not void. Without such records, the first one after it. Rises along the log, not strictly.
@@ -54,10 +54,10 @@ pub(super) struct Segment {
 
 impl Segment {
     /// A segment without records, behind this one.
-    pub(super) fn new(id: SegmentId, bytes: u64, before: Before) -> Self {
+    pub(super) fn new(id: SegmentId, extent: Extent, before: Before) -> Self {
         Self {
             id,
-            bytes,
+            extent,
             end: RECORDS_AT,
             first: before.index.next(),
             first_offset: before.next_offset,

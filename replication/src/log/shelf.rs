@@ -145,6 +145,9 @@ impl Log {
             }
             (Errand::Append | Errand::Publish(_), Err(StorageError::Full)) => {
                 self.shelf.writing = false;
+                for segment in self.ahead.take_spare() {
+                    self.going.add(FileId::Segment(segment));
+                }
                 SnapshotEvent::Failed
             }
             (Errand::Publish(snapshot), Ok(_)) => {

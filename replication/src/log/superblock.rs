@@ -22,7 +22,7 @@ use crate::snapshot::COUNT_MAX;
 /// The first four bytes of each copy: `QRS1`.
 pub const SUPERBLOCK_MAGIC: u32 = u32::from_le_bytes(*b"QRS1");
 
-/// The version of the superblock's and the segment header's format that this build writes.
+/// The version of the superblock's format that this build writes.
 pub const LOG_VERSION: u32 = 1;
 
 /// Bytes of one copy.

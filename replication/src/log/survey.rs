@@ -18,6 +18,7 @@ use super::index::{Before, Index, block_after, block_of};
 use super::log::{Log, Purpose};
 use super::reader::{READ_BYTES_MAX, Reading};
 use super::segment::{RECORDS_AT, Segment};
+use super::sums::Extent;
 use super::tail::is_zero;
 use crate::buffer::{BLOCK_BYTES, Buffer};
 use crate::seam::{FileId, SegmentId, Storage, StorageError, StorageOp, StorageOutcome};
@@ -29,7 +30,7 @@ const VOIDS_MAX: u64 = 1 << 17;
 #[derive(Debug)]
 pub(super) struct Survey {
     segment: SegmentId,
-    bytes: u64,
+    extent: Extent,
     /// The record before its first one, and its last one.
     ends: (Before, Before),
     /// Where that one ends.
@@ -67,7 +68,7 @@ impl Survey {
     fn new(segment: &Segment, last: Before, index: &Index) -> Self {
         let mut survey = Self {
             segment: segment.id,
-            bytes: segment.bytes,
+            extent: segment.extent,
             ends: (segment.before, last),
             end: segment.end,
             index: Index::new(index.group(), segment.before),
@@ -77,7 +78,7 @@ impl Survey {
             length: 0,
         };
         survey.aim(RECORDS_AT, 0);
-        survey.index.open(survey.segment, survey.bytes);
+        survey.index.open(survey.segment, survey.extent);
         survey
     }
 
@@ -143,7 +144,7 @@ impl Survey {
                 return Ok(());
             }
             self.index = Index::new(self.index.group(), before);
-            self.index.open(self.segment, self.bytes);
+            self.index.open(self.segment, self.extent);
             let segment = self.index.segments.last_mut();
             segment.expect("it is open").void(RECORDS_AT, position);
         }

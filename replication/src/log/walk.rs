@@ -15,9 +15,10 @@ use super::index::{Index, Spot};
 use super::opened::{Opened, State, open_next};
 use super::passed::{self, Passed};
 use super::recovery::Cut;
+use super::seen::{Kind, Seen, SegmentFile};
 use super::segment::RECORDS_AT;
 use super::superblock::{Reached, Superblock};
-use super::tail::{self, End, Stop, is_zero};
+use super::tail::{self, End, Stop};
 use crate::buffer::BLOCK_BYTES;
 use crate::seam::{FileId, Files, SegmentId};
 
@@ -40,9 +41,12 @@ pub(super) trait Visitor {
 #[derive(Debug)]
 pub(super) struct Walked {
     pub(super) index: Index,
-    /// Segments that were prepared and never used, with their lengths.
-    pub(super) prepared: Vec<(SegmentId, u64)>,
+    /// Segments that were prepared and never used.
+    pub(super) prepared: Vec<(SegmentId, SegmentFile)>,
     pub(super) cut: Option<Cut>,
+    /// Nothing is written any more to the last segment in use: it was full before a later one was lost, or its file was used before,
+    /// and what the last write did not fill up is no zeros.
+    pub(super) closed: bool,
     /// What is missing in the middle.
     pub(super) holes: Vec<Hole>,
     /// The log's end is damaged: nothing sound is behind it, so nothing says what it held.
@@ -68,10 +72,12 @@ pub(super) struct Walk<'a, V> {
     superblock: &'a Superblock,
     pub(super) visitor: &'a mut V,
     pub(super) index: Index,
-    prepared: Vec<(SegmentId, u64)>,
+    prepared: Vec<(SegmentId, SegmentFile)>,
     cut: Option<Cut>,
-    /// All segments so far; without a length, the file is missing.
-    pub(super) files: Vec<(SegmentId, Option<u64>)>,
+    /// Nothing is written any more to the last segment in use.
+    closed: bool,
+    /// All segments so far; some are missing.
+    pub(super) files: Vec<(SegmentId, Option<SegmentFile>)>,
     /// Damage behind which nothing sound was found yet.
     pub(super) gap: Option<Gap>,
     pub(super) holes: Vec<Hole>,
@@ -95,6 +101,7 @@ pub(super) fn walk<F: Files, V: Visitor>(
         index: Index::new(superblock.identity.group, start.before),
         prepared: Vec::new(),
         cut: None,
+        closed: false,
         files: Vec::new(),
         gap: None,
         holes: Vec::new(),
@@ -112,14 +119,13 @@ pub(super) fn walk<F: Files, V: Visitor>(
         }
         expected = SegmentId(opened.id.0 + 1);
         if let Some(passed) = passed::of(passed, opened.id) {
-            walk.files
-                .push((opened.id, Some(passed.header.segment_bytes)));
             walk.pass(passed)?;
-        } else {
-            let bytes = opened.bytes().len() as u64;
-            walk.files.push((opened.id, Some(bytes)));
-            walk.segment(&opened, next.as_ref())?;
+            continue;
         }
+        let ends = ends(opened.id, opened.bytes(), next.as_ref());
+        let seen = Seen::of(&opened, ends, superblock);
+        walk.files.push((seen.id, Some(seen.file)));
+        walk.segment(&seen)?;
     }
     Ok(Walked {
         last_file: ids.last().copied(),
@@ -159,62 +165,59 @@ impl<V: Visitor> Walk<'_, V> {
         }
     }
 
-    fn segment<B: AsRef<[u8]>>(
-        &mut self,
-        opened: &Opened<B>,
-        next: Option<&Opened<B>>,
-    ) -> Result<(), RecoveryError> {
+    fn segment(&mut self, seen: &Seen<'_>) -> Result<(), RecoveryError> {
         if self.over {
             return Ok(());
         }
-        let (id, bytes) = (opened.id, opened.bytes());
-        match &opened.state {
-            State::Damaged(why) => self.dark(id, bytes, *why, ends(id, bytes, next)),
-            State::Unused => {
-                let whole = bytes.len().is_multiple_of(BLOCK_BYTES);
-                if !whole || !is_zero(bytes) {
-                    return self.dark(id, bytes, Damage::Stray, ends(id, bytes, next));
-                }
-                if self.gap.is_none() {
-                    self.prepared.push((id, bytes.len() as u64));
-                }
-                Ok(())
+        match seen.state {
+            State::Damaged(why) => self.dark(seen, *why),
+            State::Unused => self.prepared(seen),
+            State::Vacant(header) => {
+                self.belongs(seen, header)?;
+                self.prepared(seen)
             }
             State::Used(header) => {
                 self.in_use()?;
                 if self.over {
                     return Ok(());
                 }
-                if header.identity != self.superblock.identity {
-                    return Err(RecoveryError::Identity {
-                        segment: id,
-                        expected: self.superblock.identity,
-                        found: header.identity,
-                    });
-                }
-                if let Some(why) = self.join(id, bytes.len() as u64, header)? {
-                    return self.dark(id, bytes, why, ends(id, bytes, next));
+                self.belongs(seen, header)?;
+                if let Some(why) = self.join(seen.id, header)? {
+                    return self.dark(seen, why);
                 }
                 if self.over {
                     return Ok(());
                 }
-                self.open(id, bytes.len() as u64);
+                self.open(seen.id, seen.file);
                 if let Some(gap) = self.gap.take() {
-                    let first = bytes.get(SEGMENT_HEADER_BYTES..);
+                    let first = seen.bytes.get(SEGMENT_HEADER_BYTES..);
                     let first = first.and_then(|first| RecordHeader::parse(first).ok());
-                    self.close_at_header(gap, id, header, first.map(|first| first.term));
+                    self.close_at_header(gap, seen.id, header, first.map(|first| first.term));
                 }
                 self.index.committed(header.commit);
                 self.visitor.segment(header);
-                self.records(id, bytes, SEGMENT_HEADER_BYTES, ends(id, bytes, next))
+                self.records(seen, SEGMENT_HEADER_BYTES)
             }
         }
     }
 
+    /// A segment that was prepared, and never used as far as its header tells.
+    fn prepared(&mut self, seen: &Seen<'_>) -> Result<(), RecoveryError> {
+        let whole = seen.file.bytes.is_multiple_of(BLOCK_BYTES as u64);
+        if !whole || !seen.untouched {
+            return self.dark(seen, Damage::Stray);
+        }
+        if self.gap.is_none() {
+            self.prepared.push((seen.id, seen.file));
+        }
+        Ok(())
+    }
+
     /// A segment is in use. If the one before it looked torn, that is where it ends.
-    pub(super) fn open(&mut self, id: SegmentId, bytes: u64) {
+    pub(super) fn open(&mut self, id: SegmentId, file: SegmentFile) {
         self.cut = None;
-        self.index.open(id, bytes);
+        self.closed = matches!(file.kind, Kind::Full | Kind::Reused);
+        self.index.open(id, file.extent());
     }
 
     /// A later segment is in use: so were those that look as if they had only been prepared.
@@ -227,60 +230,72 @@ impl<V: Visitor> Walk<'_, V> {
     }
 
     /// A segment without a sound header. If there are records in it, it was in use.
-    fn dark(
-        &mut self,
-        id: SegmentId,
-        bytes: &[u8],
-        why: Damage,
-        ends: Ends,
-    ) -> Result<(), RecoveryError> {
-        if !bytes.len().is_multiple_of(BLOCK_BYTES) || bytes.len() <= SEGMENT_HEADER_BYTES {
+    fn dark(&mut self, seen: &Seen<'_>, why: Damage) -> Result<(), RecoveryError> {
+        let (id, bytes) = (seen.id, seen.file.bytes);
+        let block = BLOCK_BYTES as u64;
+        if !bytes.is_multiple_of(block) || bytes <= RECORDS_AT {
             let spot = Spot {
                 segment: id,
                 position: 0,
             };
             let length = FormatError::Length {
-                expected: (bytes.len() + 1).next_multiple_of(BLOCK_BYTES) as u64,
-                found: bytes.len() as u64,
+                expected: (bytes + 1).next_multiple_of(block),
+                found: bytes,
             };
             return Err(to_error(spot, Damage::Header(length)));
         }
-        match self.next_sound(limited(bytes, ends), 0) {
+        match self.next_sound(limited(&seen.bytes, seen.ends), 0) {
             Some(found) => {
                 self.in_use()?;
                 self.damage(id, 0, why)?;
                 if self.over {
                     return Ok(());
                 }
-                self.open(id, bytes.len() as u64);
-                self.records(id, bytes, found, ends)
+                self.open(seen.id, seen.file);
+                self.records(seen, found)
             }
             None => self.damage(id, 0, why),
         }
     }
 
-    /// Holds a segment's header against its file and the log before it: returns why it does not belong here. What the file
-    /// contradicts is no matter of missing records: somebody has mixed up or cut files.
+    /// Whether a segment is of this disk, and as long as its header says, under its own number. What the file contradicts is no
+    /// matter of missing records: somebody has mixed up or cut files.
+    fn belongs(&self, seen: &Seen<'_>, header: &SegmentHeader) -> Result<(), RecoveryError> {
+        if header.identity != self.superblock.identity {
+            return Err(RecoveryError::Identity {
+                segment: seen.id,
+                expected: self.superblock.identity,
+                found: header.identity,
+            });
+        }
+        let spot = Spot {
+            segment: seen.id,
+            position: 0,
+        };
+        let found = seen.file.bytes;
+        if header.segment_bytes != found || !found.is_multiple_of(BLOCK_BYTES as u64) {
+            let length = FormatError::Length {
+                expected: header.segment_bytes,
+                found,
+            };
+            return Err(to_error(spot, Damage::Header(length)));
+        }
+        if header.segment != seen.id {
+            return Err(to_error(spot, Damage::Joint("its number")));
+        }
+        Ok(())
+    }
+
+    /// Holds a segment's header against the log before it: returns why it does not continue that.
     pub(super) fn join(
         &mut self,
         id: SegmentId,
-        found: u64,
         header: &SegmentHeader,
     ) -> Result<Option<Damage>, RecoveryError> {
-        let length = Damage::Header(FormatError::Length {
-            expected: header.segment_bytes,
-            found,
-        });
         let spot = Spot {
             segment: id,
             position: 0,
         };
-        if header.segment_bytes != found || !found.is_multiple_of(BLOCK_BYTES as u64) {
-            return Err(to_error(spot, length));
-        }
-        if header.segment != id {
-            return Err(to_error(spot, Damage::Joint("its number")));
-        }
         let last = self.index.last();
         let (before, end) = self
             .index
@@ -313,13 +328,8 @@ impl<V: Visitor> Walk<'_, V> {
     }
 
     /// Goes through a segment's records, from `at` on.
-    fn records(
-        &mut self,
-        id: SegmentId,
-        bytes: &[u8],
-        mut at: usize,
-        ends: Ends,
-    ) -> Result<(), RecoveryError> {
+    fn records(&mut self, seen: &Seen<'_>, mut at: usize) -> Result<(), RecoveryError> {
+        let (id, bytes, ends) = (seen.id, &*seen.bytes, seen.ends);
         let valid = limited(bytes, ends);
         let mut end = at;
         while at < valid.len() {
@@ -420,10 +430,12 @@ impl<V: Visitor> Walk<'_, V> {
         }
         self.index.all_durable();
         let lengths = self.files.iter().filter_map(|file| file.1);
+        let lengths = lengths.map(|file| file.bytes);
         Ok(Walked {
             index: self.index,
             prepared: self.prepared,
             cut: self.cut,
+            closed: self.closed,
             // While something is missing in the middle, nothing is done about the end.
             lost: self.gap.is_some() && self.holes.is_empty(),
             holes: self.holes,
@@ -452,7 +464,7 @@ fn ends<B>(id: SegmentId, bytes: &[u8], next: Option<&Opened<B>>) -> Ends {
             let end = header.previous_end.max(RECORDS_AT);
             Ends::Here(end.min(bytes.len() as u64))
         }
-        Some(State::Unused | State::Damaged(_)) | None => Ends::Open,
+        Some(State::Unused | State::Vacant(_) | State::Damaged(_)) | None => Ends::Open,
     }
 }
 

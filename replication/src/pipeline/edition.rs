@@ -26,6 +26,13 @@ impl Pipeline {
         }
     }
 
+    /// Has the log use what came with the edition, once no member can come back that lacks it.
+    pub(super) fn log_by_edition(&mut self) {
+        if self.state.edition() >= Edition::SECOND {
+            self.log.keep_sums();
+        }
+    }
+
     fn edition_of(&self, node: NodeId) -> Option<Edition> {
         if node == self.config.node {
             return Some(self.config.edition);

@@ -253,6 +253,7 @@ impl Pipeline {
             self.transfer_due(now, seam);
             more |= self.snapshot_due(seam);
             self.release_due(seam);
+            self.log_by_edition();
             self.log.tend(now, seam);
             self.scrub_due(now, seam);
         }

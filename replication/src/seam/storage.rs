@@ -61,6 +61,16 @@ pub enum StorageOp {
         /// of its blocks zero.
         from: Option<SegmentId>,
     },
+    /// Give a segment whose file nobody needs any more another number: its bytes stay, but for the first ones. Durable with its
+    /// name. A crash leaves it under one number or the other, and under the new one with `head`. If it fails, nothing is left.
+    Reuse {
+        /// Its new number; must not exist yet.
+        segment: SegmentId,
+        /// Its old one. No other operation on it is open.
+        from: SegmentId,
+        /// What it begins with from now on: whole blocks.
+        head: Slice,
+    },
     /// Add to the one snapshot that has no name yet; at position zero, a new one is begun. Nothing of it is durable before it is
     /// published. This, `Publish` and `Remove` happen beside the other operations, in the order in which they are submitted.
     Append {

@@ -6,6 +6,7 @@ use quorate_sim::{Disk, Sector};
 use quorate_wire::LogIndex;
 
 use crate::machine::{Machine, members, open};
+use crate::used;
 use crate::work::{Body, Chance};
 
 type Part = (Option<u64>, u64, Body);
@@ -230,9 +231,8 @@ fn go_on(disk: Disk, chance: &mut Chance, what: &str) {
     machine.check(&machine.disk.crashed(&mut |_| false), what);
 }
 
-fn run(name: &str, script: Vec<Step>, seen: &mut Seen) {
+fn run(name: &str, mut machine: Machine, script: Vec<Step>, seen: &mut Seen) {
     let mut chance = Chance::new(11);
-    let mut machine = Machine::new(5);
     for (nth, step) in script.into_iter().enumerate() {
         match step {
             Step::Write(parts) => machine.begin(&parts),
@@ -275,7 +275,7 @@ fn run(name: &str, script: Vec<Step>, seen: &mut Seen) {
 #[test]
 fn a_crash_at_any_instant_loses_nothing_that_was_reported() {
     let mut seen = Seen::default();
-    run("the script", script(), &mut seen);
+    run("the script", Machine::new(5), script(), &mut seen);
     assert!(seen.crashes > 700, "{seen:?}");
     assert!(seen.cuts > 100, "{seen:?}");
     assert!(seen.partial.len() > 3, "{seen:?}");
@@ -285,9 +285,22 @@ fn a_crash_at_any_instant_loses_nothing_that_was_reported() {
 fn a_crash_in_a_random_life_loses_nothing_that_was_reported() {
     let mut seen = Seen::default();
     for seed in 1..=6 {
-        run(&format!("seed {seed}"), drawn(seed, 24), &mut seen);
+        let name = format!("seed {seed}");
+        run(&name, Machine::new(5), drawn(seed, 24), &mut seen);
     }
     assert!(seen.cuts > 500, "{seen:?}");
+}
+
+#[test]
+fn what_used_files_hold_is_told_from_what_was_written() {
+    let mut seen = Seen::default();
+    run("the script", used::machine(5), script(), &mut seen);
+    for seed in 1..=6 {
+        let name = format!("seed {seed}");
+        run(&name, used::machine(5), drawn(seed, 24), &mut seen);
+    }
+    assert!(seen.cuts > 500, "{seen:?}");
+    assert!(seen.partial.len() > 3, "{seen:?}");
 }
 
 /// A leader commits by its followers' copies, also what its own disk does not have yet.

@@ -13,6 +13,7 @@ use quorate_wire::{LogIndex, NodeId, Term};
 
 use crate::dump::{Part, read, render};
 use crate::machine::{Machine, SEGMENT_BYTES, config, identity, members, open};
+use crate::used::SUMS_AT;
 use crate::work::Body;
 
 const SUPERBLOCK: &[Part] = &[
@@ -66,6 +67,7 @@ const SEGMENT: &[Part] = &[
     Part::Count("first_offset", 8),
     Part::Count("previous_end", 8),
     Part::Count("commit", 8),
+    Part::Count("flags", 4),
     Part::Zeros(4096),
     Part::Heading("first group commit: a no-op, and a record of one event"),
     Part::Bytes("record at index 1", 64),
@@ -77,6 +79,21 @@ const SEGMENT: &[Part] = &[
     ),
     Part::Bytes("record at index 2", 64),
     Part::Zeros(12_288),
+];
+
+const SUMS: &[Part] = &[
+    Part::Heading("of a segment of 96 KiB with one group commit"),
+    Part::Text("magic", 4),
+    Part::Bits("crc"),
+    Part::Count("version", 4),
+    Part::Count("group", 4),
+    Part::Bytes("disk", 16),
+    Part::Count("segment", 8),
+    Part::Count("last_index", 8),
+    Part::Zeros(64),
+    Part::Bytes("of the header: none", 32),
+    Part::Bytes("of the group commit's eight sectors", 32),
+    Part::Zeros(4096),
 ];
 
 const SNAPSHOT: &[Part] = &[
@@ -178,7 +195,17 @@ fn snapshot() -> Vec<u8> {
     writer.take(1 << 20).expect("a block").to_vec()
 }
 
-fn dumps() -> [(&'static str, String); 3] {
+/// The sums of a segment in which a small group commit was written.
+fn sums() -> Vec<u8> {
+    let mut machine = Machine::new(1);
+    machine.log.keep_sums();
+    machine.write(&[(None, 3, Body::Noop)]);
+    machine.write(&[(None, 3, Body::Exactly(86 << 10))]);
+    let file = machine.disk.bytes(FileId::Segment(SegmentId(1)));
+    file.expect("it was written")[SUMS_AT..].to_vec()
+}
+
+fn dumps() -> [(&'static str, String); 4] {
     let disk = sample();
     let superblock = disk.bytes(FileId::Superblock).expect("it was formatted");
     let (a, b) = superblock.split_at(COPY_BYTES);
@@ -192,6 +219,7 @@ fn dumps() -> [(&'static str, String); 3] {
             "segment_v1",
             render("first blocks of a segment", &segment[..12_288], SEGMENT),
         ),
+        ("sums_v1", render("sums", &sums(), SUMS)),
         ("snapshot_v1", render("snapshot", &snapshot(), SNAPSHOT)),
     ]
 }

@@ -5,7 +5,7 @@ use quorate_replication::seam::{FileId, SegmentId, Storage};
 use quorate_sim::Disk;
 use quorate_wire::{LogIndex, Record};
 
-use crate::damage::{Finished, finished, segment};
+use crate::damage::{Finished, both, segment};
 use crate::machine::{open, open_damaged};
 use crate::retention::{keep, long};
 use crate::work::{Chance, Made};
@@ -212,8 +212,13 @@ fn never(_: &mut Disk) -> bool {
 
 #[test]
 fn every_changed_byte_heals() {
-    let finished = finished();
-    let history = history(&finished);
+    for finished in both() {
+        every_changed_byte_heals_in(&finished);
+    }
+}
+
+fn every_changed_byte_heals_in(finished: &Finished) {
+    let history = history(finished);
     let mut count = Count::default();
     for (file, bytes) in finished.bytes_of_segments() {
         for at in (0..bytes).step_by(293) {
@@ -224,7 +229,7 @@ fn every_changed_byte_heals() {
             let Some(healed) = heal(&mut disk, &history, &mut never) else {
                 continue;
             };
-            let lost = check(&finished, &disk, healed, &what);
+            let lost = check(finished, &disk, healed, &what);
             assert!(
                 lost == 0 || healed == Healed::GivenUp,
                 "{what}: {lost} lost"
@@ -242,8 +247,13 @@ fn every_changed_byte_heals() {
 
 #[test]
 fn a_damaged_body_costs_that_record_only() {
-    let finished = finished();
-    let history = history(&finished);
+    for finished in both() {
+        a_damaged_body_costs_that_record_only_in(&finished);
+    }
+}
+
+fn a_damaged_body_costs_that_record_only_in(finished: &Finished) {
+    let history = history(finished);
     let (segment, position) = finished.last;
     let mut disk = finished.disk.crashed(&mut |_| false);
     let at = usize::try_from(position).expect("small") + 64 + 10;
@@ -255,7 +265,7 @@ fn a_damaged_body_costs_that_record_only() {
     assert_eq!(missing(hole, &history).len(), 1, "{hole:?}");
     let healed = heal(&mut disk, &history, &mut never).expect("it heals");
     let lost = check(
-        &finished,
+        finished,
         &disk,
         healed,
         "the last group commit's first record",
@@ -265,8 +275,13 @@ fn a_damaged_body_costs_that_record_only() {
 
 #[test]
 fn lost_blocks_heal_in_any_number() {
-    let finished = finished();
-    let history = history(&finished);
+    for finished in both() {
+        lost_blocks_heal_in_any_number_in(&finished);
+    }
+}
+
+fn lost_blocks_heal_in_any_number_in(finished: &Finished) {
+    let history = history(finished);
     let mut count = Count::default();
     for seed in 0..300 {
         let mut chance = Chance::new(seed);
@@ -279,7 +294,7 @@ fn lost_blocks_heal_in_any_number() {
             bytes.fill(if chance.below(2) == 0 { 0 } else { 0xa5 });
         }
         let healed = heal(&mut disk, &history, &mut never).expect("no version is changed");
-        check(&finished, &disk, healed, &format!("seed {seed}"));
+        check(finished, &disk, healed, &format!("seed {seed}"));
         count.add(healed);
     }
     assert!(count.whole > 100 && count.given_up > 10, "{count:?}");
@@ -287,8 +302,13 @@ fn lost_blocks_heal_in_any_number() {
 
 #[test]
 fn lost_segments_heal() {
-    let finished = finished();
-    let history = history(&finished);
+    for finished in both() {
+        lost_segments_heal_in(&finished);
+    }
+}
+
+fn lost_segments_heal_in(finished: &Finished) {
+    let history = history(finished);
     let last = finished.last.0.0;
     for number in 1..=last {
         for how in 0..3 {
@@ -304,7 +324,7 @@ fn lost_segments_heal() {
             }
             let healed = heal(&mut disk, &history, &mut never).expect("it heals");
             let what = format!("segment {number}, {how}");
-            let lost = check(&finished, &disk, healed, &what);
+            let lost = check(finished, &disk, healed, &what);
             if number < last {
                 assert_eq!((healed, lost), (Healed::Whole, 0), "{what}");
             } else {
@@ -317,8 +337,13 @@ fn lost_segments_heal() {
 
 #[test]
 fn a_crash_while_a_hole_is_filled_leaves_one_that_heals() {
-    let finished = finished();
-    let history = history(&finished);
+    for finished in both() {
+        a_crash_while_a_hole_is_filled_leaves_one_that_heals_in(&finished);
+    }
+}
+
+fn a_crash_while_a_hole_is_filled_leaves_one_that_heals_in(finished: &Finished) {
+    let history = history(finished);
     for seed in 0..200 {
         let mut chance = Chance::new(seed);
         let mut disk = finished.disk.crashed(&mut |_| false);
@@ -342,7 +367,7 @@ fn a_crash_while_a_hole_is_filled_leaves_one_that_heals() {
         };
         let healed = heal(&mut disk, &history, &mut crash).expect("it heals");
         let what = format!("seed {seed}");
-        let lost = check(&finished, &disk, healed, &what);
+        let lost = check(finished, &disk, healed, &what);
         assert_eq!((healed, lost), (Healed::Whole, 0), "{what}");
     }
 }

@@ -13,4 +13,5 @@ mod read;
 mod retention;
 mod room;
 mod superblock;
+mod used;
 mod work;

@@ -1,7 +1,7 @@
 //! Snapshots, and a log that begins behind them: whatever happens to the power, state and records lead to the same end.
 
 use quorate_replication::log::{
-    From, LogConfig, LogEvent, Replay, Restart, Retention, read_superblock, recover,
+    From, LogEvent, Replay, Restart, Retention, read_superblock, recover,
 };
 use quorate_replication::seam::{FileId, Files, SegmentId, SnapshotId};
 use quorate_replication::snapshot::{Header, Writer};
@@ -12,12 +12,12 @@ use quorate_wire::{LogIndex, Record};
 use crate::machine::{Machine, SEGMENT_BYTES, config, identity};
 use crate::work::{Body, Chance, Made};
 
-const EVENTS: Body = Body::Events {
+pub(crate) const EVENTS: Body = Body::Events {
     count: 4,
     payload: 3000,
 };
 
-const LARGE: Body = Body::Events {
+pub(crate) const LARGE: Body = Body::Events {
     count: 7,
     payload: 8000,
 };
@@ -78,7 +78,7 @@ fn run(machine: &mut Machine, look: &mut dyn FnMut(&Disk)) {
 }
 
 /// Lets the disk do what it is asked; before each operation the power may go, and tear what is open in many ways.
-fn torn(machine: &mut Machine) {
+pub(crate) fn torn(machine: &mut Machine) {
     loop {
         machine.log.tend(machine.now, &mut machine.disk);
         let sectors = machine.disk.waiting_sectors().len();
@@ -112,39 +112,6 @@ fn torn(machine: &mut Machine) {
         }
         machine.pump();
     }
-}
-
-#[test]
-fn files_are_used_again_and_show_nothing_of_their_past() {
-    let stocked = LogConfig {
-        segments_stock: 3,
-        ..config()
-    };
-    let mut machine = Machine::configured(Machine::new(3).disk, 3, stocked);
-    let mut files = std::collections::BTreeSet::new();
-    machine.disk.set_room(16 * SEGMENT_BYTES);
-    for nth in 1..80u64 {
-        // Small and large ones, so that what was there before lies behind them in every way.
-        let body = match nth % 3 {
-            0 => Body::Noop,
-            1 => LARGE,
-            _ => Body::Exactly(4096),
-        };
-        machine.begin(&[(None, nth / 9, body), (None, nth / 9, EVENTS)]);
-        torn(&mut machine);
-        let upto = machine.live.len() as u64;
-        machine.commit(upto);
-        if nth % 12 == 0 {
-            let live = machine.live.clone();
-            keep(&mut machine, upto, &live, &mut |_| {});
-            let covered = LogIndex(upto);
-            let retention = Retention { covered, ..NOTHING };
-            machine.log.release(&retention, &mut machine.disk);
-            torn(&mut machine);
-        }
-        files.extend(machine.disk.segments().expect("a disk in memory"));
-    }
-    assert!(files.len() > 20, "{files:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod content;
 mod crash;
 mod files;
+mod reuse;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -64,6 +65,8 @@ pub struct Disk {
     written: Vec<(FileId, u64, usize)>,
     /// Whether bytes may be written twice.
     rewrites: bool,
+    /// Of files that are used again as they are: whether each sector still shows what was there before. Such may be written once more.
+    left: BTreeMap<SegmentId, Vec<bool>>,
 }
 
 impl Default for Disk {
@@ -91,6 +94,7 @@ impl Disk {
             marred: Vec::new(),
             written: Vec::new(),
             rewrites: false,
+            left: BTreeMap::new(),
         }
     }
 
@@ -125,6 +129,9 @@ impl Disk {
                 let mut both = [Some(*segment), *from].into_iter().flatten();
                 both.any(|other| FileId::Segment(other) == file)
             }
+            StorageOp::Reuse { segment, from, .. } => [segment, from]
+                .map(|&other| FileId::Segment(other))
+                .contains(&file),
             StorageOp::Append { .. } | StorageOp::Publish { .. } => false,
         })
     }
@@ -199,6 +206,12 @@ impl Disk {
         bytes.expect("what is damaged lies inside the file")
     }
 
+    /// Whether anything has changed unwritten.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        !self.marred.is_empty()
+    }
+
     /// A file's bytes, of which those before `used` are about to be changed.
     fn content_mut(&mut self, file: FileId, used: usize) -> &mut Vec<u8> {
         let content = match file {
@@ -217,6 +230,7 @@ impl Disk {
             FileId::Superblock => self.superblock = None,
             FileId::Segment(segment) => {
                 self.marred.push((file, 0..usize::MAX));
+                self.left.remove(&segment);
                 drop(self.segments.remove(&segment));
             }
             FileId::Snapshot(snapshot) => drop(self.snapshots.remove(&snapshot)),
@@ -289,7 +303,10 @@ impl Disk {
                 bytes,
                 from,
             } => {
-                let old = from.and_then(|from| self.segments.remove(&from));
+                let old = from.and_then(|from| {
+                    self.left.remove(&from);
+                    self.segments.remove(&from)
+                });
                 if let Some(error) = self.prepare_fails.take() {
                     return Err(error);
                 }
@@ -309,6 +326,22 @@ impl Disk {
                 self.segments.insert(segment, Content(zeros));
                 Ok(StorageOutcome::Prepared)
             }
+            StorageOp::Reuse {
+                segment,
+                from,
+                head,
+            } => {
+                if let Some(error) = self.prepare_fails.take() {
+                    self.segments.remove(&from);
+                    return Err(error);
+                }
+                let content = self.segments.remove(&from).ok_or(NOT_THERE)?;
+                if self.segments.contains_key(&segment) {
+                    return Err(THERE_ALREADY);
+                }
+                self.use_again(segment, content, &head);
+                Ok(StorageOutcome::Prepared)
+            }
             StorageOp::Append { position, bytes } => self.append(position, &bytes),
             StorageOp::Publish { snapshot } => {
                 let bytes = self.unnamed.take().ok_or(NOT_THERE)?;
@@ -323,6 +356,7 @@ impl Disk {
                 match file {
                     FileId::Segment(segment) => {
                         let gone = self.segments.remove(&segment);
+                        self.left.remove(&segment);
                         let bytes = gone.map_or(0, |gone| gone.as_ref().len() as u64);
                         self.room = self.room.saturating_add(bytes);
                     }
@@ -353,6 +387,8 @@ impl Disk {
         let content = self.content(file).expect("what is written is there");
         let before = content.as_ref().get(from..from + bytes.len());
         let before = before.expect("a write ends inside its file");
+        // A segment's sums are no records: they may be made void.
+        let void = before.starts_with(b"QRC1");
         // Looked at whole before it is looked at byte by byte.
         let zeros = |some: &[u8]| some.iter().fold(0, |seen, byte| seen | byte) == 0;
         let before = if before.chunks(SECTOR_BYTES).all(zeros) {
@@ -364,7 +400,9 @@ impl Disk {
         let second = changed
             .filter(|&(_, (&old, &new))| old != 0 && old != new)
             .map(|(at, _)| at)
-            .find(|&at| !self.rewrites && !self.is_marred(file, at));
+            .find(|&at| {
+                !(self.rewrites || void || self.is_left(file, at) || self.is_marred(file, at))
+            });
         if let (FileId::Segment(segment), Some(at)) = (file, second) {
             panic!(
                 "byte {at} of segment {} is sound, and written a second time",
@@ -374,6 +412,12 @@ impl Disk {
         let end = from + bytes.len();
         let to = self.content_mut(file, end).get_mut(from..end);
         to.expect("it was just looked at").copy_from_slice(bytes);
+        if let FileId::Segment(segment) = file
+            && let Some(left) = self.left.get_mut(&segment)
+        {
+            let sectors = left.get_mut(from / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES));
+            sectors.expect("it was just looked at").fill(false);
+        }
     }
 }
 
@@ -400,6 +444,11 @@ impl Storage for Disk {
                 let open = from.is_some_and(|from| self.uses(FileId::Segment(from)));
                 assert!(!open, "a file that is used again is in no other use");
                 (0, *bytes)
+            }
+            StorageOp::Reuse { from, head, .. } => {
+                let open = self.uses(FileId::Segment(*from));
+                assert!(!open, "a file that is used again is in no other use");
+                (0, head.len() as u64)
             }
             StorageOp::Append { position, bytes } => (*position, bytes.len() as u64),
             StorageOp::Publish { .. } | StorageOp::Remove { .. } => (0, BLOCK_BYTES as u64),

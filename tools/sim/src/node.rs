@@ -143,6 +143,13 @@ impl Node {
             started.last.next(),
             self.durable
         );
+        // Whatever a crash leaves is known for that (`docs/log-format.md`, recovery).
+        assert!(
+            started.damaged.is_none() || self.disk.disk().is_damaged(),
+            "node {} takes what a crash left for damage: {:?}",
+            self.id,
+            started.damaged
+        );
         self.durable = started.last;
         self.lanes = MemoryLanes::default();
         self.process = Some(Process {

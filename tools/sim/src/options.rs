@@ -236,7 +236,7 @@ impl Options {
         let window = random.of(&[1, 4, 16, 64]);
         // Retries of all that is on the way must be known, and little more.
         let runs = (usize::try_from(producers).expect("few") * (window + 2)) * 8 / 7 + 8;
-        Self {
+        let drawn = Self {
             spare,
             groups,
             drift: random.of(&[0, 0, 1000, 30_000]),
@@ -301,6 +301,38 @@ impl Options {
             },
             scrub: random.of(&[0, 0, 1 << 20]),
             ..calm
+        };
+        if Random::new(seed, "forgets").one_in(8) && !stays {
+            drawn.forgetful(&mut Random::new(seed, "forgetful"))
+        } else {
+            drawn
+        }
+    }
+
+    /// The same, with a log of several segments that are let go at once: their files are used again.
+    fn forgetful(self, random: &mut Random) -> Self {
+        let large = random.between(50_000, 400_000);
+        let log_bytes = random.between(6 << 20, 12 << 20);
+        let chunks = log_bytes / large * 2 / self.producers;
+        Self {
+            groups: 1,
+            chunk: ChunkWeather {
+                large_one_in: 2,
+                large,
+                ..self.chunk
+            },
+            chunks,
+            pause: 5000 * MS / chunks,
+            log: LogConfig {
+                segment_bytes: SMALL_SEGMENT,
+                ..self.log
+            },
+            snapshots: SnapshotConfig {
+                records: random.of(&[3, 10]),
+                retain_bytes: 0,
+                ..self.snapshots
+            },
+            ..self
         }
     }
 }

@@ -90,6 +90,12 @@ impl Storage for MemorySeam<'_> {
                     format_args!("#{} prepare seg {} of {old}", id.0, segment.0),
                 );
             }
+            StorageOp::Reuse { segment, from, .. } => {
+                self.tell(
+                    [26, segment.0, from.0],
+                    format_args!("#{} reuse seg {} of {}", id.0, segment.0, from.0),
+                );
+            }
             StorageOp::Append { position, bytes } => {
                 let kib = bytes.len() >> 10;
                 self.tell(

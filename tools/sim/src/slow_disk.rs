@@ -148,6 +148,7 @@ impl Storage for SlowDisk {
             StorageOp::Write { .. } => 0,
             StorageOp::Read { .. } => self.random.between(0, read),
             StorageOp::Prepare { .. }
+            | StorageOp::Reuse { .. }
             | StorageOp::Append { .. }
             | StorageOp::Publish { .. }
             | StorageOp::Remove { .. } => self.random.between(0, prepare),

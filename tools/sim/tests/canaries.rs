@@ -20,6 +20,7 @@ const fn worlds(bug: Canary) -> Option<u64> {
         | Canary::AnsweredAtAppend
         | Canary::AllAtCommit
         | Canary::UncommittedShown
+        | Canary::PastTakenForPresent
         | Canary::TornTailReused
         | Canary::WriteErrorIgnored
         | Canary::GenerationUnfenced

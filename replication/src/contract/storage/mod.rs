@@ -7,8 +7,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use prepared::{
-    a_file_is_used_again, a_segment_is_prepared_once, a_slow_preparation_is_hurried,
-    segments_are_prepared_beside_writes,
+    a_file_is_used_again, a_file_is_used_again_as_it_is, a_segment_is_prepared_once,
+    a_slow_preparation_is_hurried, segments_are_prepared_beside_writes,
 };
 
 use super::{PUMPS_MAX, PUMPS_QUIET, Pump};

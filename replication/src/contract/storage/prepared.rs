@@ -58,6 +58,42 @@ pub fn a_file_is_used_again(storage: &mut (impl Storage + Pump)) {
     desk.end();
 }
 
+/// A segment's file gets another number, and another beginning; all else in it stays.
+///
+/// # Panics
+/// The contract is broken.
+pub fn a_file_is_used_again_as_it_is(storage: &mut (impl Storage + Pump)) {
+    let mut desk = Desk::new(storage);
+    let reuse = |segment, from| StorageOp::Reuse {
+        segment: SegmentId(segment),
+        from: SegmentId(from),
+        head: pattern(3, 1),
+    };
+    let missing = Some(StorageError::Os { errno: NOT_THERE });
+    assert_eq!(desk.run(reuse(2, 1)).err(), missing);
+    desk.prepare(1, BLOCKS);
+    desk.write(1, 0, pattern(1, 1));
+    desk.write(1, 1, pattern(2, 2));
+    assert!(matches!(
+        desk.run(reuse(2, 1)),
+        Ok(StorageOutcome::Prepared)
+    ));
+    assert!(is_pattern(&desk.read(2, 0, 1), 3));
+    assert!(is_pattern(&desk.read(2, 1, 2), 2));
+    assert!(desk.read(2, 3, BLOCKS - 3).iter().all(|&byte| byte == 0));
+    assert_eq!(desk.run(read(1, 0, 1)).err(), missing);
+    desk.write(2, 0, pattern(4, 3));
+    assert!(is_pattern(&desk.read(2, 0, 3), 4));
+    // Its old number may be used again. A number that is in use is not given away.
+    desk.prepare(1, BLOCKS);
+    let refused = StorageError::Os {
+        errno: THERE_ALREADY,
+    };
+    assert_eq!(desk.run(reuse(2, 1)).err(), Some(refused));
+    assert!(is_pattern(&desk.read(2, 0, 3), 4));
+    desk.end();
+}
+
 /// A segment that is prepared slowly is prepared at once when the pace says so, and nothing else waits for it.
 ///
 /// # Panics

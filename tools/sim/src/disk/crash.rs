@@ -7,25 +7,29 @@ use quorate_replication::seam::{FileId, SegmentId, StorageOp};
 use super::{Disk, SECTOR_BYTES, Sector};
 
 impl Disk {
-    /// The sectors of all writes that wait; also of a file that waits to be used again, and is filled with zeros for that.
+    /// The sectors of all writes that wait; also of a file that waits to be used again, and is written to for that.
     #[must_use]
     pub fn waiting_sectors(&self) -> Vec<Sector> {
-        let writes = self.open.iter().filter_map(|(_, op)| match op {
+        let writes = self.open.iter().flat_map(|(_, op)| match op {
             StorageOp::Write {
                 file,
                 position,
                 bytes,
-            } => Some((*file, *position, bytes.len() as u64)),
+            } => vec![(*file, *position, bytes.len() as u64)],
             StorageOp::Prepare {
                 from: Some(from),
                 bytes,
                 ..
-            } => Some((FileId::Segment(*from), 0, *bytes)),
+            } => vec![(FileId::Segment(*from), 0, *bytes)],
+            // The first sector of the one stands for all that is written, and that of the other for the name.
+            StorageOp::Reuse { segment, from, .. } => [*from, *segment]
+                .map(|segment| (FileId::Segment(segment), 0, SECTOR_BYTES as u64))
+                .to_vec(),
             StorageOp::Prepare { .. }
             | StorageOp::Read { .. }
             | StorageOp::Append { .. }
             | StorageOp::Publish { .. }
-            | StorageOp::Remove { .. } => None,
+            | StorageOp::Remove { .. } => Vec::new(),
         });
         let sectors = writes.flat_map(|(file, from, bytes)| {
             let starts = (from..from + bytes).step_by(SECTOR_BYTES);
@@ -43,6 +47,7 @@ impl Disk {
             snapshots: self.snapshots.clone(),
             room: self.room,
             rewrites: self.rewrites,
+            left: self.left.clone(),
             marred: self.marred.clone(),
             ..Self::new()
         };
@@ -64,6 +69,11 @@ impl Disk {
                 StorageOp::Prepare {
                     from: Some(from), ..
                 } => disk.zero(*from, keeps),
+                StorageOp::Reuse {
+                    segment,
+                    from,
+                    head,
+                } => disk.half_reuse((*from, *segment), head, keeps),
                 StorageOp::Read { .. }
                 | StorageOp::Prepare { .. }
                 | StorageOp::Append { .. }
@@ -86,6 +96,26 @@ impl Disk {
             if keeps(Sector { file, position }) {
                 sector.fill(0);
             }
+        }
+    }
+
+    /// A file was about to get a new beginning, and then another number.
+    fn half_reuse(
+        &mut self,
+        (from, segment): (SegmentId, SegmentId),
+        head: &[u8],
+        keeps: &mut dyn FnMut(Sector) -> bool,
+    ) {
+        let mut keeps = |segment| {
+            keeps(Sector {
+                file: FileId::Segment(segment),
+                position: 0,
+            })
+        };
+        let (begun, named) = (keeps(from), keeps(segment));
+        if let Some(content) = self.segments.remove(&from) {
+            let at = if begun && named { segment } else { from };
+            self.use_again(at, content, if begun { head } else { &[] });
         }
     }
 

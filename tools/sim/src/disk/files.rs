@@ -51,7 +51,10 @@ impl Files for Disk {
 
     fn remove(&mut self, file: FileId) -> Result<(), FilesError> {
         let gone = match file {
-            FileId::Segment(segment) => self.segments.remove(&segment),
+            FileId::Segment(segment) => {
+                self.left.remove(&segment);
+                self.segments.remove(&segment)
+            }
             FileId::Snapshot(snapshot) => self.snapshots.remove(&snapshot),
             FileId::Superblock => None,
         };
