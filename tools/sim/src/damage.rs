@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use quorate_replication::log::{Inspected, inspect, live_records};
+use quorate_replication::log::{Inspected, inspect, live_records, read_superblock};
 use quorate_replication::seam::{FileId, SegmentId};
 use quorate_wire::{LogIndex, NodeId};
 
@@ -303,7 +303,9 @@ pub(crate) fn is_whole(group: &Group, sound: &BTreeSet<NodeId>) -> bool {
     let logs = sound.iter().map(|&node| {
         let disk = group.disk(node);
         let summary = inspect(disk, &mut |_| {}).ok()?;
-        let mut last = (LogIndex(0), 0);
+        // Of a log that a snapshot has all of, there is only the beginning.
+        let start = read_superblock(disk).ok()??.start_link();
+        let mut last = (start.index, start.header_crc);
         live_records(disk, &mut |record| {
             let header = record.header();
             last = (header.index, header.header_crc);
