@@ -20,6 +20,7 @@ const fn worlds(bug: Canary) -> Option<u64> {
         | Canary::AnsweredAtAppend
         | Canary::AllAtCommit
         | Canary::UncommittedShown
+        | Canary::PastTakenForPresent
         | Canary::TornTailReused
         | Canary::WriteErrorIgnored
         | Canary::GenerationUnfenced
@@ -32,8 +33,6 @@ const fn worlds(bug: Canary) -> Option<u64> {
         | Canary::StaleCompletionCounted => None,
         // They need a log whose end is damaged: the core's own worlds, and the tests of the log.
         Canary::UnsureVotes | Canary::AckOutlivesSession | Canary::DamageIsTorn => None,
-        // The tests of the log find it.
-        Canary::PastTakenForPresent => None,
         Canary::ReadWithoutRound
         | Canary::LeaseOfLastTick
         | Canary::LeaseWithoutLoyalty
