@@ -229,5 +229,7 @@ impl Pipeline {
         let at = header.index;
         self.step(Input::Configured { at, members }, seam);
         self.members_due = true;
+        // The core knows the record: who steps down now must not lose it with the open group.
+        self.seal();
     }
 }

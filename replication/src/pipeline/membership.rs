@@ -121,11 +121,6 @@ impl Membership {
         &self.list
     }
 
-    /// Whether a node is one of those who formed the group, as far as this node was there: such a node knows where all of them are.
-    pub(super) fn is_founder(&self, node: NodeId) -> bool {
-        self.founders.iter().any(|founder| founder.0 == node)
-    }
-
     /// Whether nothing is known of a group, and one is to be formed.
     pub(super) fn forms(&self) -> bool {
         !self.joins && self.list.entries.is_empty()

@@ -70,7 +70,6 @@ impl Pipeline {
         }
         let contact = self.asked.as_ref().and_then(super::change::Asked::contact);
         let joined = list.iter().map(|entry| entry.member().0);
-        let joined = joined.filter(|&node| !self.membership.is_founder(node));
         let joined = joined.chain(contact).filter(|&node| node > me);
         let joined: alloc::vec::Vec<_> = joined.collect();
         let forming = configured.iter().map(|place| place.node);

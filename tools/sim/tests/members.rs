@@ -187,6 +187,23 @@ fn who_was_removed_comes_back_seldom() {
 }
 
 #[test]
+fn a_founder_that_was_away_when_it_was_removed_is_told_so() {
+    each_seed("the one that was away", 0..2, |seed, trace| {
+        let mut world = started(options(seed, 3, 0), trace);
+        world.run_for(200 * MS);
+        // The lowest of all: the others would dial it, if it were a member.
+        let away = NodeId(1);
+        world.crash(away, false);
+        change(&mut world, remove(1));
+        world.start(away);
+        world.run_for(5 * SECOND);
+        let told = world.oracle().sent_away();
+        assert!(told > 0, "it serves readers what it had, for ever");
+        assert_eq!(ends_with(&mut world), [2, 3]);
+    });
+}
+
+#[test]
 fn a_lost_disk_is_replaced_by_another_node() {
     each_seed("replace", 0..3, |seed, trace| {
         let mut world = started(options(seed, 3, 1), trace);

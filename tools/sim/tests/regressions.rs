@@ -56,9 +56,25 @@ const DAMAGE: &[(u64, &str)] = &[
     (20, "a reader took repaired zeros for damage, for ever"),
 ];
 
+/// In the profile `mixed`.
+const MIXED: &[(u64, &str)] = &[
+    (
+        60_100,
+        "a leader that stepped down before it had sealed a record of members lost it, and its core did not",
+    ),
+    (
+        60_321,
+        "a founder that was away when it was removed was dialled by nobody and dialled nobody: readers stayed with it",
+    ),
+];
+
 #[test]
 fn what_once_failed_holds() {
-    for (profile, seeds) in [(Profile::Faults, FAULTS), (Profile::Damage, DAMAGE)] {
+    for (profile, seeds) in [
+        (Profile::Faults, FAULTS),
+        (Profile::Damage, DAMAGE),
+        (Profile::Mixed, MIXED),
+    ] {
         for &(seed, found) in seeds {
             let outcome = run(&Case::new(seed, profile), &Trace::default());
             assert_eq!(outcome.violation, None, "seed {seed}: {found}");
