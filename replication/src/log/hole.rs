@@ -121,8 +121,8 @@ impl Hole {
             let first = segment == self.start.segment;
             let last = segment == self.end.segment;
             let from = if first { self.start.position } else { 0 };
-            let bytes = file.map_or(segment_bytes, |file| file.bytes);
-            let to = if last { self.end.position } else { bytes };
+            let room = file.map_or(segment_bytes, |file| file.extent().room);
+            let to = if last { self.end.position } else { room };
             let header = from == 0;
             let from = from.max(RECORDS_AT);
             Piece {
