@@ -43,6 +43,9 @@ measure closed-1-1024 bench --runs "$runs" --batch 1 --in-flight 1024
 # The same on segments that were prepared before, as the bare path's file is: 14 of 64 MiB last for so long a run.
 measure stock-64-64 bench --runs "$runs" --batch 64 --in-flight 64 --stock 14 --duration 3
 measure stock-64-256 bench --runs "$runs" --batch 64 --in-flight 256 --stock 14 --duration 3
+# And in the place of what is let go, as in a log that has run for long.
+measure steady-64-64 bench --runs "$runs" --batch 64 --in-flight 64 --retain 128 --warm-up 4
+measure steady-64-256 bench --runs "$runs" --batch 64 --in-flight 256 --retain 128 --warm-up 4
 measure open-70k bench --runs "$runs" --rate 70k --batch 1 --event-size 512
 measure open-5k bench --runs "$runs" --rate 5k --batch 1 --event-size 512
 

@@ -155,6 +155,8 @@ HEADLINES = [
     ("closed-1-1024", "`--batch 1 --in-flight 1024`"),
     ("stock-64-64", "`--batch 64 --in-flight 64 --stock 14`"),
     ("stock-64-256", "`--batch 64 --in-flight 256 --stock 14`"),
+    ("steady-64-64", "`--batch 64 --in-flight 64 --retain 128 --warm-up 4`"),
+    ("steady-64-256", "`--batch 64 --in-flight 256 --retain 128 --warm-up 4`"),
     ("open-70k", "`--rate 70k --batch 1 --event-size 512`"),
     ("open-5k", "`--rate 5k --batch 1 --event-size 512`"),
 ]

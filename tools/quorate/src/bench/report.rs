@@ -96,6 +96,8 @@ pub(crate) struct Workload {
     pub(crate) keys: Option<u32>,
     /// Segments that each node had in stock when the load began, where that was asked for.
     pub(crate) stock: Option<u16>,
+    /// MiB of log that each node kept, where that was asked for.
+    pub(crate) retain: Option<u32>,
     /// How long it was to measure.
     pub(crate) duration_s: f64,
     /// How long it loaded before that.
@@ -249,10 +251,13 @@ impl Workload {
         let stock = self
             .stock
             .map(|stock| format!(", {stock} segments in stock"));
+        let retain = self
+            .retain
+            .map(|retain| format!(", {retain} MiB of log kept"));
         let ids = if self.ids { " with ids" } else { "" };
         let priority = (self.priority > 0).then(|| format!(", priority {}", self.priority));
         format!(
-            "{} bytes an event, {} events{ids} a request, {pace}, {} producers, {} consumers, acks {}{}{}{}",
+            "{} bytes an event, {} events{ids} a request, {pace}, {} producers, {} consumers, acks {}{}{}{}{}",
             self.event_size,
             self.batch,
             self.producers,
@@ -260,7 +265,8 @@ impl Workload {
             self.acks,
             priority.unwrap_or_default(),
             keys.unwrap_or_default(),
-            stock.unwrap_or_default()
+            stock.unwrap_or_default(),
+            retain.unwrap_or_default()
         )
     }
 }
@@ -433,6 +439,7 @@ pub(crate) mod sample {
                 acks: "quorum",
                 keys: None,
                 stock: None,
+                retain: None,
                 duration_s: 5.0,
                 warm_up_s: 1.0,
             },

@@ -14,7 +14,6 @@ use quorate_client::{ClientError, ClusterName, NodeId, Status};
 use quorate_engine::config::{Config, NodeConfig};
 
 use super::ports::wait_free;
-use super::stock::keep_stock;
 use super::{Bond, Ending, Hosts, LocalError, NodePaths, Ports, Process, Spec};
 use crate::interrupt::Interrupt;
 
@@ -45,6 +44,8 @@ pub struct LocalOptions {
     pub adjust: fn(&mut Config),
     /// How many segments each node keeps in stock, in place of the default.
     pub stock: Option<usize>,
+    /// How many MiB of log each node keeps, in place of all; it takes snapshots as often.
+    pub retain_mib: Option<u64>,
 }
 
 impl LocalOptions {
@@ -61,6 +62,7 @@ impl LocalOptions {
             log_level: None,
             adjust: |_| {},
             stock: None,
+            retain_mib: None,
         }
     }
 }
@@ -98,10 +100,14 @@ impl Local {
         };
         let mut spec = Spec::new(&dir, options.cluster, &nodes);
         spec.configs.iter_mut().for_each(options.adjust);
-        if let Some(stock) = options.stock {
-            spec.configs
-                .iter_mut()
-                .for_each(|config| keep_stock(config, stock));
+        for config in &mut spec.configs {
+            if let Some(stock) = options.stock {
+                config.log.segments_stock = stock;
+            }
+            if let Some(mib) = options.retain_mib {
+                config.log.retain_bytes = mib << 20;
+                config.snapshot.log_mib = mib;
+            }
         }
         spec.write()?;
         Ok(Self {

@@ -3,14 +3,8 @@
 use std::time::Duration;
 
 use quorate_client::Status;
-use quorate_engine::config::Config;
 
 use super::{Local, LocalError};
-
-/// Has a node keep so many segments in stock. It prepares them while it is idle, and at leisure under load.
-pub(super) fn keep_stock(config: &mut Config, segments: usize) {
-    config.log.segments_stock = segments;
-}
 
 impl Local {
     /// Waits until each node has prepared its stock.

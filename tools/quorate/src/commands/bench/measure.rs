@@ -80,6 +80,7 @@ impl Bench<'_> {
             nodes: count,
             log_level: self.log_level.map(Into::into),
             stock: self.shape.stock.map(usize::from),
+            retain_mib: self.shape.retain.map(u64::from),
             ..LocalOptions::new(plan.executable)
         };
         self.begin(&format!("starting {count} nodes"), plan);

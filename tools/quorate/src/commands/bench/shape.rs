@@ -69,6 +69,10 @@ pub(super) struct Shape {
     /// Have each node of --local keep so many segments in stock, and begin when they lie ready: a load lives on them for a while.
     #[arg(long, value_name = "SEGMENTS", conflicts_with = "nodes", value_parser = clap::value_parser!(u16).range(0..=256))]
     pub(super) stock: Option<u16>,
+    /// Have each node of --local keep so much of its log, and use the files of what it lets go again: after some --warm-up that is what a
+    /// log does that has run for long. By default nothing goes, and each segment is a new file that is filled with zeros first.
+    #[arg(long, value_name = "MIB", conflicts_with = "nodes", value_parser = clap::value_parser!(u32).range(64..=1 << 20))]
+    pub(super) retain: Option<u32>,
     /// Where the nodes of --local work, and leave what they wrote; otherwise a temporary directory.
     #[arg(long, value_name = "DIR", conflicts_with = "nodes")]
     pub(super) dir: Option<PathBuf>,
@@ -165,6 +169,7 @@ impl Shape {
             acks: self.acks.name(),
             keys: self.keys,
             stock: self.stock,
+            retain: self.retain,
             duration_s: self.duration.as_secs_f64(),
             warm_up_s: self.warm_up.as_secs_f64(),
         }
