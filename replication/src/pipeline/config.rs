@@ -186,8 +186,8 @@ pub(super) const CONTACT_TIME: u64 = 3_000_000_000;
 /// So many records a learner may lack and be promoted.
 pub(super) const PROMOTE_RECORDS: u64 = 1024;
 
-/// How often a node that has joined is dialled, which should dial itself, and may not know yet where anybody is, in nanoseconds.
-pub(super) const DIAL_JOINED_AGAIN: u64 = 500_000_000;
+/// How often a node of a greater id is dialled, which should dial itself, and may have nobody to dial, in nanoseconds.
+pub(super) const DIAL_GREATER_AGAIN: u64 = 500_000_000;
 
 /// How long a connection may take to greet, in nanoseconds.
 pub(super) const GREETING_TIME: u64 = 2_000_000_000;

@@ -12,19 +12,20 @@ use quorate_wire::{
 use zerocopy::little_endian::U16;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use super::config::{DIAL_AGAIN, DIAL_JOINED_AGAIN, GREETING_TIME, STRANGERS_MAX};
+use super::config::{DIAL_AGAIN, DIAL_GREATER_AGAIN, GREETING_TIME, STRANGERS_MAX};
 use super::core::Beside;
 use super::link::Link;
 use super::{Note, Pipeline, codec};
 use crate::seam::{LinkId, NetworkEvent, Seam};
 
 /// A peer that this node dials: of two nodes, the one with the greater id does. But one that has joined may not know yet where anybody
-/// is, also when it votes already: a leader dials it, and who knows of no leader, since nobody may lead without its vote.
+/// is, also when it votes already: so a leader dials all, and so does who knows of no leader, since nobody may lead without its vote. Who was
+/// away when it was removed learns it that way: nobody dials it any more.
 #[derive(Debug)]
 pub(super) struct Dial {
     pub(super) peer: NodeId,
-    /// It has a greater id and has joined, or is to join: it mostly dials this node, which waits longer for that.
-    pub(super) joined: bool,
+    /// It has a greater id: it mostly dials this node, which waits longer for that.
+    pub(super) greater: bool,
     /// It is no member any more: once it is not being dialled, it is forgotten.
     pub(super) past: bool,
     /// When to dial next.
@@ -133,7 +134,7 @@ impl Pipeline {
                 .map_or(Time(0), |dial| dial.at);
             self.dialled(peer, now.after(wait).max(earlier));
         } else if let Some(dial) = self.dials.iter_mut().find(|dial| dial.peer == peer) {
-            dial.at = now.after(DIAL_JOINED_AGAIN); // It dials first.
+            dial.at = now.after(DIAL_GREATER_AGAIN); // It dials first.
         }
     }
 

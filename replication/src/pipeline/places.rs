@@ -3,25 +3,25 @@
 use quorate_raft::Input;
 use quorate_wire::{ErrorCode, LogIndex, NodeId, Time};
 
-use super::config::{CAST_OUT_AGAIN, DIAL_AGAIN, DIAL_JOINED_AGAIN, REFUSED_AGAIN};
+use super::config::{CAST_OUT_AGAIN, DIAL_AGAIN, DIAL_GREATER_AGAIN, REFUSED_AGAIN};
 use super::peers::Dial;
 use super::{Note, Pipeline};
 use crate::seam::Seam;
 
 impl Dial {
-    fn new(peer: NodeId, at: Time) -> Self {
+    fn new(peer: NodeId, me: NodeId, at: Time) -> Self {
         Self {
             peer,
-            joined: false,
+            greater: peer > me,
             past: false,
             at,
             dialling: false,
         }
     }
 
-    /// Whether this node, which seeks those who have joined or does not, dials it when its time has come.
+    /// Whether this node, which seeks those of greater ids or does not, dials it when its time has come.
     pub(super) fn is_wanted(&self, seeks: bool) -> bool {
-        !self.dialling && !self.past && (seeks || !self.joined)
+        !self.dialling && !self.past && (seeks || !self.greater)
     }
 }
 
@@ -69,26 +69,24 @@ impl Pipeline {
             }
         }
         let contact = self.asked.as_ref().and_then(super::change::Asked::contact);
-        let joined = list.iter().map(|entry| entry.member().0);
-        let joined = joined.chain(contact).filter(|&node| node > me);
-        let joined: alloc::vec::Vec<_> = joined.collect();
+        let greater = list.iter().map(|entry| entry.member().0);
+        let greater = greater.chain(contact).filter(|&node| node > me);
         let forming = configured.iter().map(|place| place.node);
         let forming = forming.filter(|_| list.is_empty());
         let lower = list.iter().map(|entry| entry.member().0).chain(forming);
         let lower = lower.filter(|&node| node < me);
-        let peers: alloc::vec::Vec<_> = lower.chain(joined.iter().copied()).collect();
+        let peers: alloc::vec::Vec<_> = lower.chain(greater).collect();
         self.dials
             .retain(|dial| dial.dialling || peers.contains(&dial.peer));
         for &peer in &peers {
             if self.dials.iter().all(|dial| dial.peer != peer) {
                 let waits = peer > me && Some(peer) != contact;
-                let at = now.after(if waits { DIAL_JOINED_AGAIN } else { 0 });
-                self.dials.push(Dial::new(peer, at));
+                let at = now.after(if waits { DIAL_GREATER_AGAIN } else { 0 });
+                self.dials.push(Dial::new(peer, me, at));
             }
         }
         for dial in &mut self.dials {
             dial.past = !peers.contains(&dial.peer);
-            dial.joined = joined.contains(&dial.peer);
         }
         self.part(seam);
     }
@@ -119,21 +117,18 @@ impl Pipeline {
         }
     }
 
-    /// Whether this node dials those who have joined: it leads them, or needs their votes.
+    /// Whether this node dials those of greater ids: it leads them, or needs their votes.
     pub(super) fn seeks(&self) -> bool {
         self.led || (self.leader().is_none() && !self.cast_out)
     }
 
     /// How long a dial that failed is not repeated, in nanoseconds.
     pub(super) fn dial_again(&self, peer: NodeId) -> u64 {
-        let joined = self
-            .dials
-            .iter()
-            .any(|dial| dial.peer == peer && dial.joined);
+        let greater = peer > self.config.node;
         if self.cast_out {
             CAST_OUT_AGAIN
-        } else if joined {
-            DIAL_JOINED_AGAIN
+        } else if greater {
+            DIAL_GREATER_AGAIN
         } else {
             DIAL_AGAIN
         }

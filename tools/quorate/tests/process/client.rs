@@ -416,7 +416,12 @@ fn a_measurement_measures_and_leaves_nothing() {
     }
 
     let kept = home.path().join("kept");
-    measure(&["--local", "1", "--dir", path(&kept)]);
+    let report = measure(&["--local", "1", "--retain", "64", "--dir", path(&kept)]);
+    assert_eq!(report["retain"], 64, "{report}");
+    let config = std::fs::read_to_string(kept.join("node-1.toml")).expect("it is kept");
+    for line in ["retain_bytes = 67108864", "log_mib = 64"] {
+        assert!(config.contains(line), "{line} is not in {config}");
+    }
     let verified = succeed("a:1", &["log", "verify", path(&kept.join("node-1"))]);
     assert!(verified.contains("damage    : none"), "{verified}");
 }
@@ -588,6 +593,7 @@ fn nonsense_is_refused_before_anything_is_done() {
         &["bench", "--local", "3", "--nodes", "a:1"],
         &["bench", "--event-size", "1048576"],
         &["bench", "--rate", "0"],
+        &["bench", "--retain", "63"],
         &["bench", "--keys", "100000", "--event-size", "1000000"],
         &["bench", "sweep"],
         &["bench", "sweep", "--rates", "1k", "--in-flights", "4"],
