@@ -301,6 +301,26 @@ const SENTENCES: &[(ErrorCode, &str)] = &[
         "no other node took the lead over: it is not connected, or did not win in time",
     ),
     (
+        ErrorCode::NotAMember,
+        "the node is no member of the group, or none any more",
+    ),
+    (
+        ErrorCode::ChangeInProgress,
+        "another change of the members is under way, or the lead changes hands",
+    ),
+    (
+        ErrorCode::LearnerBehind,
+        "the learner is not connected, or lacks too much of the log to vote: # records",
+    ),
+    (
+        ErrorCode::MembersRefused,
+        "the group cannot have these members: too few or too many of them, or an id below #, where ids that were used end",
+    ),
+    (
+        ErrorCode::NodeUnreachable,
+        "the leader does not reach the node at its address, or the node refuses",
+    ),
+    (
         ErrorCode::OffsetPastEnd,
         "the offset is past the end: # (the start is ~)",
     ),

@@ -104,6 +104,8 @@ fn ask(nodes: &[String], ask: AdminAsk, timeout: Duration) -> Result<Group, Clie
     let deadline = Instant::now() + timeout;
     let mut turn = nodes.iter().cycle();
     let mut hint = None;
+    // Why it was not done yet by who could have: more to the point than how the last attempt was cut short.
+    let mut waits = None;
     loop {
         let address = hint.take().or_else(|| turn.next().cloned());
         let address = address.unwrap_or_default();
@@ -114,6 +116,7 @@ fn ask(nodes: &[String], ask: AdminAsk, timeout: Duration) -> Result<Group, Clie
                 if Instant::now() + WAIT >= deadline {
                     return Err(error);
                 }
+                waits = Some(error);
                 std::thread::sleep(WAIT);
                 continue;
             }
@@ -123,10 +126,10 @@ fn ask(nodes: &[String], ask: AdminAsk, timeout: Duration) -> Result<Group, Clie
             }
         };
         if Instant::now() + PAUSE >= deadline {
-            return Err(ClientError::Unreachable {
+            return Err(waits.unwrap_or_else(|| ClientError::Unreachable {
                 nodes: nodes.to_vec(),
                 last,
-            });
+            }));
         }
         if hint.is_none() {
             std::thread::sleep(PAUSE);

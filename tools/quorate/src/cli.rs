@@ -19,7 +19,7 @@ Examples:
 
 Exit status:
   0 done; 1 a command failed; 2 called wrongly; 70 a write to a node's log failed; 71 a log or superblock is damaged;
-  72 a node refuses to start. docs/errors.md lists all codes.";
+  72 a node refuses to start; 130 Ctrl-C ended it before it was done. docs/errors.md lists all codes.";
 
 /// A replicated event log: acknowledged when a majority of disks has it.
 #[derive(Debug, Parser)]

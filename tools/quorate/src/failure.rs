@@ -138,8 +138,28 @@ impl From<RecoveryError> for Failure {
     }
 }
 
+/// What somebody can do whose address answers in another language.
+const NO_CLIENT_PORT: &str = "the address is not a client port of a node; peers listen on another";
+
 /// What somebody can do at the command line who was refused so.
-const CURES: [(ErrorCode, &str); 6] = [
+const CURES: [(ErrorCode, &str); 11] = [
+    (ErrorCode::HelloExpected, NO_CLIENT_PORT),
+    (
+        ErrorCode::NotAMember,
+        "`quorate admin members` shows who is one",
+    ),
+    (
+        ErrorCode::LearnerBehind,
+        "`quorate admin members` shows how far it is; `--within` waits longer",
+    ),
+    (
+        ErrorCode::MembersRefused,
+        "take an id that no node ever had, or remove a member first",
+    ),
+    (
+        ErrorCode::NodeUnreachable,
+        "start it with `join = true`, and name where it listens for peers; its log says whom it refuses",
+    ),
     (
         ErrorCode::OffsetPastEnd,
         "`--from end` begins with the next event; `quorate status` says how many there are",
@@ -191,9 +211,7 @@ impl From<ClientError> for Failure {
                 "send them again; with `--acks quorum` nothing that was acknowledged is lost",
             ),
             ClientError::Io { .. } | ClientError::Closed => failure,
-            ClientError::Protocol(_) => {
-                failure.cure("the address is not a client port of a node; peers listen on another")
-            }
+            ClientError::Protocol(_) => failure.cure(NO_CLIENT_PORT),
             ClientError::ChainBroken { .. } => {
                 failure.cure("`quorate audit --full` says which node differs, and from where on")
             }

@@ -179,7 +179,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn addition(node: u32, place: &Place) -> Result<Change, Failure> {
-    let wrong = |why: &str| Failure::usage(format!("{}: {why}", place.address));
+    let wrong = |why: &str| {
+        Failure::usage(format!("{}: {why}", place.address))
+            .cure("an address is HOST:PORT, such as 10.0.0.4:9104")
+    };
     let found = place.address.to_socket_addrs();
     let found = found.map_err(|error| wrong(&error.to_string()))?.next();
     let peer: SocketAddr = found.ok_or_else(|| wrong("no such host"))?;

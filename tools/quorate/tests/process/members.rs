@@ -1,10 +1,11 @@
 //! The members of a running cluster change: nodes come, go, and take the place of others, and no client has an error.
 
 use std::fs;
+use std::net::TcpListener;
 
 use quorate_client::{MemberRole, NodeId};
 
-use crate::client::{json, succeed};
+use crate::client::{fail, json, succeed};
 use crate::load::Load;
 use crate::logs;
 use crate::world::{SOON, World, wait_for};
@@ -39,6 +40,34 @@ fn voters(nodes: &str) -> Vec<u64> {
         member["node"].as_u64().expect("an id")
     };
     members.map(voter).collect()
+}
+
+#[test]
+fn a_change_that_cannot_be_says_why_and_what_to_do() {
+    let world = World::start();
+    let nodes = world.local.addresses().join(",");
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("there are free ports");
+    let nobody = nobody.local_addr().expect("it is bound").to_string();
+    for (arguments, words) in [
+        (&["remove", "9"][..], "NotAMember (312): the node is no"),
+        (
+            &["add", "2", "--address", &nobody],
+            "MembersRefused (315): the group cannot",
+        ),
+        // A leader waits for 3 s. What is asked after that is cut short, and is not what is said.
+        (
+            &["add", "4", "--address", &nobody, "--within", "4000"],
+            "NodeUnreachable (316): the leader does not",
+        ),
+    ] {
+        let said = fail(&nodes, &[&["admin"], arguments].concat(), 1);
+        let cure = said.lines().last().expect("it says something");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+        assert!(cure.contains("cure: ") && !cure.contains("docs/"), "{said}");
+    }
+    let peer = world.local.place(NodeId(1)).peer.clone();
+    let said = fail(&peer, &["consume", "--patience", "1"], 1);
+    assert!(said.contains("not a client port"), "{said}");
 }
 
 #[test]
