@@ -57,7 +57,7 @@ pub enum Canary {
     DamageIsTorn,
     /// What an earlier segment left in a file that is used again is taken for bytes of this one.
     PastTakenForPresent,
-    /// What a crash left of a write is written over, not left alone (rule 3 of the design).
+    /// What a crash left of a write is written over, not left alone: a durable byte is never rewritten.
     TornTailReused,
     /// A write that failed is taken for done (TRAPS 4).
     WriteErrorIgnored,

@@ -272,6 +272,7 @@ fn run(name: &str, mut machine: Machine, script: Vec<Step>, seen: &mut Seen) {
     assert_eq!(machine.live, machine.durable);
 }
 
+/// Indexes and offsets go on where the sound records end, whatever a torn tail says of itself (TRAPS 7).
 #[test]
 fn a_crash_at_any_instant_loses_nothing_that_was_reported() {
     let mut seen = Seen::default();

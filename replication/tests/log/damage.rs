@@ -253,6 +253,7 @@ fn a_sector_that_was_lost_is_noticed_unless_it_was_the_last_write_in(finished: &
     assert!(cut > 5, "{noticed} noticed, {cut} cut");
 }
 
+/// Its own checksum cannot tell: the chain does (TRAPS 6). So it is with writes that went elsewhere.
 #[test]
 fn a_write_that_was_lost_is_noticed_by_what_follows() {
     for finished in both() {

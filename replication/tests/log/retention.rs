@@ -352,7 +352,7 @@ fn a_log_does_not_begin_with_a_segment_that_reaches_back() {
     assert!(starts.iter().all(|&start| start > 0), "{starts:?}");
 }
 
-/// A snapshot of another node that is ahead of the log, or of other records than those that are here.
+/// A snapshot of another node that is ahead of the log, or of other records than those that are here (TRAPS 31).
 #[test]
 fn a_log_begins_anew_behind_a_snapshot_that_it_does_not_join() {
     for conflict in [false, true] {

@@ -170,6 +170,7 @@ fn a_flag_that_is_not_known_is_refused() {
     );
 }
 
+/// It is never taken for that of a new disk, whose log may be made anew (TRAPS 8).
 #[test]
 fn a_missing_or_foreign_superblock_is_refused() {
     let mut disk = Machine::new(1).disk;

@@ -92,6 +92,7 @@ fn members_whose_place_the_log_has_let_go_go_on_where_they_are_told() {
     });
 }
 
+/// Another leader has another snapshot, and offers it while the first one's is half there (TRAPS 31).
 #[test]
 fn a_snapshot_that_is_on_its_way_survives_broken_links_and_a_new_leader() {
     each_seed("broken transfers", 0..4, |seed, trace| {

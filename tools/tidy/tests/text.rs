@@ -1,5 +1,6 @@
 //! What can be seen of the text alone: files that hold more than one noun, and links in the docs that lead nowhere.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Longest source file, in lines without its unit tests.
@@ -73,4 +74,26 @@ fn links_in_the_docs_lead_somewhere() {
             );
         }
     }
+}
+
+/// The numbers behind each `TRAPS` of a text: `TRAPS 9, 17` names two.
+fn traps(text: &str) -> BTreeSet<u32> {
+    let lists = text.split("TRAPS ").skip(1);
+    let lists = lists.filter_map(|rest| rest.split(|next| !"0123456789, ".contains(next)).next());
+    let numbers = lists.flat_map(|list| list.split(", "));
+    numbers.filter_map(|number| number.parse().ok()).collect()
+}
+
+#[test]
+fn each_trap_is_listed_and_named_where_it_is_met() {
+    let page = std::fs::read_to_string(root().join("docs/traps.md")).expect("a page is text");
+    let cells = page.lines().filter_map(|line| line.split(" | ").next());
+    let numbers = cells.filter_map(|cell| cell.strip_prefix("| ")?.parse().ok());
+    let listed: BTreeSet<u32> = numbers.collect();
+    let code = [all(".rs"), all(".txt")].concat();
+    let code = code.iter().map(std::fs::read_to_string);
+    let named: BTreeSet<_> = code
+        .flat_map(|text| traps(&text.expect("code and transcripts are text")))
+        .collect();
+    assert_eq!(listed, named, "docs/traps.md, and what code and tests name");
 }

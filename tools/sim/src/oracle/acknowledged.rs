@@ -1,4 +1,4 @@
-//! Acknowledged once (DESIGN rule 7): a chunk is acknowledged at one offset, however often and wherever it is retried, and a
+//! Acknowledged once (exactly once, TRAPS 29): a chunk is acknowledged at one offset, however often and wherever it is retried, and a
 //! producer hears nothing that no node has said.
 
 use std::collections::BTreeMap;

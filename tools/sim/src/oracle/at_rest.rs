@@ -1,5 +1,5 @@
-//! Repair and convergence (DESIGN rule 3): after everything is healed, each node's disk has every committed record whole, and all
-//! logs are the same bytes up to there.
+//! Repair and convergence (docs/log-format.md, "Repair"): after everything is healed, each node's disk has every committed record
+//! whole, and all logs are the same bytes up to there.
 
 use std::collections::BTreeMap;
 

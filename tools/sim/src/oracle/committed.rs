@@ -1,6 +1,6 @@
 //! Committed is immutable (Raft §5.4, state machine safety in the log's terms): what one node has applied at an index, no other
-//! node applies differently, and a later leader has it (leader completeness, Raft §5.4.3). Checksums are chained: the last
-//! committed record speaks for all before it.
+//! node applies differently, and a later leader has it (leader completeness, Raft §5.4.3; TRAPS 15). Checksums are chained: the
+//! last committed record speaks for all before it.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Consumers see a prefix (DESIGN section 1): each gets the log's records in order, without a gap and without one twice; and nothing
-//! is shown that is not committed (Redpanda PR #14794, docs/traps.md).
+//! Consumers see a prefix: each gets the log's records in order, without a gap and without one twice; and nothing is shown that is
+//! not committed (Redpanda PR #14794, TRAPS 27).
 
 use quorate_wire::{Offset, RecordHeader};
 

@@ -1,4 +1,4 @@
-//! Durable before acknowledged (DESIGN rule 1; Raft §5.3, "committed once the leader has replicated it on a majority"): when a
+//! Durable before acknowledged (TRAPS 1; Raft §5.3, "committed once the leader has replicated it on a majority"): when a
 //! leader takes a record for committed, a majority of the disks has it; and when it says that all have it, all do. The disks'
 //! content is looked at, not what nodes say.
 

@@ -1,4 +1,4 @@
-//! Exactly once (DESIGN rule 7): in the committed log each sequence of a producer's epoch is there once and in order, epochs only
+//! Exactly once (Raft §8, TRAPS 29): in the committed log each sequence of a producer's epoch is there once and in order, epochs only
 //! rise, and every acknowledged chunk is where it was said to be, as it was sent.
 
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! State machine safety (Raft §5.4.3): at equal applied index, the state is equal on every node: its digest, the committed offset,
-//! and what is known of every producer, which decides what a retry is told (DESIGN rule 7).
+//! and what is known of every producer, which decides what a retry is told (TRAPS 30).
 
 use std::collections::BTreeMap;
 
