@@ -39,8 +39,7 @@ Examples:
   quorate bench upkeep --work members --json      three nodes become five, and three again without their leader
 
 First the producers' latencies are taken at --rate while nothing else happens, for --duration; then while the work is done, once
-through. A node that stops hands its lead over first, as `quorate cluster restart` has it do; a node that is removed is removed while
-it leads.";
+through. A node that stops hands its lead over first; a node that is removed is removed while it leads.";
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
