@@ -6,6 +6,7 @@ use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::error::FormatError;
+use super::hole::Link;
 use super::superblock::{CHECKED_FROM, Identity};
 use crate::buffer::BLOCK_BYTES;
 use crate::seam::SegmentId;
@@ -100,6 +101,14 @@ pub(super) enum Head {
 }
 
 impl SegmentHeader {
+    /// The last record before it.
+    pub(super) fn last_before(&self) -> Link {
+        Link {
+            index: self.first_index.previous(),
+            header_crc: self.previous,
+        }
+    }
+
     /// The header of a segment that is prepared of a used file.
     pub(super) fn vacant(identity: Identity, segment: SegmentId, segment_bytes: u64) -> Self {
         Self {

@@ -85,10 +85,7 @@ impl<V: Visitor> Walk<'_, V> {
         header: &SegmentHeader,
         first: Option<Term>,
     ) {
-        let previous = Link {
-            index: header.first_index.previous(),
-            header_crc: header.previous,
-        };
+        let previous = header.last_before();
         let end = Spot {
             segment: SegmentId(id.0 - 1),
             position: header.previous_end,
@@ -143,7 +140,7 @@ impl<V: Visitor> Walk<'_, V> {
     }
 }
 
-fn previous_of(header: &RecordHeader) -> Link {
+pub(super) fn previous_of(header: &RecordHeader) -> Link {
     Link {
         index: header.index.previous(),
         header_crc: header.previous,

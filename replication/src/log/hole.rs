@@ -85,6 +85,12 @@ impl Hole {
         self.start.position
     }
 
+    /// Where what may be written ends, in the file of its last segment.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.end.position
+    }
+
     /// What was found there.
     #[must_use]
     pub fn why(&self) -> Damage {

@@ -9,7 +9,7 @@ use super::error::{Damage, ReadError};
 use super::event::{From, Read, ReadRecords};
 use super::index::{Found, Index, block_after, block_of};
 use super::segment::{LANDMARK_BYTES, Segment};
-use super::tail::is_zero;
+use super::tail::zeros_at;
 use crate::buffer::{BLOCK_BYTES, Buffer};
 use crate::seam::{FileId, SegmentId, StorageError, StorageOp};
 
@@ -181,25 +181,21 @@ impl Reading {
             let rest = buffer.get(at..self.length).unwrap_or_default();
             let header = match Record::parse(rest) {
                 Ok((record, _)) => *record.header(),
-                Err(error) => match (behind_pad(position, rest), error) {
-                    (Some(block), _) => {
-                        next.spot.position = block;
-                        continue;
-                    }
-                    // Records that were put back lie closer together than before, and zeros behind them.
-                    (None, _) if is_zero_block(rest) => {
-                        next.spot.position += BLOCK_BYTES as u64;
+                Err(error) => match (zeros_at(rest), error) {
+                    // They fill up a block; and records that were put back lie closer together than before.
+                    (zeros @ 1.., _) => {
+                        next.spot.position += zeros as u64;
                         if next.spot.position >= segment.end {
                             return Err((position, Damage::Lost));
                         }
                         continue;
                     }
-                    (None, RecordError::Cut { needed, .. })
+                    (0, RecordError::Cut { needed, .. })
                         if position + needed as u64 <= segment.end =>
                     {
                         return Ok(Stop::Short(next, needed));
                     }
-                    (None, error) => return Err((position, Damage::Record(error))),
+                    (0, error) => return Err((position, Damage::Record(error))),
                 },
             };
             check(&header, next.index, previous, index).map_err(|why| (position, why))?;
@@ -281,18 +277,6 @@ fn check(
     } else {
         Ok(())
     }
-}
-
-/// Where the next group commit begins, if `rest` begins with the zeros behind one.
-fn behind_pad(position: u64, rest: &[u8]) -> Option<u64> {
-    let block = block_after(position);
-    let pad = usize::try_from(block - position).expect("less than a block");
-    let zeros = rest.get(..pad).is_some_and(is_zero);
-    (pad > 0 && zeros).then_some(block)
-}
-
-fn is_zero_block(bytes: &[u8]) -> bool {
-    bytes.get(..BLOCK_BYTES).is_some_and(is_zero)
 }
 
 struct Owner(Buffer);

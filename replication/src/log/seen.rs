@@ -83,7 +83,7 @@ impl<'a> Seen<'a> {
         let identity = &superblock.identity;
         let (looks, keeps) = match (&opened.state, ends) {
             (State::Used(header), Ends::Open) => (header.sums, header.sums),
-            (State::Used(header), Ends::Here(_)) => (false, header.sums),
+            (State::Used(header), Ends::Here(..)) => (false, header.sums),
             (State::Vacant(_), _) => (true, true),
             (State::Unused | State::Damaged(_), _) => (true, false),
         };
@@ -111,7 +111,7 @@ impl<'a> Seen<'a> {
             (Some(left), Ends::Open) if !untouched && !canary::on(Canary::PastTakenForPresent) => {
                 Cow::Owned(left.see_through(bytes, identity))
             }
-            (Some(_) | None, Ends::Open | Ends::Here(_)) => Cow::Borrowed(bytes),
+            (Some(_) | None, Ends::Open | Ends::Here(..)) => Cow::Borrowed(bytes),
         };
         Self {
             id,

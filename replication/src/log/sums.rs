@@ -20,7 +20,7 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligne
 
 use super::format::{SECTOR_BYTES, SEGMENT_HEADER_BYTES};
 use super::superblock::{CHECKED_FROM, Identity};
-use super::tail::is_zero;
+use super::tail::{is_zero, zeros_at};
 use crate::buffer::{BLOCK_BYTES, Buffer, Slice};
 use crate::seam::SegmentId;
 
@@ -177,13 +177,22 @@ impl<'a> SumsRead<'a> {
     /// indexes.
     pub(super) fn see_through(&self, bytes: &[u8], identity: &Identity) -> Vec<u8> {
         let mut seen = bytes.to_vec();
+        let own = |bytes: &[u8]| {
+            let (record, _) = Record::parse(bytes).ok()?;
+            let header = record.header();
+            let own = header.group == identity.group && header.index > self.last;
+            own.then(|| header.record_bytes())
+        };
         let mut at = SEGMENT_HEADER_BYTES;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            if let Ok((record, _)) = Record::parse(rest)
-                && record.header().group == identity.group
-                && record.header().index > self.last
-            {
-                at += record.bytes().len();
+            if let Some(length) = own(rest) {
+                at += length;
+                // Behind a record that was put back there may be zeros, and then one that does not begin on a block.
+                let rest = bytes.get(at..).unwrap_or_default();
+                let zeros = zeros_at(rest);
+                if own(rest.get(zeros..).unwrap_or_default()).is_some() {
+                    at += zeros;
+                }
                 continue;
             }
             let block = (at + 1).next_multiple_of(BLOCK_BYTES);
@@ -197,5 +206,63 @@ impl<'a> SumsRead<'a> {
             at = block;
         }
         seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_wire::{
+        ClusterName, DiskId, GroupId, NodeId, Offset, Position, RECORD_HEADER_BYTES, RecordHeader,
+        RecordKind, Stamp, Term,
+    };
+
+    use super::*;
+
+    const RECORD: usize = 4 * SECTOR_BYTES;
+
+    fn noop(index: u64) -> [u8; RECORD_HEADER_BYTES] {
+        let stamp = Stamp {
+            position: Position {
+                term: Term(1),
+                index: LogIndex(index),
+            },
+            base_offset: Offset(0),
+            log_time: 1,
+            group: GroupId(0),
+            event_count: 0,
+            kind: RecordKind::Noop,
+            previous: 1,
+        };
+        RecordHeader::stamp(&stamp, &[])
+    }
+
+    /// Sectors that are as they were before are zeros, but for those of the segment's own records; and such a one may lie inside a
+    /// block, behind zeros, where records were put back.
+    #[test]
+    fn a_record_behind_zeros_is_not_taken_for_what_was_left() {
+        let identity = Identity {
+            cluster: ClusterName::new("sums").expect("a name"),
+            node: NodeId(1),
+            group: GroupId(0),
+            disk: DiskId([1; 16]),
+        };
+        let mut bytes = alloc::vec![7; 4 * BLOCK_BYTES];
+        let (block, end) = (BLOCK_BYTES, 2 * BLOCK_BYTES);
+        bytes[block..end].fill(0);
+        bytes[block..][..RECORD_HEADER_BYTES].copy_from_slice(&noop(5));
+        bytes[block + RECORD..][..RECORD_HEADER_BYTES].copy_from_slice(&noop(6));
+        let sums = bytes
+            .chunks(SECTOR_BYTES)
+            .flat_map(|sector| crc32(&[sector]).to_le_bytes());
+        let sums: Vec<u8> = sums.collect();
+        let left = |last| SumsRead {
+            segment: SegmentId(1),
+            last: LogIndex(last),
+            sums: &sums,
+        };
+        let seen = left(4).see_through(&bytes, &identity);
+        assert_eq!(seen[..end], bytes[..end]);
+        assert!(is_zero(&seen[end..]));
+        assert!(is_zero(&left(6).see_through(&bytes, &identity)[block..]));
     }
 }

@@ -19,8 +19,8 @@ use super::log::{Log, Purpose};
 use super::reader::{READ_BYTES_MAX, Reading};
 use super::segment::{RECORDS_AT, Segment};
 use super::sums::Extent;
-use super::tail::is_zero;
-use crate::buffer::{BLOCK_BYTES, Buffer};
+use super::tail::zeros_at;
+use crate::buffer::Buffer;
 use crate::seam::{FileId, SegmentId, Storage, StorageError, StorageOp, StorageOutcome};
 
 /// So many records back a record may void others: more are never in a log and not committed.
@@ -108,8 +108,6 @@ impl Survey {
         while at < piece.len() {
             let position = start + at as u64;
             let rest = piece.get(at..).unwrap_or_default();
-            let block = (at / BLOCK_BYTES + 1) * BLOCK_BYTES;
-            let zeros = rest.get(..block.min(piece.len()) - at);
             match Record::parse(rest) {
                 Ok((record, _)) => {
                     let added = self.add(record.header(), position);
@@ -117,7 +115,7 @@ impl Survey {
                     at += record.bytes().len();
                 }
                 // What fills up a block; and records that were put back lie closer together than before.
-                Err(_) if zeros.is_some_and(is_zero) => at += zeros.unwrap_or_default().len(),
+                Err(_) if zeros_at(rest) > 0 => at += zeros_at(rest),
                 Err(RecordError::Cut { needed, .. }) if position + needed as u64 <= self.end => {
                     self.aim(position, needed);
                     return Ok(Progress::More(self));

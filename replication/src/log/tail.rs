@@ -7,6 +7,7 @@
 
 use quorate_wire::canary::{self, Canary};
 use quorate_wire::checksum::crc32;
+use quorate_wire::limits::ALIGNMENT;
 use quorate_wire::{RECORD_HEADER_BYTES, RECORD_MAGIC, RecordError, RecordHeader};
 
 use super::error::Damage;
@@ -159,6 +160,15 @@ fn last_written(bytes: &[u8]) -> Option<usize> {
         end -= block.len();
     }
     None
+}
+
+/// How many zeros bytes begin with, in steps of 8: behind them a record may begin.
+pub(super) fn zeros_at(bytes: &[u8]) -> usize {
+    let blocks = bytes.chunks(BLOCK_BYTES);
+    let blocks = blocks.take_while(|block| is_zero(block)).map(<[u8]>::len);
+    let blocks: usize = blocks.sum();
+    let words = bytes.get(blocks..).unwrap_or_default().chunks(ALIGNMENT);
+    blocks + words.take_while(|word| is_zero(word)).count() * ALIGNMENT
 }
 
 /// Whether all bytes are zero.

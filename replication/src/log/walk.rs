@@ -10,7 +10,7 @@ use quorate_wire::{Record, RecordError, RecordHeader};
 use super::error::{Damage, FormatError, RecoveryError};
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::gap::Gap;
-use super::hole::Hole;
+use super::hole::{Hole, Link};
 use super::index::{Index, Spot};
 use super::opened::{Opened, State, open_next};
 use super::passed::{self, Passed};
@@ -62,8 +62,8 @@ pub(super) struct Walked {
 /// Where a segment's records end.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ends {
-    /// Here, as the next segment says.
-    Here(u64),
+    /// Here, and with this record, as the next segment says.
+    Here(u64, Link),
     /// It is the last one in use.
     Open,
 }
@@ -367,7 +367,7 @@ impl<V: Visitor> Walk<'_, V> {
             };
             let behind = self.behind_damaged(valid, at);
             self.damage(id, at as u64, why)?;
-            let found = behind.or_else(|| self.next_sound(valid, at + 1));
+            let found = behind.or_else(|| self.next_proven(valid, at + 1, ends));
             let found = found.filter(|_| !self.over);
             let Some(found) = found else {
                 return Ok(());
@@ -379,7 +379,7 @@ impl<V: Visitor> Walk<'_, V> {
 
     fn judge(&self, bytes: &[u8], stop: Stop, ends: Ends) -> End {
         match ends {
-            Ends::Here(_) => End::Damaged(tail::damage(bytes, stop)),
+            Ends::Here(..) => End::Damaged(tail::damage(bytes, stop)),
             Ends::Open => tail::judge(bytes, stop, &self.index),
         }
     }
@@ -449,7 +449,7 @@ impl<V: Visitor> Walk<'_, V> {
 /// A segment's bytes up to where its records end.
 fn limited(bytes: &[u8], ends: Ends) -> &[u8] {
     let limit = match ends {
-        Ends::Here(end) => usize::try_from(end).expect("it lies inside the file"),
+        Ends::Here(end, _) => usize::try_from(end).expect("it lies inside the file"),
         Ends::Open => bytes.len(),
     };
     bytes.get(..limit).unwrap_or_default()
@@ -462,7 +462,7 @@ fn ends<B>(id: SegmentId, bytes: &[u8], next: Option<&Opened<B>>) -> Ends {
         // A place outside the file is found to be wrong when the next segment's turn has come.
         Some(State::Used(header)) => {
             let end = header.previous_end.max(RECORDS_AT);
-            Ends::Here(end.min(bytes.len() as u64))
+            Ends::Here(end.min(bytes.len() as u64), header.last_before())
         }
         Some(State::Unused | State::Vacant(_) | State::Damaged(_)) | None => Ends::Open,
     }

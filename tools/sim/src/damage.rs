@@ -110,7 +110,7 @@ impl Damage {
                 && (ends || found.name.0.0 + END < last.0)
         };
         let hurt = choose(harm, &found, &whole, random);
-        if hurt.is_empty() {
+        if hurt.is_empty() || buries(&found, &hurt, &others) {
             return;
         }
         self.struck = true;
@@ -221,6 +221,25 @@ fn choose(
             }
         }
     }
+}
+
+/// Whether a record that nobody else has would lie between damaged ones of one write: nothing on this disk says any more that it
+/// belongs there, so it is as lost as they are.
+fn buries(found: &[Found], hurt: &[Found], others: &BTreeSet<Name>) -> bool {
+    let mut behind = found;
+    let mut writes = found.chunk_by(|_, next| !next.range.start.is_multiple_of(BLOCK));
+    writes.any(|write| {
+        behind = behind.get(write.len()..).unwrap_or_default();
+        let indexes = write.iter().chain(behind.first()).map(|found| found.name.0);
+        let gaps = indexes
+            .clone()
+            .zip(indexes.skip(1))
+            .filter(|&(one, next)| next != one.next());
+        let is_hurt = |found: &&Found| hurt.iter().any(|hurt| hurt.name == found.name);
+        let now = write.iter().filter(is_hurt).count();
+        let alone = |found: &Found| !others.contains(&found.name);
+        now > 0 && now + gaps.count() > 1 && write.iter().any(alone)
+    })
 }
 
 /// The bytes of all blocks that a record lies in.

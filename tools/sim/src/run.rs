@@ -80,6 +80,10 @@ impl Case {
         } else {
             Options::drawn(self.seed)
         };
+        // What was passed over nobody looks at but the scrubber: without one, damage in it stays.
+        if self.profile == Profile::Damage && options.snapshots.records != u64::MAX {
+            options.scrub = options.scrub.max(1 << 20);
+        }
         if self.few_clients {
             (options.producers, options.consumers, options.members) = (1, 0, 0);
         }
