@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that docs/performance.md has tables of, measured anew: perf/run.sh [--failover]
-# Writes perf/results/DATE-NAME.json for each, and prints the tables. Twenty minutes; with --failover, 50 outages of each kind more:
-# half an hour. Nothing else may run on the machine meanwhile. RUNS=5 takes more runs than 3 of the headline figures, DIR=/mnt/disk
+# Writes perf/results/DATE-NAME.json for each, and prints the tables. Half an hour; with --failover, 50 outages of each kind more:
+# some minutes. Nothing else may run on the machine meanwhile. RUNS=5 takes more runs than 3 of the headline figures, DIR=/mnt/disk
 # another disk than that of the temporary directory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,6 +27,8 @@ failed=0
 measure() {
     local name=$1
     shift
+    # What was written before would be flushed beside it.
+    sync
     printf '%s  %s: %s\n' "$(date -u +%T)" "$name" "quorate $*" >&2
     if "$quorate" "$@" --json >"$home/$name.json" 2>"$home/$name.log"; then
         mv "$home/$name.json" "$results-$name.json"
@@ -46,14 +48,18 @@ measure stock-64-256 bench --runs "$runs" --batch 64 --in-flight 256 --stock 14 
 # And in the place of what is let go, as in a log that has run for long.
 measure steady-64-64 bench --runs "$runs" --batch 64 --in-flight 64 --retain 128 --warm-up 4
 measure steady-64-256 bench --runs "$runs" --batch 64 --in-flight 256 --retain 128 --warm-up 4
+measure steady-1-1024 bench --runs "$runs" --batch 1 --in-flight 1024 --retain 128 --warm-up 4
 measure open-70k bench --runs "$runs" --rate 70k --batch 1 --event-size 512
+measure steady-open-70k bench --runs "$runs" --rate 70k --batch 1 --event-size 512 --retain 128 --warm-up 14
 measure open-5k bench --runs "$runs" --rate 5k --batch 1 --event-size 512
+measure stock-open-5k bench --runs "$runs" --rate 5k --batch 1 --event-size 512 --stock 2
 
 # How far that is from what the machine allows.
 measure bare-64-64 bench bare --runs "$runs" --batch 64 --in-flight 64 --duration 3
 measure bare-stock-64-64 bench bare --runs "$runs" --batch 64 --in-flight 64 --duration 3 --stock 14
-measure bare-64-256 bench bare --runs "$runs" --batch 64 --in-flight 256 --duration 3
-measure bare-1-1024 bench bare --runs "$runs" --batch 1 --in-flight 1024 --duration 3
+measure bare-steady-64-64 bench bare --runs "$runs" --batch 64 --in-flight 64 --duration 3 --retain 128 --warm-up 4
+measure bare-steady-64-256 bench bare --runs "$runs" --batch 64 --in-flight 256 --duration 3 --retain 128 --warm-up 4
+measure bare-steady-1-1024 bench bare --runs "$runs" --batch 1 --in-flight 1024 --duration 3 --retain 128 --warm-up 4
 
 # The throughput-latency curves: where the knee is.
 measure sweep-rates bench sweep --rates 1k,5k,20k,70k,200k,500k --batch 1 --event-size 512 --duration 3

@@ -157,14 +157,18 @@ HEADLINES = [
     ("stock-64-256", "`--batch 64 --in-flight 256 --stock 14`"),
     ("steady-64-64", "`--batch 64 --in-flight 64 --retain 128 --warm-up 4`"),
     ("steady-64-256", "`--batch 64 --in-flight 256 --retain 128 --warm-up 4`"),
+    ("steady-1-1024", "`--batch 1 --in-flight 1024 --retain 128 --warm-up 4`"),
     ("open-70k", "`--rate 70k --batch 1 --event-size 512`"),
+    ("steady-open-70k", "`--rate 70k --batch 1 --event-size 512 --retain 128 --warm-up 14`"),
     ("open-5k", "`--rate 5k --batch 1 --event-size 512`"),
+    ("stock-open-5k", "`--rate 5k --batch 1 --event-size 512 --stock 2`"),
 ]
 BARE = [
     ("bare-64-64", "64 a request, 64 in flight"),
     ("bare-stock-64-64", "64, 64, on segments that were prepared before"),
-    ("bare-64-256", "64, 256"),
-    ("bare-1-1024", "1, 1,024"),
+    ("bare-steady-64-64", "64, 64, in the place of what was let go"),
+    ("bare-steady-64-256", "64, 256, the same"),
+    ("bare-steady-1-1024", "1, 1,024, the same"),
 ]
 GROWTH = [
     *[(f"size-{size}", f"`--event-size {size}`") for size in (16, 256, 1024, 4096)],
