@@ -150,3 +150,40 @@ impl Piece {
             .unwrap_or_else(|| SegmentFile::zeros(segment_bytes.max(block_after(self.to))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::super::seen::Kind;
+    use super::*;
+
+    /// What is put back into a segment that the hole goes through has the records' room, not that of the sums behind it.
+    #[test]
+    fn a_hole_ends_where_its_segments_records_do() {
+        let bytes = 1 << 20;
+        let file = |segment, kind| (SegmentId(segment), Some(SegmentFile { bytes, kind }));
+        let spot = |segment, position| Spot {
+            segment: SegmentId(segment),
+            position,
+        };
+        let hole = Hole {
+            why: Damage::Lost,
+            start: spot(1, 8192),
+            end: spot(4, 12_288),
+            cut: Reached::new(SegmentId(1), 8192),
+            before: vec![],
+            commit: LogIndex(0),
+            needs: Needs::Unknown(LogIndex(9)),
+            files: vec![
+                file(1, Kind::Sums),
+                file(2, Kind::Reused),
+                file(3, Kind::Whole),
+                file(4, Kind::Full),
+            ],
+        };
+        let ends: Vec<u64> = hole.pieces(bytes).iter().map(|piece| piece.to).collect();
+        let room = bytes - 3 * 4096;
+        assert_eq!(ends, [room, room, bytes, 12_288]);
+    }
+}

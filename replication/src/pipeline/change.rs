@@ -79,16 +79,12 @@ impl Pipeline {
 
     /// Goes on with a change of the members.
     pub(super) fn change_due(&mut self, now: Time, seam: &mut impl Seam) {
-        let may_change = self
-            .raft
-            .as_ref()
-            .is_some_and(quorate_raft::Raft::may_change);
         if !self.led {
             let leader = self.hint();
             let refusal = Refusal::new(ErrorCode::LeadershipLost);
             return self.end_change(Err(Refusal { leader, ..refusal }), seam);
         }
-        if !may_change || !self.noops_due.is_empty() {
+        if !self.may_change() {
             return;
         }
         if self.membership.list().changes() {
@@ -114,9 +110,15 @@ impl Pipeline {
         }
     }
 
-    /// When [`Pipeline::change_due`] has something to do at the latest.
+    fn may_change(&self) -> bool {
+        let core = self.raft.as_ref();
+        core.is_some_and(quorate_raft::Raft::may_change) && self.noops_due.is_empty()
+    }
+
+    /// When [`Pipeline::change_due`] has something to do at the latest; while the last change is not committed, at no moment.
     pub(super) fn change_deadline(&self) -> Option<Time> {
-        self.asked.as_ref().map(|asked| asked.until)
+        let asked = self.asked.as_ref().filter(|_| self.may_change());
+        asked.map(|asked| asked.until)
     }
 
     fn end_change(&mut self, end: Result<(), Refusal>, seam: &mut impl Seam) {

@@ -203,6 +203,33 @@ impl Options {
         }
     }
 
+    /// A world of three nodes whose logs have many small segments, all of which stay.
+    #[must_use]
+    pub fn long(seed: u64) -> Self {
+        Self {
+            chunks: 120,
+            window: 8,
+            pause: 20 * MS,
+            chunk: ChunkWeather {
+                events: 4,
+                payload: 200,
+                large_one_in: 2,
+                large: 100_000,
+            },
+            log: LogConfig {
+                segment_bytes: SMALL_SEGMENT,
+                segments_ahead: 1,
+                segments_stock: 2,
+                stock_bytes: 1 << 20,
+            },
+            snapshots: SnapshotConfig {
+                records: 20,
+                ..SnapshotConfig::NEVER
+            },
+            ..Self::calm(seed, 3)
+        }
+    }
+
     /// A world whose every dial is drawn: few things go wrong together when all of them go wrong all the time.
     #[must_use]
     pub fn drawn(seed: u64) -> Self {

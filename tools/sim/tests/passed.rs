@@ -3,41 +3,15 @@
 
 mod seeds;
 
-use quorate_replication::log::{Inspected, LogConfig, inspect};
-use quorate_replication::pipeline::{Reopen, SnapshotConfig};
+use quorate_replication::log::{Inspected, inspect};
+use quorate_replication::pipeline::Reopen;
 use quorate_replication::seam::FileId;
-use quorate_sim::{ChunkWeather, Options, World, recover};
+use quorate_sim::{Options, World, recover};
 use quorate_wire::{LogIndex, NodeId};
 use seeds::each_seed;
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MS;
-
-/// Logs of many small segments, all of which stay.
-fn long(seed: u64) -> Options {
-    Options {
-        chunks: 120,
-        window: 8,
-        pause: 20 * MS,
-        chunk: ChunkWeather {
-            events: 4,
-            payload: 200,
-            large_one_in: 2,
-            large: 100_000,
-        },
-        log: LogConfig {
-            segment_bytes: (1 << 20) + (64 << 10),
-            segments_ahead: 1,
-            segments_stock: 2,
-            stock_bytes: 1 << 20,
-        },
-        snapshots: SnapshotConfig {
-            records: 20,
-            ..SnapshotConfig::NEVER
-        },
-        ..Options::calm(seed, 3)
-    }
-}
 
 fn passed(world: &World) -> usize {
     world.groups()[0].passed()
@@ -51,7 +25,7 @@ fn reopened(world: &World, node: NodeId, what: impl Fn(&Reopen) -> bool) -> bool
 #[test]
 fn a_node_that_was_away_is_given_what_those_who_stayed_have_passed_over() {
     each_seed("long logs", 0..4, |seed, trace| {
-        let mut world = World::new(long(seed), trace.clone());
+        let mut world = World::new(Options::long(seed), trace.clone());
         world.start_all();
         world.run_for(500 * MS);
         let names = world.names();
@@ -76,7 +50,7 @@ fn what_was_damaged_in_a_segment_that_was_passed_over_is_found_and_repaired() {
     each_seed("long damaged logs", 0..4, |seed, trace| {
         let options = Options {
             scrub: 64 << 20,
-            ..long(seed)
+            ..Options::long(seed)
         };
         let mut world = World::new(options, trace.clone());
         world.start_all();

@@ -54,6 +54,14 @@ const DAMAGE: &[(u64, &str)] = &[
         "damage that was known while running passed for a torn write after it",
     ),
     (20, "a reader took repaired zeros for damage, for ever"),
+    (
+        1206,
+        "a leader whose change of the members had waited for too long turned without rest until the one before was committed",
+    ),
+    (
+        1416,
+        "a damaged header cost all that followed in its write: two nodes each lacked what the other had",
+    ),
 ];
 
 /// In the profile `mixed`.

@@ -6,7 +6,7 @@ use quorate_client::member::Reset;
 use quorate_replication::log::{Inspected, inspect};
 use quorate_replication::pipeline::{Reopen, SnapshotConfig};
 use quorate_replication::seam::FileId;
-use quorate_sim::{ChunkWeather, Options, World, recover};
+use quorate_sim::{Options, World, recover};
 use quorate_wire::NodeId;
 use seeds::each_seed;
 
@@ -15,30 +15,14 @@ const SECOND: u64 = 1000 * MS;
 
 /// Logs of many small segments, none of which stays.
 fn forgetful(seed: u64) -> Options {
-    let calm = Options::calm(seed, 3);
+    let long = Options::long(seed);
     Options {
-        chunks: 120,
-        window: 8,
-        pause: 20 * MS,
-        chunk: ChunkWeather {
-            events: 4,
-            payload: 200,
-            large_one_in: 2,
-            large: 100_000,
-        },
-        log: quorate_replication::log::LogConfig {
-            segment_bytes: (1 << 20) + (64 << 10),
-            segments_ahead: 1,
-            segments_stock: 2,
-            stock_bytes: 1 << 20,
-        },
         snapshots: SnapshotConfig {
-            records: 20,
             send_bytes: 1 << 20,
             retain_bytes: 0,
-            ..SnapshotConfig::NEVER
+            ..long.snapshots
         },
-        ..calm
+        ..long
     }
 }
 
