@@ -34,7 +34,7 @@ impl Pipeline {
     /// Steps the core, with records beside the input.
     pub(super) fn step_with(&mut self, input: Input, beside: Beside<'_>, seam: &mut impl Seam) {
         let Some(raft) = &mut self.raft else { return };
-        let mut output = Self::take_scratch(&mut self.scratch.output);
+        let mut output = core::mem::take(&mut self.scratch.output);
         output.clear();
         raft.step(input, &mut output);
         let (leads, last) = (raft.leads(), raft.last().index);
@@ -98,7 +98,7 @@ impl Pipeline {
 
     fn commit(&mut self, upto: LogIndex, seam: &mut impl Seam) {
         self.counts.commits += upto.0.saturating_sub(self.state.applied().0);
-        let mut applied = Self::take_scratch(&mut self.scratch.applied);
+        let mut applied = core::mem::take(&mut self.scratch.applied);
         self.state.apply(upto, |one| applied.push(one));
         self.settle_members();
         self.log.committed(self.committed_in_log());
@@ -215,7 +215,7 @@ impl Pipeline {
             bytes: u32::try_from(bytes).expect("an append is bounded"),
         };
         if self.tail.shares_open(want.first) {
-            let mut copy = Self::take_scratch(&mut self.scratch.copy);
+            let mut copy = core::mem::take(&mut self.scratch.copy);
             let last = self.tail.copy(range, bytes_max, &mut copy);
             self.step_with(ready(last, copy.len()), Beside::Read(&copy), seam);
             copy.clear();

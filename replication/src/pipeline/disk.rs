@@ -13,8 +13,8 @@ use crate::seam::Seam;
 impl Pipeline {
     /// Tells the log and the core what has become durable, and hands out what was read.
     pub(super) fn reap_disk(&mut self, now: Time, seam: &mut impl Seam) -> Result<(), Fatal> {
-        let mut done = Self::take_scratch(&mut self.scratch.done);
-        let mut events = Self::take_scratch(&mut self.scratch.log);
+        let mut done = core::mem::take(&mut self.scratch.done);
+        let mut events = core::mem::take(&mut self.scratch.log);
         seam.completed(&mut done);
         self.counts.completions += done.len() as u64;
         for done in done.drain(..) {

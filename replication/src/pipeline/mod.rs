@@ -44,7 +44,6 @@ mod turns;
 mod view;
 mod waiters;
 
-use ::core::mem;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -380,9 +379,5 @@ impl Pipeline {
     fn hint(&self) -> Option<Leader> {
         let term = self.term();
         self.leader().map(|node| Leader { node, term })
-    }
-
-    fn take_scratch<T: Default>(slot: &mut T) -> T {
-        mem::take(slot)
     }
 }

@@ -48,7 +48,7 @@ enum Taken {
 impl Pipeline {
     /// Takes what has happened to the links.
     pub(super) fn reap_network(&mut self, now: Time, seam: &mut impl Seam) {
-        let mut events = Self::take_scratch(&mut self.scratch.network);
+        let mut events = core::mem::take(&mut self.scratch.network);
         seam.happened(&mut events);
         self.counts.arrivals += events.len() as u64;
         for event in events.drain(..) {

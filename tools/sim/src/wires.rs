@@ -3,7 +3,7 @@
 //! Owns: the connections of all clients of a group. Never: knows what the bytes mean. Called by: terminals on the clients' side,
 //! and the group's clients for the nodes' side.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
 use quorate_client::LinkCause;
@@ -108,8 +108,6 @@ pub struct Wires {
     weather: WireWeather,
     wires: BTreeMap<WireId, Wire>,
     hosts: BTreeMap<NodeId, Host>,
-    /// Nodes that clients do not reach now.
-    cut: BTreeSet<NodeId>,
     last: u64,
 }
 
@@ -122,7 +120,6 @@ impl Wires {
             weather,
             wires: BTreeMap::new(),
             hosts: BTreeMap::new(),
-            cut: BTreeSet::new(),
             last: 0,
         }
     }
@@ -171,15 +168,6 @@ impl Wires {
         }
     }
 
-    /// From now on, nothing goes between clients and a node; or all of it goes on.
-    pub fn set_cut(&mut self, node: NodeId, cut: bool) {
-        if cut {
-            self.cut.insert(node);
-        } else {
-            self.cut.remove(&node);
-        }
-    }
-
     /// A client turns to a node.
     pub fn dial(&mut self, node: NodeId, now: Time) -> WireId {
         self.last += 1;
@@ -215,7 +203,7 @@ impl Wires {
         let Some(known) = self.wires.get(&wire) else {
             return false;
         };
-        self.near_next(known).is_some_and(|at| at <= now) || known.blocked && known.up.room() > 0
+        Self::near_next(known).is_some_and(|at| at <= now) || known.blocked && known.up.room() > 0
     }
 
     /// What a client hears. Bytes go to the end of `input`.
@@ -231,9 +219,6 @@ impl Wires {
         }
         if known.near != Near::Open {
             return Heard::Dialing;
-        }
-        if self.cut.contains(&known.node) {
-            return Heard::Open;
         }
         match known.down.ended(now) {
             Some(end) if end.reset => Heard::Lost(LinkCause::Io(ErrorKind::ConnectionReset)),
@@ -288,7 +273,7 @@ impl Wires {
         loop {
             let (&id, known) = self.wires.range(from..).next()?;
             from = WireId(id.0 + 1);
-            if self.far_next(known).is_none_or(|at| at > now) {
+            if Self::far_next(known).is_none_or(|at| at > now) {
                 continue;
             }
             let node = known.node;
@@ -367,24 +352,21 @@ impl Wires {
     pub fn next(&self) -> Option<Time> {
         let wires = self.wires.values();
         wires
-            .flat_map(|wire| [self.near_next(wire), self.far_next(wire)])
+            .flat_map(|wire| [Self::near_next(wire), Self::far_next(wire)])
             .flatten()
             .min()
     }
 
-    fn near_next(&self, wire: &Wire) -> Option<Time> {
+    fn near_next(wire: &Wire) -> Option<Time> {
         match wire.near {
             _ if wire.still => None,
             Near::Answered { at, .. } => Some(at),
-            Near::Open if !self.cut.contains(&wire.node) => first(&wire.down),
-            Near::Open | Near::Dialing | Near::Gone => None,
+            Near::Open => first(&wire.down),
+            Near::Dialing | Near::Gone => None,
         }
     }
 
-    fn far_next(&self, wire: &Wire) -> Option<Time> {
-        if self.cut.contains(&wire.node) {
-            return None;
-        }
+    fn far_next(wire: &Wire) -> Option<Time> {
         match wire.far {
             Far::Coming { at } => Some(at),
             Far::Open | Far::Silent => first(&wire.up),

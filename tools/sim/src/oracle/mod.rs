@@ -133,11 +133,6 @@ impl Oracle {
         self.garbled = true;
     }
 
-    /// From now on, a node's disk may lose what it says that it has written.
-    pub fn expect_lies(&mut self, node: NodeId) {
-        self.durable.lies(node);
-    }
-
     /// How many terms had a leader.
     #[must_use]
     pub fn terms(&self) -> usize {
