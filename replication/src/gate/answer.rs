@@ -279,7 +279,10 @@ const SENTENCES: &[(ErrorCode, &str)] = &[
         ErrorCode::Overloaded,
         "the pipeline takes no more at the moment",
     ),
-    (ErrorCode::ShuttingDown, "the node is about to stop"),
+    (
+        ErrorCode::ShuttingDown,
+        "the node is about to stop, or was removed from its group",
+    ),
     (
         ErrorCode::DiskFull,
         "the disk has no room for further records",

@@ -68,7 +68,7 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    use clap::{CommandFactory as _, Parser as _};
+    use clap::{Command, CommandFactory as _, Parser as _};
 
     use super::Cli;
 
@@ -79,6 +79,7 @@ mod tests {
         let runbooks = runbooks.map(|page| page.expect("an entry").path());
         let others = [
             "README.md",
+            "docs/failover.md",
             "docs/tutorial-rust.md",
             "docs/tutorial-python.md",
         ];
@@ -89,16 +90,24 @@ mod tests {
 
     /// The commands of ours in a page's blocks for a shell.
     fn commands(page: &str) -> Vec<Vec<String>> {
-        let mut found = Vec::new();
         let blocks = page.split("```sh\n").skip(1);
         let lines = blocks.flat_map(|rest| rest.split("```").next().unwrap_or("").lines());
-        for part in lines.flat_map(|line| line.split('#').next().unwrap_or("").split('|')) {
-            let part = part.split('>').next().unwrap_or("").trim();
-            if part.starts_with("quorate ") {
-                found.push(part.split_whitespace().map(str::to_owned).collect());
-            }
+        let lines = lines.map(|line| line.split('#').next().unwrap_or(""));
+        lines.flat_map(typed).collect()
+    }
+
+    /// The commands of ours in a line for a shell.
+    fn typed(line: &str) -> impl Iterator<Item = Vec<String>> {
+        let parts = line.split('|').map(|part| part.split('>').next());
+        let ours = parts.flatten().map(str::trim);
+        let ours = ours.filter(|part| part.starts_with("quorate ") && !part.contains("$("));
+        ours.map(|part| part.split_whitespace().map(str::to_owned).collect())
+    }
+
+    fn assert_exists(command: &[String], shown: &str) {
+        if let Err(error) = Cli::try_parse_from(command) {
+            panic!("{shown} shows {command:?}: {error}");
         }
-        found
     }
 
     #[test]
@@ -107,19 +116,52 @@ mod tests {
         for page in pages() {
             let text = fs::read_to_string(&page).expect("a page is text");
             for command in commands(&text) {
-                let parsed = Cli::try_parse_from(&command);
-                let shown = page.display();
-                assert!(
-                    parsed.is_ok(),
-                    "{shown} shows {command:?}: {}",
-                    parsed
-                        .err()
-                        .map_or_else(String::new, |error| error.to_string())
-                );
+                assert_exists(&command, &page.display().to_string());
                 count += 1;
             }
         }
         assert!(count > 30, "only {count} commands were found");
+    }
+
+    /// Every command, with what its help says in the end.
+    fn helps(command: &Command) -> Vec<(String, String)> {
+        let text = command.get_after_help().map(ToString::to_string);
+        let own = (command.get_name().to_owned(), text.unwrap_or_default());
+        let others = command.get_subcommands().flat_map(helps);
+        [own].into_iter().chain(others).collect()
+    }
+
+    #[test]
+    fn the_helps_show_commands_that_exist() {
+        let root = Cli::command();
+        let mut count = 0;
+        for (of, text) in helps(&root) {
+            // What a command does stands behind it.
+            for line in text
+                .lines()
+                .filter_map(|line| line.trim().split("  ").next())
+            {
+                for command in typed(&line.replace(['\'', '"'], "")) {
+                    assert_exists(&command, &of);
+                    count += 1;
+                }
+            }
+            // In a sentence it may be named without what it needs.
+            for named in text.split("`quorate ").skip(1) {
+                let named = named.split('`').next().unwrap_or("");
+                let mut at = &root;
+                for word in named
+                    .split_whitespace()
+                    .take_while(|word| !word.starts_with('-'))
+                {
+                    if at.has_subcommands() {
+                        let found = at.find_subcommand(word);
+                        at = found.unwrap_or_else(|| panic!("{of} names `quorate {named}`"));
+                    }
+                }
+            }
+        }
+        assert!(count > 60, "only {count} commands were found");
     }
 
     #[test]

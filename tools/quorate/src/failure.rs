@@ -142,7 +142,11 @@ impl From<RecoveryError> for Failure {
 const NO_CLIENT_PORT: &str = "the address is not a client port of a node; peers listen on another";
 
 /// What somebody can do at the command line who was refused so.
-const CURES: [(ErrorCode, &str); 11] = [
+const CURES: [(ErrorCode, &str); 12] = [
+    (
+        ErrorCode::ShuttingDown,
+        "name other nodes: `quorate admin members` shows who belongs to the group",
+    ),
     (ErrorCode::HelloExpected, NO_CLIENT_PORT),
     (
         ErrorCode::NotAMember,

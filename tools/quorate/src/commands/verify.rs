@@ -19,7 +19,7 @@ use crate::{Failure, terminal};
 const EXAMPLES: &str = "\
 Examples:
   quorate produce orders.csv --skip-header --key-column 2 --topic orders
-  quorate verify  orders.csv --skip-header --key-column 2 --topic orders
+  quorate verify orders.csv --skip-header --key-column 2 --topic orders
 
 Lost: a line that is not in the log. Doubled: an event that is in the log more often than its line is in the file. Out of order: an
 event that stands behind a later line of its key. Foreign: an event of the topic that is no line of the file: other producers'
