@@ -150,7 +150,11 @@ impl Node {
             self.id,
             started.damaged
         );
-        self.durable = started.last;
+        // What is missing may void records before it: those were not committed, and go when it is put back.
+        self.durable = match started.damaged {
+            Some(_) => self.durable.min(started.last),
+            None => started.last,
+        };
         self.lanes = MemoryLanes::default();
         self.process = Some(Process {
             pipeline,

@@ -62,6 +62,10 @@ const DAMAGE: &[(u64, &str)] = &[
         1416,
         "a damaged header cost all that followed in its write: two nodes each lacked what the other had",
     ),
+    (
+        2046,
+        "the simulator missed records that the ones put back behind them had made void",
+    ),
 ];
 
 /// In the profile `mixed`.
