@@ -313,10 +313,10 @@ impl Pipeline {
         let rest = self.waiters.deadline();
         let hand_over = self.hand_over_deadline();
         let repair = self.repair.as_ref().and_then(Repair::deadline);
-        let log = self
-            .repair
-            .is_none()
-            .then(|| self.log.deadline().min(self.scrub.deadline()));
+        // What is not done while the log is being repaired has no moment.
+        let whole = self.repair.is_none();
+        let log = whole.then(|| self.log.deadline().min(self.scrub.deadline()));
+        let transfer = self.transfer.deadline().filter(|_| whole);
         let serves = self.raft.as_ref().is_some_and(Raft::serves);
         let members = serves.then(|| self.heard.due());
         let deadlines = [
@@ -332,7 +332,7 @@ impl Pipeline {
             (Wait::Members, self.change_deadline()),
             (Wait::Repair, repair),
             (Wait::Log, log),
-            (Wait::Peers, self.transfer.deadline()),
+            (Wait::Peers, transfer),
         ];
         deadlines
             .into_iter()

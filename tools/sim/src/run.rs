@@ -80,8 +80,9 @@ impl Case {
         } else {
             Options::drawn(self.seed)
         };
-        // What was passed over nobody looks at but the scrubber: without one, damage in it stays.
-        if self.profile == Profile::Damage && options.snapshots.records != u64::MAX {
+        // What was passed over, and is never let go, nobody looks at but the scrubber: without one, damage in it stays.
+        let stays = options.snapshots.retain_bytes == u64::MAX;
+        if self.profile == Profile::Damage && options.snapshots.records != u64::MAX && stays {
             options.scrub = options.scrub.max(1 << 20);
         }
         if self.few_clients {
