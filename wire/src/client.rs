@@ -193,7 +193,7 @@ pub struct ErrorMessage {
     pub code: U16,
     /// Zero.
     pub reserved: U16,
-    /// The leader, for `NotLeader`; zero if none is known.
+    /// The leader, for `NotLeader` and for who was removed from the group; zero if none is known.
     pub leader: U32,
     /// The term that it leads in, or zero.
     pub leader_term: U64,

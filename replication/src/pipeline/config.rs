@@ -177,6 +177,9 @@ pub(super) const DIAL_AGAIN: u64 = 50_000_000;
 /// How long a peer that was refused is left alone, in nanoseconds.
 pub(super) const REFUSED_AGAIN: u64 = 2_000_000_000;
 
+/// How long a node that is no member any more says who leads, after it was told, in nanoseconds: its clients have gone by then.
+pub(super) const TOLD_TIME: u64 = 500_000_000;
+
 /// How often a node that is no member any more looks whether it is one again, in nanoseconds.
 pub(super) const CAST_OUT_AGAIN: u64 = 30_000_000_000;
 

@@ -120,6 +120,7 @@ impl Pipeline {
 
     /// Looks how a hand-over stands, and begins one if this node wants to leave.
     pub(super) fn hand_over_due(&mut self, now: Time, seam: &mut impl Seam) {
+        self.told.take_if(|(_, until)| *until <= now);
         if let Some(handing) = &self.handing
             && let Some(done) = self.handed(handing.until, now)
         {
@@ -159,8 +160,9 @@ impl Pipeline {
         }
         match raft.leader() {
             Some(_) => Some(true),
-            // Nobody tells who is no member any more who leads.
-            None => (until <= now || !raft.is_voter()).then_some(false),
+            // Who is no member any more follows nobody, and is told.
+            None if self.told.is_some() => Some(true),
+            None => (until <= now).then_some(false),
         }
     }
 

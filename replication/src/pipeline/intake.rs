@@ -22,15 +22,18 @@ impl Pipeline {
             self.counts.requests += 1;
             let Request { ticket, ask } = request;
             let serves = matches!(ask, Ask::Produce(_) | Ask::Fetch(_) | Ask::Named(_));
-            if self.cast_out && serves {
-                // What it has grows old: clients go elsewhere.
-                let refusal = Refusal::new(ErrorCode::ShuttingDown);
-                Self::refuse(ticket, refusal, shard, seam);
-                continue;
-            }
             if self.holds_records() && matches!(ask, Ask::Produce(_) | Ask::Named(_)) {
                 self.held = Some((shard, Request { ticket, ask }));
                 return false;
+            }
+            if self.cast_out && serves {
+                // What it has grows old: clients go elsewhere.
+                let refusal = Refusal {
+                    leader: self.hint(),
+                    ..Refusal::new(ErrorCode::ShuttingDown)
+                };
+                Self::refuse(ticket, refusal, shard, seam);
+                continue;
             }
             match ask {
                 Ask::Greet => {

@@ -144,6 +144,11 @@ pub struct Pipeline {
     members_due: bool,
     /// This node was a member, and is none any more: it serves nobody.
     cast_out: bool,
+    /// Who leads the group that this node is no member of any more, as a member has told. Forgotten soon: nobody tells when another
+    /// one does, and clients would be sent back and forth between this node and one that led once.
+    told: Option<(Leader, Time)>,
+    /// Who led this node when somebody last was no member any more.
+    led_by: Option<NodeId>,
     /// Nobody who lacks this edition is talked to any more.
     parted: Edition,
     /// A change of the members that somebody waits for.
@@ -375,9 +380,12 @@ impl Pipeline {
         self.raft.as_ref().and_then(Raft::leader)
     }
 
-    /// What clients are told of who leads.
+    /// What clients are told of who leads, and peers that are no members any more.
     fn hint(&self) -> Option<Leader> {
         let term = self.term();
-        self.leader().map(|node| Leader { node, term })
+        let followed = self.leader().map(|node| Leader { node, term });
+        let told = self.told.map(|told| told.0);
+        let known = followed.into_iter().chain(told);
+        known.max_by_key(|leader| leader.term)
     }
 }

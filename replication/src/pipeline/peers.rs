@@ -7,12 +7,12 @@ use quorate_raft::{Input, Message};
 use quorate_wire::client::{ErrorMessage, error_text};
 use quorate_wire::peer::{Member, PeerHello, ReadIndexReplyMessage};
 use quorate_wire::{
-    DiskId, Edition, ErrorCode, Frame, FrameError, FrameHeader, FrameKind, NodeId, Time,
+    DiskId, Edition, ErrorCode, Frame, FrameError, FrameHeader, FrameKind, Leader, NodeId, Time,
 };
 use zerocopy::little_endian::U16;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use super::config::{DIAL_AGAIN, DIAL_GREATER_AGAIN, GREETING_TIME, STRANGERS_MAX};
+use super::config::{DIAL_AGAIN, DIAL_GREATER_AGAIN, GREETING_TIME, STRANGERS_MAX, TOLD_TIME};
 use super::core::Beside;
 use super::link::Link;
 use super::{Note, Pipeline, codec};
@@ -269,6 +269,9 @@ impl Pipeline {
                     .expect("the gate checked its length");
                 let code = ErrorCode::from_number(message.code.get());
                 if code == Some(ErrorCode::NotAMember) {
+                    let told = Leader::from_fields(message.leader, message.leader_term);
+                    let until = seam.now().after(TOLD_TIME);
+                    self.told = told.map(|leader| (leader, until)).or(self.told);
                     self.on_cast_out();
                 } else {
                     self.notes.push(Note::RefusedBy {
@@ -431,11 +434,17 @@ impl Pipeline {
     /// Says why, and ends the connection.
     pub(super) fn refuse_link(&mut self, at: usize, code: ErrorCode, seam: &mut impl Seam) {
         let now = seam.now();
+        let hint = self.hint();
         let Some(link) = self.links.get_mut(at) else {
             return;
         };
+        // Who is no member any more hears of no leader by itself.
+        let hint = hint.filter(|_| code == ErrorCode::NotAMember);
+        let (leader, leader_term) = Leader::to_fields(hint);
         let message = ErrorMessage {
             code: U16::new(code.number()),
+            leader,
+            leader_term,
             ..ErrorMessage::new_zeroed()
         };
         let body: [&[u8]; 2] = [message.as_bytes(), code.name().as_bytes()];

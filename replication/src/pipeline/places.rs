@@ -91,9 +91,11 @@ impl Pipeline {
         self.part(seam);
     }
 
-    /// Tells those that are no members any more that they are not. Whoever still leads this node may stay: it has to hand over.
+    /// Tells those that are no members any more that they are not, and who leads. Whoever still leads this node may stay: it has to
+    /// hand over, and until it has, it is not known what to tell it.
     fn part(&mut self, seam: &mut impl Seam) {
         let leader = self.leader();
+        self.led_by = leader.or(self.led_by);
         for at in 0..self.links.len() {
             let link = self.links.get(at).filter(|link| link.up);
             let Some(peer) = link.and_then(|link| link.peer) else {
@@ -102,7 +104,7 @@ impl Pipeline {
             if !self.membership.is_past(peer) {
                 continue;
             }
-            if leader == Some(peer) {
+            if self.led_by == Some(peer) {
                 self.members_due = true;
             } else {
                 self.refuse_link(at, ErrorCode::NotAMember, seam);

@@ -187,6 +187,8 @@ impl Pipeline {
             membership,
             members_due: true,
             cast_out: false,
+            told: None,
+            led_by: None,
             parted: Edition::FIRST,
             asked: None,
             raft: None,

@@ -166,10 +166,19 @@ impl Route {
         self.at_once_or_later(now)
     }
 
-    /// The node here may be as it should, but is not the one to talk to: goes on to another one after a pause.
-    pub(crate) fn elsewhere(&mut self, now: Time) -> Time {
+    /// The node here may be as it should, but is not the one to talk to: goes on to another one after a pause. If it named a leader
+    /// that came to the group since somebody last said who is in it, the next one says so now: that needs no pause.
+    pub(crate) fn elsewhere(&mut self, leader: Option<Leader>, now: Time) -> Time {
         self.at = self.after_here(now);
-        self.pause(now)
+        let is_new = |leader: Leader| {
+            let mut entries = self.entries.iter();
+            entries.all(|entry| entry.id != Some(leader.node))
+        };
+        if leader.is_some_and(is_new) {
+            self.at_once_or_later(now)
+        } else {
+            self.pause(now)
+        }
     }
 
     /// Goes to the node that `hint` gave.
@@ -288,16 +297,16 @@ mod tests {
         let mut route = route(3);
         route.lost(Loss::Node, Time(0));
         assert_eq!(route.address(), "node2:9000");
-        route.elsewhere(Time(MS));
+        route.elsewhere(None, Time(MS));
         assert_eq!(
             route.address(),
             "node3:9000",
             "node 1 has failed a moment ago"
         );
-        route.elsewhere(Time(2 * MS));
+        route.elsewhere(None, Time(2 * MS));
         assert_eq!(route.address(), "node2:9000");
-        route.elsewhere(Time(DISTRUST_NS));
-        route.elsewhere(Time(DISTRUST_NS));
+        route.elsewhere(None, Time(DISTRUST_NS));
+        route.elsewhere(None, Time(DISTRUST_NS));
         assert_eq!(route.address(), "node1:9000", "it is trusted again");
     }
 

@@ -263,6 +263,16 @@ fn a_known_leader_is_followed_at_once_and_gets_everything_again() {
 }
 
 #[test]
+fn a_leader_that_nobody_has_told_of_yet_is_asked_for_at_once() {
+    let mut script = Script::led(config(3));
+    script.push(1);
+    let [sent] = all(script.sent());
+    let refuse = Refuse::code(ErrorCode::ShuttingDown).leader(4);
+    script.give(&frames::refused(sent.correlation, &refuse));
+    assert_eq!(script.wished_node(), Some(2), "which knows it");
+}
+
+#[test]
 fn a_greeting_that_names_another_leader_is_followed() {
     let mut script = Script::new(config(3));
     script.push(1);

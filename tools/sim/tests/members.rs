@@ -153,7 +153,11 @@ fn members_change_while_nodes_crash_and_links_break() {
 #[test]
 fn a_leader_that_is_removed_hands_over() {
     each_seed("the leader goes", 0..4, |seed, trace| {
-        let mut world = started(options(seed, 3, 0), trace);
+        let busy = Options {
+            pause: MS,
+            ..options(seed, 3, 0)
+        };
+        let mut world = started(busy, trace);
         world.run_for(200 * MS);
         let leader = world.leader().expect("it was elected");
         let terms = world.summary().terms;
@@ -163,6 +167,20 @@ fn a_leader_that_is_removed_hands_over() {
         });
         assert!(led, "another one leads");
         assert_eq!(world.summary().terms, terms + 1, "the first that was asked");
+        let acked = |world: &World| -> Vec<_> {
+            let producers = world.producers().iter();
+            producers.map(|producer| producer.acked().len()).collect()
+        };
+        // What the old leader has answered has arrived.
+        world.run_for(MS);
+        let before = acked(&world);
+        let all_go_on = |world: &World| {
+            let mut each = before.iter().zip(acked(world));
+            // One of them asks for less, which is not counted.
+            each.all(|(&was, now)| was == 0 || now > was)
+        };
+        let at_once = world.run_until(2 * MS, all_go_on);
+        assert!(at_once, "who is removed tells its clients where to go");
         assert_eq!(ends_with(&mut world).len(), 2);
     });
 }

@@ -80,7 +80,7 @@ impl Caller {
             let when = self.link.route.towards(leader, now);
             self.go_on(refusal.into_cause(), when, now);
         } else if not_here.contains(&refusal.code) {
-            let when = self.link.route.elsewhere(now);
+            let when = self.link.route.elsewhere(refusal.leader, now);
             self.go_on(refusal.into_cause(), when, now);
         } else {
             let asked = now.after(nanoseconds(refusal.retry_after));

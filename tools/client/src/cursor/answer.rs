@@ -140,7 +140,7 @@ impl Cursor {
         if refusal.code == ErrorCode::OffsetBeforeStart && !self.config.stick {
             self.begins_later(refusal, now);
         } else if behind || unsettled || refusal.ends_connection_only() {
-            let when = self.link.route.elsewhere(now);
+            let when = self.link.route.elsewhere(refusal.leader, now);
             self.go_on(refusal.into_cause(), when, now);
         } else {
             self.fail(refusal.into(), now);

@@ -209,7 +209,7 @@ impl Session {
             let when = self.link.route.towards(leader, now);
             self.reconnect(when, now);
         } else if not_here.contains(&refusal.code) {
-            let when = self.link.route.elsewhere(now);
+            let when = self.link.route.elsewhere(refusal.leader, now);
             self.reconnect(when, now);
         } else {
             let asked = now.after(nanoseconds(refusal.retry_after));
