@@ -12,7 +12,7 @@ use quorate_wire::{
 use zerocopy::little_endian::U16;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use super::config::{DIAL_AGAIN, DIAL_GREATER_AGAIN, GREETING_TIME, STRANGERS_MAX, TOLD_TIME};
+use super::config::{DIAL_AGAIN, GREETING_TIME, STRANGERS_MAX, TOLD_TIME};
 use super::core::Beside;
 use super::link::Link;
 use super::{Note, Pipeline, codec};
@@ -133,8 +133,12 @@ impl Pipeline {
                 .find(|dial| dial.peer == peer)
                 .map_or(Time(0), |dial| dial.at);
             self.dialled(peer, now.after(wait).max(earlier));
-        } else if let Some(dial) = self.dials.iter_mut().find(|dial| dial.peer == peer) {
-            dial.at = now.after(DIAL_GREATER_AGAIN); // It dials first.
+        } else {
+            // Of two that dial each other the greater id goes first: else their dials would cross again and again, and each end the other.
+            let again = now.after(self.dial_again(peer));
+            if let Some(dial) = self.dials.iter_mut().find(|dial| dial.peer == peer) {
+                dial.at = dial.at.max(again);
+            }
         }
     }
 

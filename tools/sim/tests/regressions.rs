@@ -78,6 +78,10 @@ const MIXED: &[(u64, &str)] = &[
         60_321,
         "a founder that was away when it was removed was dialled by nobody and dialled nobody: readers stayed with it",
     ),
+    (
+        73_378,
+        "two nodes without a leader dialled each other at one moment, again and again, and each dial ended the other",
+    ),
 ];
 
 #[test]
