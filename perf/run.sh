@@ -27,8 +27,9 @@ failed=0
 measure() {
     local name=$1
     shift
-    # What was written before would be flushed beside it.
+    # What was written before would be flushed beside it, and a disk may be busy for a while with what was removed.
     sync
+    sleep 5
     printf '%s  %s: %s\n' "$(date -u +%T)" "$name" "quorate $*" >&2
     if "$quorate" "$@" --json >"$home/$name.json" 2>"$home/$name.log"; then
         mv "$home/$name.json" "$results-$name.json"
