@@ -13,8 +13,8 @@
 //!
 //! **The safety argument.** All unsafe code of the crate is in this folder. Whatever the kernel reads or writes lies on the
 //! heap and is owned by an op in the op table, from before its entry is pushed until its completion was reaped; moving the
-//! op moves pointers, not what they point to. Registered buffers are used by writes only whose op owns them. A driver that is dropped cancels its ops and waits for them; if it cannot, it
-//! leaks their memory rather than free it under the kernel.
+//! op moves pointers, not what they point to. Registered buffers are used by writes only whose op owns them. A driver that is
+//! dropped cancels its ops and waits for them; if it cannot, it leaks their memory rather than free it under the kernel.
 #![expect(
     unsafe_code,
     reason = "submission entries carry raw addresses; each block says why they hold"

@@ -1,8 +1,8 @@
 //! Where the log begins: old records go when a snapshot has what they amount to.
 //!
 //! First the superblock says where the log begins; when that is durable, nothing before is found any more; when nobody reads in
-//! the segments before it, their files are used again for segments to come, or removed, one after another. A crash between leaves files before the log's start, which
-//! the next start removes. Owns: the order of that. Called by: the log.
+//! the segments before it, their files are used again for segments to come, or removed, one after another. A crash between
+//! leaves files before the log's start, which the next start removes. Owns: the order of that. Called by: the log.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -2,8 +2,8 @@
 //! there are others.
 //!
 //! It reads what may be asked for: records that are not void. Where recovery has looked at all of it, and at the headers and the
-//! superblock too, the first pass begins a rest after the start; where it has passed over segments, at once. Owns: its place and its pace. Never: has more than one read
-//! open. Called by: the turn.
+//! superblock too, the first pass begins a rest after the start; where it has passed over segments, at once. Owns: its place and
+//! its pace. Never: has more than one read open. Called by: the turn.
 
 use quorate_wire::limits::RECORDS_BYTES_MAX;
 use quorate_wire::{LogIndex, Time};
