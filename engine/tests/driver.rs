@@ -164,8 +164,9 @@ fn kick(spin: Duration) {
                     nodes: None,
                 };
                 let ticket = request.ticket;
-                driver.put(shard, Reply { ticket, answer });
+                // Before the reply: a shard that is awake may ask again as soon as it is there.
                 assert!(driver.take().is_none(), "one request is open");
+                driver.put(shard, Reply { ticket, answer });
             }
             // The last reply is woken for by the end of a turn.
             driver.wait(Some(clock::now())).expect("the ring works");
