@@ -97,7 +97,8 @@ impl Members {
     }
 
     /// Whether those who granted are a quorum.
-    pub(crate) fn won(&self, granted: impl Fn(NodeId) -> bool) -> bool {
+    #[must_use]
+    pub fn is_quorum(&self, granted: impl Fn(NodeId) -> bool) -> bool {
         let majority =
             |of: &[Member]| of.iter().filter(|member| granted(member.0)).count() * 2 > of.len();
         let new_only = self.outgoing.is_empty() || canary::on(Canary::NewMajorityOnly);
@@ -217,7 +218,7 @@ mod tests {
     }
 
     fn won(members: &Members, by: &[u32]) -> bool {
-        members.won(|node| by.contains(&node.0))
+        members.is_quorum(|node| by.contains(&node.0))
     }
 
     #[test]

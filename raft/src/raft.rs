@@ -375,7 +375,7 @@ impl Raft {
     pub(crate) fn quorum_granted(&self, granted: &[NodeId]) -> bool {
         let me = self.config.id;
         self.members()
-            .won(|node| node == me || granted.contains(&node))
+            .is_quorum(|node| node == me || granted.contains(&node))
     }
 
     /// Whether a conversation with `peer` is open.

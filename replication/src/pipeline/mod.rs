@@ -117,8 +117,8 @@ pub enum Reopen {
         /// The last record that is gone.
         upto: LogIndex,
     },
-    /// What was missing was never committed: the log ends before it.
-    #[error("the log is given up where records are missing that no other node has")]
+    /// What was missing was never committed, or let go: the log ends before it.
+    #[error("the log is given up where records are missing that a whole majority lacks")]
     GaveUp,
 }
 

@@ -101,7 +101,8 @@ pub enum Note {
         /// How many.
         records: usize,
     },
-    /// Records that are missing behind this one are on no other node: they were never committed, and the log is given up there.
+    /// A majority is whole and has no records that could be missing behind this one: they were never committed, or let go, and the log is
+    /// given up there.
     GivesUp {
         /// The last record that stays.
         after: LogIndex,
@@ -234,7 +235,7 @@ impl fmt::Display for Note {
             }
             Self::GivesUp { after } => write!(
                 f,
-                "no other node has what is missing behind index {after}: it was never committed, and is given up"
+                "a majority is whole and lacks what is missing behind index {after}: it was never committed, or let go, and is given up"
             ),
         }
     }

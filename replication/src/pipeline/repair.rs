@@ -6,11 +6,13 @@
 //! is committed does not matter: what the disk had is put back as it was.
 //!
 //! If nobody who can be reached has them, and another node has let go what is missing, the log begins behind the hole: this node's own
-//! snapshot has what was before. If all others are whole, and none has records that lead there, then the log is given up from the hole
-//! on: what was committed is on a majority, and so on one of them. Owns: whom to ask for what. Never: believes a peer. Called by: the turn.
+//! snapshot has what was before. If a majority without this node is whole, and none of it has records that lead there, then the log is
+//! given up from the hole on: what was committed is on a majority too, and so on one of them, or was let go there; a leader has the rest
+//! sent, or a snapshot. Owns: whom to ask for what. Never: believes a peer. Called by: the turn.
 
 use alloc::vec::Vec;
 
+use quorate_raft::Members;
 use quorate_wire::limits::RECORDS_BYTES_MAX;
 use quorate_wire::peer::{RepairMessage, RepairReplyMessage};
 use quorate_wire::{FrameHeader, FrameKind, GroupId, LogIndex, NodeId, Record, Time};
@@ -207,6 +209,12 @@ impl Repair {
         self.step = Step::Begin;
     }
 
+    /// Whether nothing committed is lost if this log is given up: those who are whole and have nothing for this hole are a quorum.
+    fn may_give_up(&self, members: &Members) -> bool {
+        let joined = members.voters.is_empty(); // And has not heard of anybody yet.
+        joined || members.is_quorum(|node| self.lacking.contains(&node))
+    }
+
     /// The peer that was asked alone has nothing for this hole.
     fn lacks(&mut self, peer: NodeId) {
         if self.search.alone && !self.search.unsure && !self.lacking.contains(&peer) {
@@ -272,7 +280,7 @@ impl Pipeline {
             repair.step = Step::Ask;
         } else if self.log.begin_behind(&hole, spare, seam) {
             repair.step = Step::GivingUp;
-        } else if repair.lacking.len() == others.len() {
+        } else if repair.may_give_up(&self.membership.list().members()) {
             repair.step = Step::GivingUp;
             self.notes.push(Note::GivesUp {
                 after: hole.last_before().index,

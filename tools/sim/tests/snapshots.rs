@@ -152,3 +152,50 @@ fn a_hole_that_others_have_let_go_is_left_behind() {
         recover(&mut world);
     });
 }
+
+/// Two of five come back damaged at the ends of logs of which the others have kept nothing: behind their holes there is no segment
+/// to begin with, and each lacks what the other lacks. The three that are whole have all that was committed.
+#[test]
+fn holes_that_others_have_let_go_are_given_up_when_a_majority_is_whole() {
+    each_seed("two holes", 0..2, |seed, trace| {
+        let options = Options {
+            nodes: 5,
+            chunks: 300,
+            ..forgetful(seed)
+        };
+        let mut world = World::new(options, trace.clone());
+        world.oracle().expect_marred();
+        world.start_all();
+        world.run_for(1500 * MS);
+        let hurt = [world.names()[0], world.names()[3]];
+        for id in hurt {
+            world.crash(id, false);
+        }
+        world.run_for(4 * SECOND);
+        for id in hurt {
+            let disk = world.node(id).disk.disk_mut();
+            let mut records = Vec::new();
+            let looked = inspect(disk, &mut |what| {
+                if let Inspected::Record {
+                    segment, position, ..
+                } = what
+                {
+                    records.push((segment, usize::try_from(position).expect("small")));
+                }
+            });
+            looked.expect("it can be read");
+            let (segment, at) = records[records.len() - 2];
+            disk.mar(FileId::Segment(segment), at..at + 64)[8] ^= 4;
+        }
+        for id in hurt {
+            world.start(id);
+        }
+        let gave_up = |world: &World| {
+            let reopened = world.groups()[0].reopened();
+            let gave = |id| reopened.contains(&(id, Reopen::GaveUp));
+            hurt.into_iter().all(gave)
+        };
+        assert!(world.run_until(20 * SECOND, gave_up), "a majority is whole");
+        recover(&mut world);
+    });
+}
