@@ -68,12 +68,15 @@ fn naps(stop: &AtomicBool) -> Histogram<u64> {
     // Without this the kernel adds up to 50 us of its own, which are no trouble of the host's.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
     let mut histogram = histogram_us();
-    while !stop.load(Ordering::Relaxed) {
+    // At least one, however late it begins.
+    loop {
         let begun = Instant::now();
         thread::sleep(NAP);
         record_us(&mut histogram, begun.elapsed().saturating_sub(NAP));
+        if stop.load(Ordering::Relaxed) {
+            return histogram;
+        }
     }
-    histogram
 }
 
 #[cfg(test)]

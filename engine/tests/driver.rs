@@ -29,7 +29,7 @@ use tempfile::TempDir;
 const SECOND: u64 = 1_000_000_000;
 
 /// Long enough for the busiest machine; whatever takes longer was never woken.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where nobody else listens.
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -134,7 +134,7 @@ fn a_deadline_wakes_it_once() {
         driver.wait(Some(deadline)).expect("the ring works");
         let now = clock::now();
         assert!(now >= deadline, "woken too early: nothing had happened");
-        assert!(now.since(deadline) < 10 * SECOND, "woken too late");
+        assert!(now.since(deadline) < 60 * SECOND, "woken too late");
     }
 }
 
@@ -311,7 +311,7 @@ fn a_dial_that_nobody_answers_is_given_up() {
             matches!(event, NetworkEvent::ConnectFailed { peer: NodeId(2) }),
             "{event:?}"
         );
-        assert!(begun.elapsed() < Duration::from_secs(10), "far too late");
+        assert!(begun.elapsed() < PATIENCE, "far too late");
     });
 }
 
@@ -365,6 +365,7 @@ fn strangers_leave_room_for_peers() {
 
 #[test]
 fn a_dropped_driver_gives_everything_back() {
+    const HALF_DONE: &str = "segment-0000000002.preparing";
     watched(|| {
         let Host {
             mut driver,
@@ -414,7 +415,11 @@ fn a_dropped_driver_gives_everything_back() {
             from: None,
         };
         driver.submit(OpId(99), huge);
-        driver.wait(Some(clock::now())).expect("the ring works");
+        let begun = Instant::now();
+        while !home.path().join(HALF_DONE).exists() {
+            assert!(begun.elapsed() < PATIENCE, "nobody prepares it");
+            driver.wait(Some(clock::now())).expect("the ring works");
+        }
         assert!(Arc::strong_count(&records) > 1, "the kernel has some of it");
 
         let begun = Instant::now();
@@ -431,7 +436,7 @@ fn a_dropped_driver_gives_everything_back() {
             .map(|name| name.to_string_lossy().into_owned())
             .collect();
         names.sort();
-        let left = ["segment-0000000001", "segment-0000000002.preparing"];
+        let left = ["segment-0000000001", HALF_DONE];
         assert_eq!(names, left, "what is half done has no name that counts");
     });
 }

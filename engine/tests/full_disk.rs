@@ -19,7 +19,7 @@ use tempfile::TempDir;
 const MIB: u64 = 1 << 20;
 
 /// Long enough for the busiest machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the small file system is.
 #[derive(Clone, Copy, Debug)]

@@ -180,10 +180,19 @@ mod tests {
         take_turns(core, Duration::from_micros(100));
     }
 
+    /// Yielding in the place of [`next_turn`] would hold all of it up until the preemption timer fires, each time. On a busy host
+    /// one time may be as long.
     fn take_turns(core: Option<usize>, spin: Duration) {
+        let mut times = (0..100).map(|_| turns(core, spin));
+        let soon = |(rounds, took)| rounds > 1 && took < Duration::from_millis(90);
+        assert!(times.any(soon), "the busy task holds the others up");
+    }
+
+    /// How often a task that takes turns ran while another one slept and read, and how long that took.
+    fn turns(core: Option<usize>, spin: Duration) -> (u64, Duration) {
         let executor = Executor::new("turns", core, spin).expect("glommio starts");
         let (ours, mut theirs) = pair();
-        let rounds = executor.run(async move {
+        executor.run(async move {
             let stream = Stream::new(ours);
             let is_over = Rc::new(Cell::new(false));
             let seen = Rc::clone(&is_over);
@@ -201,16 +210,9 @@ mod tests {
             let mut byte = [0];
             let read = poll_fn(|cx| stream.poll_read(cx, &mut byte)).await;
             assert_eq!((read.expect("it is connected"), byte), (1, *b"!"));
-            // Yielding in its place would hold all of this up until the preemption timer fires.
-            assert!(
-                begun.elapsed() < Duration::from_millis(90),
-                "took {:?}",
-                begun.elapsed()
-            );
             is_over.set(true);
-            rounds.get()
-        });
-        assert!(rounds > 1, "the busy task ran {rounds} times");
+            (rounds.get(), begun.elapsed())
+        })
     }
 
     #[test]

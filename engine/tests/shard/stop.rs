@@ -1,15 +1,18 @@
 //! The stop of a shard, and the end of its pipeline.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quorate_engine::config::Limits;
 use quorate_wire::{ErrorCode, FrameKind};
 
-use crate::support::{PATIENCE, Rig, chunk, fetch, produce};
+use crate::support::{Client, PATIENCE, Rig, chunk, fetch, produce};
 
 #[test]
 fn requests_in_flight_are_answered_before_the_end() {
-    let mut rig = Rig::with_defaults();
+    let mut rig = Rig::start(Limits {
+        stop_ms: 60_000,
+        ..Limits::default()
+    });
     let mut client = rig.client();
     let mut silent = rig.client();
     rig.pipeline.hold();
@@ -19,15 +22,9 @@ fn requests_in_flight_are_answered_before_the_end() {
     client.send(&frames);
     rig.pipeline.wait_until_it_holds(10);
     rig.stop();
-    // Once a new chunk is refused, the stop has begun; until then it may still be taken.
-    let mut taken = 10;
-    loop {
-        client.send(&produce(taken, &chunk(taken, 1, 8)));
-        rig.pipeline.hold();
-        if is_refused(&mut client) {
-            break;
-        }
-        taken += 1;
+    let (taken, sent) = send_until_refused(&mut client, 10);
+    for at in taken + 1..sent {
+        client.expect_refusal(at, ErrorCode::ShuttingDown);
     }
     rig.pipeline.answer();
     for at in 0..taken {
@@ -42,26 +39,27 @@ fn requests_in_flight_are_answered_before_the_end() {
     rig.join();
 }
 
-/// Whether the request that was just sent is refused: looks for an answer for a moment only.
-fn is_refused(client: &mut crate::support::Client) -> bool {
-    let moment = std::time::Duration::from_millis(20);
-    client
-        .socket
-        .set_read_timeout(Some(moment))
-        .expect("it is a time");
-    let read = client.try_read();
-    client
-        .socket
-        .set_read_timeout(Some(PATIENCE))
-        .expect("it is a time");
-    match read {
-        Ok(Some(received)) => {
-            assert_eq!(received.error().0, ErrorCode::ShuttingDown);
-            true
+/// Sends one chunk after the other, from this correlation on, until one is refused since the shard stops: until it has heard of
+/// that, it may still take some. Says which one is refused, and which one would be next: those between will be refused too.
+fn send_until_refused(client: &mut Client, first: u64) -> (u64, u64) {
+    let moment = Duration::from_millis(20);
+    let socket = client.socket.try_clone().expect("a handle is to be had");
+    let patience = |time| socket.set_read_timeout(Some(time)).expect("it is a time");
+    for at in first..1000 {
+        client.send(&produce(at, &chunk(at, 1, 8)));
+        patience(moment);
+        let read = client.try_read();
+        patience(PATIENCE);
+        match read {
+            Ok(Some(received)) => {
+                assert_eq!(received.error().0, ErrorCode::ShuttingDown);
+                return (received.correlation, at + 1);
+            }
+            Ok(None) => panic!("the connection ended before its answers came"),
+            Err(_) => {}
         }
-        Ok(None) => panic!("the connection ended before its answers came"),
-        Err(_) => false,
     }
+    panic!("the shard goes on");
 }
 
 #[test]
@@ -116,16 +114,9 @@ fn without_a_pipeline_nothing_is_taken() {
     rig.pipeline.wait_until_it_holds(1);
     rig.pipeline.die();
     // What was in flight is lost with the pipeline; what comes after is refused.
-    let mut at = 2;
-    while !is_refused({
-        client.send(&produce(at, &chunk(0, 1, 8)));
-        &mut client
-    }) {
-        at += 1;
-        assert!(
-            at < 1000,
-            "the shard does not notice that its pipeline is gone"
-        );
+    let (refused, sent) = send_until_refused(&mut client, 2);
+    for at in refused + 1..sent {
+        client.expect_refusal(at, ErrorCode::ShuttingDown);
     }
     rig.stop();
     client.expect_silence();

@@ -26,7 +26,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// How long a test waits for what should come at once.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn cluster() -> ClusterName {
     ClusterName::new("flights").expect("it is a name")

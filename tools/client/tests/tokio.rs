@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +9,14 @@ use quorate_client::{
     AsyncConsumer, AsyncProducer, ClientError, ConsumerOptions, Epoch, ErrorCode, Event, LinkCause,
     NodeId, Offset, ProducerId, ProducerOptions, Sequence,
 };
-use support::node::{Cluster, Faults};
+use support::node::{ClosedPort, Cluster, Faults};
 use tokio::time::{Instant, timeout};
 
-const WAIT: Duration = Duration::from_secs(10);
+/// Longer than anything takes on the busiest host.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// For whoever is to give up a node that answers nothing.
+const IMPATIENT: Duration = Duration::from_secs(1);
 
 fn event(payload: &[u8]) -> Event<'_> {
     Event {
@@ -28,8 +31,9 @@ fn event(payload: &[u8]) -> Event<'_> {
 fn options(nodes: Vec<String>) -> ProducerOptions {
     let mut options = ProducerOptions::new(nodes);
     options.batch_events = 8;
-    options.connect_timeout = Duration::from_millis(500);
-    options.request_timeout = Duration::from_millis(500);
+    options.ready_timeout = WAIT;
+    options.connect_timeout = IMPATIENT;
+    options.request_timeout = WAIT;
     options
 }
 
@@ -193,14 +197,17 @@ async fn many_tasks_send_by_one_producer() {
 #[tokio::test]
 async fn a_frozen_leader_does_not_hold_the_producer() {
     let cluster = Cluster::start(3);
-    let producer = producer(&cluster).await;
+    let mut options = options(cluster.addresses());
+    options.request_timeout = IMPATIENT;
+    let producer = AsyncProducer::connect(options).await.expect("it connects");
     producer.send(&event(b"before")).await.expect("it is sent");
     producer.flush().await.expect("it is acknowledged");
     cluster.freeze(1);
     cluster.lead(2);
     let mut receipt = producer.send(&event(b"after")).await.expect("it is sent");
     let ack = timeout(WAIT, receipt.ack()).await.expect("in time");
-    assert_eq!(ack.expect("it is acknowledged").attempts, 2);
+    // To each of them; on a busy host, others may seem to be frozen too.
+    assert!(ack.expect("it is acknowledged").attempts >= 2);
     assert_eq!(producer.stats().node, Some(NodeId(2)));
 }
 
@@ -231,20 +238,18 @@ async fn a_send_that_was_dropped_has_taken_nothing() {
     let cluster = Cluster::start(1);
     let mut options = options(cluster.addresses());
     options.window_requests = 1;
+    options.request_timeout = IMPATIENT;
     let producer = AsyncProducer::connect(options).await.expect("it connects");
     cluster.freeze(1);
-    let mut taken = 0_u64;
-    loop {
-        let payload = taken.to_string();
-        let full = event(payload.as_bytes());
-        let sent = timeout(Duration::from_millis(20), producer.send(&full)).await;
-        let Ok(sent) = sent else {
-            break;
-        };
-        sent.expect("it is sent");
-        taken += 1;
+    // A chunk in flight, and an open one that is full.
+    for number in 0..16 {
+        let payload = number.to_string();
+        let event = event(payload.as_bytes());
+        let sent = timeout(WAIT, producer.send(&event)).await;
+        sent.expect("there is room").expect("it is sent");
     }
-    assert_eq!(taken, 16, "a chunk in flight, and an open one that is full");
+    let dropped = timeout(Duration::from_millis(20), producer.send(&event(b"16"))).await;
+    assert!(dropped.is_err(), "there is no room");
     cluster.thaw(1);
     producer.send(&event(b"16")).await.expect("it is sent");
     let stats = producer.close(WAIT).await.expect("all is acknowledged");
@@ -331,10 +336,8 @@ async fn too_large_events_are_refused_and_the_producer_goes_on() {
 
 #[tokio::test]
 async fn nobody_there_is_said_within_the_time_allowed() {
-    let closed = {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port is to be had");
-        listener.local_addr().expect("it listens").to_string()
-    };
+    let closed = ClosedPort::new();
+    let closed = closed.address();
     for (address, cause) in [
         (
             closed.as_str(),
@@ -343,7 +346,7 @@ async fn nobody_there_is_said_within_the_time_allowed() {
         ("no port here", LinkCause::Unresolved),
     ] {
         let mut options = options(vec![address.to_owned()]);
-        options.ready_timeout = Duration::from_millis(50);
+        options.ready_timeout = Duration::from_millis(300);
         match AsyncProducer::connect(options).await {
             Err(ClientError::Unreachable { nodes, last }) => {
                 assert_eq!((nodes, last), (vec![address.to_owned()], cause.clone()));
@@ -351,7 +354,7 @@ async fn nobody_there_is_said_within_the_time_allowed() {
             other => panic!("nobody should be reachable: {other:?}"),
         }
         let mut options = ConsumerOptions::new([address]);
-        options.patience = Duration::from_millis(50);
+        options.patience = Duration::from_millis(300);
         match AsyncConsumer::connect(options).await {
             Err(ClientError::Unreachable { last, .. }) => assert_eq!(last, cause),
             other => panic!("nobody should be reachable: {other:?}"),
@@ -373,7 +376,7 @@ async fn a_consumer_goes_on_at_another_node_and_leaves_nothing_out() {
     let cluster = Cluster::start(3);
     produce(&cluster, &["a", "b"]).await;
     let mut options = ConsumerOptions::new(cluster.addresses());
-    options.request_timeout = Duration::from_millis(300);
+    options.request_timeout = IMPATIENT;
     let mut consumer = AsyncConsumer::connect(options).await.expect("it connects");
     assert_eq!(consume(&mut consumer, 2).await.len(), 2);
     assert_eq!(consumer.node(), Some(NodeId(1)));

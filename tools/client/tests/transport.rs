@@ -10,9 +10,13 @@ use quorate_client::{
     Producer, ProducerId, ProducerOptions, ReadFrom, RecordKind, Role, Sequence, status,
 };
 use support::frames;
-use support::node::{Cluster, Faults};
+use support::node::{ClosedPort, Cluster, Faults};
 
-const WAIT: Duration = Duration::from_secs(10);
+/// Longer than anything takes on the busiest host.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// For whoever is to give up a node that answers nothing.
+const IMPATIENT: Duration = Duration::from_secs(1);
 
 fn event(payload: &[u8]) -> Event<'_> {
     Event {
@@ -27,8 +31,9 @@ fn event(payload: &[u8]) -> Event<'_> {
 fn producer(nodes: Vec<String>) -> ProducerOptions {
     let mut options = ProducerOptions::new(nodes);
     options.batch_events = 8;
-    options.connect_timeout = Duration::from_millis(500);
-    options.request_timeout = Duration::from_millis(500);
+    options.ready_timeout = WAIT;
+    options.connect_timeout = IMPATIENT;
+    options.request_timeout = WAIT;
     options
 }
 
@@ -148,7 +153,9 @@ fn each_event_is_there_once_through_cuts_refusals_moves_and_a_dead_leader() {
 #[test]
 fn a_frozen_leader_does_not_hold_the_producer() {
     let cluster = Cluster::start(3);
-    let mut producer = Producer::connect(producer(cluster.addresses())).expect("it connects");
+    let mut options = producer(cluster.addresses());
+    options.request_timeout = IMPATIENT;
+    let mut producer = Producer::connect(options).expect("it connects");
     producer.send(&event(b"before")).expect("it is sent");
     producer.flush().expect("it is acknowledged");
     cluster.freeze(1);
@@ -157,27 +164,25 @@ fn a_frozen_leader_does_not_hold_the_producer() {
     producer.send(&event(b"after")).expect("it is sent");
     producer.flush().expect("it is acknowledged");
     let taken = start.elapsed();
-    assert!(taken >= Duration::from_millis(500), "{taken:?}");
+    assert!(taken >= IMPATIENT, "{taken:?}");
     assert!(taken < WAIT, "{taken:?}");
     assert_eq!(producer.stats().node, Some(NodeId(2)));
     let attempts: Vec<_> = producer.take_acks().map(|ack| ack.attempts).collect();
-    assert_eq!(attempts, [1, 2]);
+    // The second one was sent to each of them; on a busy host, others may seem to be frozen too.
+    assert!(attempts.len() == 2 && attempts[1] >= 2, "{attempts:?}");
 }
 
 #[test]
 fn a_caller_that_slept_does_not_blame_the_node() {
     let cluster = Cluster::start(1);
     let mut options = producer(cluster.addresses());
+    options.connect_timeout = WAIT;
     options.request_timeout = Duration::from_millis(20);
     let mut producer = Producer::connect(options).expect("it connects");
     for _ in 0..8 {
         producer.send(&event(b"a full chunk")).expect("it is sent");
     }
-    let deadline = Instant::now() + WAIT;
-    while cluster.with_log(|log| log.end()) < 8 {
-        assert!(Instant::now() < deadline, "the chunk does not arrive");
-        std::thread::yield_now();
-    }
+    cluster.wait_answered(2);
     // Longer than the request timeout: the answer is there all the while.
     std::thread::sleep(Duration::from_millis(60));
     producer.flush().expect("it is acknowledged");
@@ -187,7 +192,9 @@ fn a_caller_that_slept_does_not_blame_the_node() {
 #[test]
 fn an_open_chunk_goes_out_when_it_has_lingered() {
     let cluster = Cluster::start(1);
-    let mut producer = Producer::connect(producer(cluster.addresses())).expect("it connects");
+    let mut options = producer(cluster.addresses());
+    options.linger = Duration::from_millis(100);
+    let mut producer = Producer::connect(options).expect("it connects");
     producer.send(&event(b"lonely")).expect("it is sent");
     assert_eq!(producer.stats().pending_chunks, 0, "not yet sealed");
     let deadline = Instant::now() + WAIT;
@@ -298,10 +305,8 @@ fn a_fenced_producer_ends_with_the_nodes_code() {
 
 #[test]
 fn nobody_there_is_said_within_the_time_allowed() {
-    let closed = {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port is to be had");
-        listener.local_addr().expect("it listens").to_string()
-    };
+    let closed = ClosedPort::new();
+    let closed = closed.address();
     for (address, cause) in [
         (
             closed.as_str(),
@@ -310,7 +315,7 @@ fn nobody_there_is_said_within_the_time_allowed() {
         ("no port here", LinkCause::Unresolved),
     ] {
         let mut options = producer(vec![address.to_owned()]);
-        options.ready_timeout = Duration::from_millis(50);
+        options.ready_timeout = Duration::from_millis(300);
         match Producer::connect(options) {
             Err(ClientError::Unreachable { nodes, last }) => {
                 assert_eq!((nodes, last), (vec![address.to_owned()], cause.clone()));
@@ -318,7 +323,7 @@ fn nobody_there_is_said_within_the_time_allowed() {
             other => panic!("nobody should be reachable: {other:?}"),
         }
         let mut options = ConsumerOptions::new([address]);
-        options.patience = Duration::from_millis(50);
+        options.patience = Duration::from_millis(300);
         match Consumer::connect(options) {
             Err(ClientError::Unreachable { last, .. }) => assert_eq!(last, cause),
             other => panic!("nobody should be reachable: {other:?}"),
@@ -409,7 +414,7 @@ fn a_consumer_goes_on_at_another_node_and_leaves_nothing_out() {
     let cluster = Cluster::start(3);
     produce(&cluster, &["a", "b"]);
     let mut options = ConsumerOptions::new(cluster.addresses());
-    options.request_timeout = Duration::from_millis(300);
+    options.request_timeout = IMPATIENT;
     let mut consumer = Consumer::connect(options).expect("it connects");
     assert_eq!(consume(&mut consumer, 2).len(), 2);
     assert_eq!(consumer.node(), Some(NodeId(1)));

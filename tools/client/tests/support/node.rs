@@ -45,6 +45,8 @@ struct State {
     nodes: Vec<Node>,
     faults: Faults,
     chunks: u64,
+    /// Answers that sockets have taken.
+    answered: u64,
     stopped: bool,
 }
 
@@ -70,6 +72,7 @@ impl Cluster {
                 nodes: Vec::new(),
                 faults: Faults::default(),
                 chunks: 0,
+                answered: 0,
                 stopped: false,
             }),
             changed: Condvar::new(),
@@ -125,7 +128,7 @@ impl Cluster {
         let address = node.address;
         drop(state);
         // The accepting thread is woken to see it, and drops the listener.
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(address).is_ok() {
             assert!(Instant::now() < deadline, "node {id} still listens");
             thread::yield_now();
@@ -147,6 +150,17 @@ impl Cluster {
     /// Answers again. What it took while it was frozen stays without an answer.
     pub fn thaw(&self, id: u32) {
         self.shared.state().node_mut(id).frozen = false;
+    }
+
+    /// Waits until so many answers, greetings among them, lie where their clients can read them.
+    pub fn wait_answered(&self, count: u64) {
+        let state = self.shared.state();
+        let wait = Duration::from_secs(60);
+        let fewer = |state: &mut State| state.answered < count;
+        let waited = self.shared.changed.wait_timeout_while(state, wait, fewer);
+        let (state, timeout) = waited.expect("no test node panics");
+        drop(state);
+        assert!(!timeout.timed_out(), "fewer than {count} answers");
     }
 
     /// Looks at the log.
@@ -212,6 +226,27 @@ fn serve(shared: Arc<Shared>, listener: TcpListener, id: u32) {
     });
 }
 
+/// A port where nobody listens, and that nobody else is given: a connection has it at its near end.
+#[derive(Debug)]
+pub struct ClosedPort {
+    taken: TcpStream,
+    _far: TcpListener,
+}
+
+impl ClosedPort {
+    pub fn new() -> Self {
+        let far = TcpListener::bind("127.0.0.1:0").expect("a free port is to be had");
+        let address = far.local_addr().expect("it listens");
+        let taken = TcpStream::connect(address).expect("it listens");
+        Self { taken, _far: far }
+    }
+
+    pub fn address(&self) -> String {
+        let address = self.taken.local_addr();
+        address.expect("it is connected").to_string()
+    }
+}
+
 /// What to do with an answer.
 enum Say {
     Whole(Vec<u8>),
@@ -233,11 +268,15 @@ fn converse(shared: &Shared, mut stream: &TcpStream, id: u32) {
         held.extend_from_slice(buffer.get(..bytes).unwrap_or_default());
         let mut taken = 0;
         let mut answers = Vec::new();
+        let mut whole = 0;
         let mut goes_on = true;
         while let Ok(Some(frame)) = Frame::parse(held.get(taken..).unwrap_or_default()) {
             taken += frame.bytes();
             match answer(shared, id, &frame) {
-                Say::Whole(bytes) => answers.extend_from_slice(&bytes),
+                Say::Whole(bytes) => {
+                    answers.extend_from_slice(&bytes);
+                    whole += 1;
+                }
                 Say::Half(bytes) => {
                     let half = bytes.len() / 2;
                     answers.extend_from_slice(bytes.get(..half).unwrap_or_default());
@@ -251,6 +290,8 @@ fn converse(shared: &Shared, mut stream: &TcpStream, id: u32) {
         if stream.write_all(&answers).is_err() || !goes_on {
             return;
         }
+        shared.state().answered += whole;
+        shared.changed.notify_all();
     }
 }
 

@@ -315,7 +315,7 @@ mod tests {
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("the directory is ours");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).expect("the file is ours");
         // Another test's fork may still hold the file open for writing for an instant.
-        for _ in 0..100 {
+        for _ in 0..2_000 {
             match Process::spawn(Command::new(&program), &paths(dir), bond, Some("debug")) {
                 Ok(process) => return process,
                 Err(error) if error.to_string().contains("busy") => {

@@ -446,7 +446,7 @@ fn an_open_loop_is_measured_drawn_and_compared() {
             "--keys",
             "10",
             "--duration",
-            "0.3",
+            "0.6",
             "--warm-up",
             "0.1",
             "--runs",
@@ -461,7 +461,7 @@ fn an_open_loop_is_measured_drawn_and_compared() {
     let report = json(&measured);
     assert_eq!(report["rate"], 1_000, "{report}");
     assert_eq!(
-        report["samples"], 900,
+        report["samples"], 1_800,
         "each request that was due has a latency: {report}"
     );
     assert!(
@@ -470,7 +470,7 @@ fn an_open_loop_is_measured_drawn_and_compared() {
     );
     assert_eq!(report["runs"].as_array().map(Vec::len), Some(3), "{report}");
     let hgrm = std::fs::read_to_string(file("a.hgrm")).expect("it was written");
-    assert!(hgrm.contains("Total count    =          900]"), "{hgrm}");
+    assert!(hgrm.contains("Total count    =         1800]"), "{hgrm}");
     let page = std::fs::read_to_string(file("a.html")).expect("it was written");
     assert_eq!(page.matches("<svg ").count(), 3, "{page}");
 

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
 use serde_json::Value;
 
@@ -34,10 +33,8 @@ fn processes(home: &Path) -> usize {
 fn the_demonstration_loses_nothing_and_leaves_nothing() {
     let _turn = turn();
     let home = directory();
-    let start = Instant::now();
     let output = demo(home.path(), &["--json"]).output();
     let output = output.expect("the program is built");
-    let took = start.elapsed();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let shown: Value = serde_json::from_slice(&output.stdout).expect("it is one object");
@@ -57,7 +54,6 @@ fn the_demonstration_loses_nothing_and_leaves_nothing() {
         shown["failover_ms"].as_f64().is_some_and(|ms| ms > 0.0),
         "{shown}"
     );
-    assert!(took.as_secs() < 30, "it took {took:?}");
     assert!(is_empty(home.path()) && processes(home.path()) == 0);
 }
 

@@ -111,9 +111,7 @@ fn a_cluster_without_a_quorum_acknowledges_nothing_and_recovers() {
             follower
         })
         .collect();
-    // What was on its way when the second one died may still arrive; from then on nothing may.
-    std::thread::sleep(Duration::from_millis(300));
-    let acked = load.acked();
+    let acked = load.wait_still();
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(load.acked(), acked, "one disk of three is no quorum");
     for node in killed {

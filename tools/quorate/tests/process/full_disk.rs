@@ -109,7 +109,7 @@ fn a_cluster_whose_disks_fill_up_says_so_and_keeps_what_it_acknowledged() {
             .collect()
     };
     let before = processes(&world);
-    let (sent, error) = flood(world.local.addresses(), Duration::from_secs(3));
+    let (sent, error) = flood(world.local.addresses(), Duration::from_secs(6));
     assert_eq!(error.code(), Some(ErrorCode::DiskFull), "{error}");
     assert!(!sent.offsets.is_empty());
     assert_eq!(processes(&world), before, "a full disk stops no node");

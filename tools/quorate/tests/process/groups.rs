@@ -163,6 +163,16 @@ struct Part {
     end: u64,
 }
 
+/// Waits until the consumer group has so many members.
+fn wait_members(nodes: &[String], count: usize) {
+    let name = Name::new(GROUP).expect("it is a name");
+    let mut names = Names::new(&ConsumerOptions::new(nodes)).expect("there is chance");
+    wait_for("all members have joined", || {
+        let group = names.consumer_group(name).ok()??;
+        (group.members.len() == count).then_some(())
+    });
+}
+
 /// Waits until the consumer group has committed everything, as long as it moves on.
 fn wait_done(nodes: &[String], events: u64) {
     let name = Name::new(GROUP).expect("it is a name");
@@ -186,17 +196,23 @@ fn each_event_is_in_one_members_commits_while_leaders_and_a_member_are_killed() 
     let mut world = World::start();
     let nodes = world.local.addresses();
     let mut members: Vec<_> = (1..=3).map(|at| MemberProcess::start(&world, at)).collect();
+    wait_members(&nodes, members.len());
     thread::scope(|scope| {
         let producing = scope.spawn(|| produce(nodes.clone(), &flights));
-        let mut seconds = 0;
-        while !producing.is_finished() {
+        let mut lives = true;
+        for seconds in 0.. {
+            if producing.is_finished() && !lives {
+                break;
+            }
+            assert!(seconds < 60 || !lives, "the first member commits nothing");
             thread::sleep(Duration::from_secs(1));
             let leader = world.leader();
             world.local.kill(leader);
             world.local.start(leader).expect("its ports are free again");
-            seconds += 1;
-            if seconds == 2 {
+            // Somewhere in the middle of what it reads.
+            if lives && !members[0].committed().0.is_empty() {
                 members[0].kill();
+                lives = false;
             }
         }
     });

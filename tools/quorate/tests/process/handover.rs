@@ -21,13 +21,16 @@ fn all_nodes_are_restarted_one_by_one_under_load() {
     load.wait_acked(SOME);
     // Whoever leads goes first, so that each restart but the last is one of a leader.
     for _ in 0..world.local.nodes().len() {
-        let leader = world.leader();
+        let before = world.local.wait_serving(SOON).expect("all are up");
+        let leader = before.node;
         let ending = world.local.stop(leader, SOON).expect("it stops");
         let log = world.local.log_tail(leader);
         assert_eq!(ending.code(), Some(0), "{log}");
-        assert!(log.contains("hands its lead over"), "{log}");
-        let next = world.leader();
-        assert_ne!(next, leader, "who has stopped does not lead");
+        let next = world.local.wait_serving(SOON).expect("two are up");
+        assert_ne!(next.node, leader, "who has stopped does not lead");
+        // On a busy host, another one may have begun to lead in between.
+        let handed = log.contains("hands its lead over");
+        assert!(handed || next.term.0 > before.term.0 + 1, "{log}");
         load.wait_acked(SOME);
         world.local.start(leader).expect("its ports are free again");
         world.wait_complete();

@@ -16,8 +16,8 @@ use crate::world::{World, small_segments, wait_for};
 fn impatient(config: &mut Config) {
     small_segments(config);
     config.limits.connections = 40;
-    config.limits.hello_ms = 300;
-    config.limits.frame_ms = 300;
+    config.limits.hello_ms = 1500;
+    config.limits.frame_ms = 1500;
 }
 
 fn chunk() -> Vec<u8> {

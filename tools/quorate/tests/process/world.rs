@@ -10,7 +10,7 @@ use quorate_engine::config::Config;
 use tempfile::TempDir;
 
 /// Longer than anything here may take on a busy host; what takes so long has failed.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// The program under test.
 pub(crate) const QUORATE: &str = env!("CARGO_BIN_EXE_quorate");
