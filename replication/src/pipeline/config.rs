@@ -171,6 +171,9 @@ pub(super) const SEND_BYTES_FULL: usize = 1 << 20;
 /// How long a send may take, in nanoseconds. A peer that takes nothing for so long is not there, whatever its host says.
 pub(super) const SEND_TIME: u64 = 10_000_000_000;
 
+/// How long a peer that did not listen is left alone the first time, in nanoseconds: twice as long each further time.
+pub(super) const DIAL_AGAIN_FIRST: u64 = 20_000_000;
+
 /// How long an unanswered dial or an unready peer is left alone, in nanoseconds.
 pub(super) const DIAL_AGAIN: u64 = 50_000_000;
 

@@ -32,6 +32,8 @@ pub(super) struct Dial {
     pub(super) at: Time,
     /// A dial is open.
     pub(super) dialling: bool,
+    /// Dials that failed since one did not.
+    pub(super) failed: u32,
 }
 
 /// What became of a frame.
@@ -77,8 +79,11 @@ impl Pipeline {
                 self.greet(self.links.len() - 1);
             }
             NetworkEvent::ConnectFailed { peer } => {
-                let again = self.dial_again(peer);
-                self.dialled(peer, now.after(again));
+                let longest = self.dial_again(peer);
+                if let Some(dial) = self.dials.iter_mut().find(|dial| dial.peer == peer) {
+                    let again = dial.has_failed().min(longest);
+                    (dial.dialling, dial.at) = (false, now.after(again));
+                }
             }
             NetworkEvent::Received {
                 link,
@@ -114,7 +119,7 @@ impl Pipeline {
 
     fn dialled(&mut self, peer: NodeId, again: Time) {
         if let Some(dial) = self.dials.iter_mut().find(|dial| dial.peer == peer) {
-            (dial.dialling, dial.at) = (false, again);
+            (dial.dialling, dial.at, dial.failed) = (false, again, 0);
         }
     }
 

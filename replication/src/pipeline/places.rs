@@ -3,10 +3,15 @@
 use quorate_raft::Input;
 use quorate_wire::{ErrorCode, LogIndex, NodeId, Time};
 
-use super::config::{CAST_OUT_AGAIN, DIAL_AGAIN, DIAL_GREATER_AGAIN, REFUSED_AGAIN};
+use super::config::{
+    CAST_OUT_AGAIN, DIAL_AGAIN, DIAL_AGAIN_FIRST, DIAL_GREATER_AGAIN, REFUSED_AGAIN,
+};
 use super::peers::Dial;
 use super::{Note, Pipeline};
 use crate::seam::Seam;
+
+/// The pause between dials that fail doubles so often.
+const DIAL_DOUBLINGS: u32 = 16;
 
 impl Dial {
     fn new(peer: NodeId, me: NodeId, at: Time) -> Self {
@@ -16,7 +21,16 @@ impl Dial {
             past: false,
             at,
             dialling: false,
+            failed: 0,
         }
+    }
+
+    /// Nobody listens there. How long to wait, in nanoseconds, if that is not too long: a node may be about to, whom an operator has
+    /// just added.
+    pub(super) fn has_failed(&mut self) -> u64 {
+        let wait = DIAL_AGAIN_FIRST.saturating_mul(1 << self.failed);
+        self.failed = (self.failed + 1).min(DIAL_DOUBLINGS);
+        wait
     }
 
     /// Whether this node, which seeks those of greater ids or does not, dials it when its time has come.
@@ -124,7 +138,7 @@ impl Pipeline {
         self.led || (self.leader().is_none() && !self.cast_out)
     }
 
-    /// How long a dial that failed is not repeated, in nanoseconds.
+    /// How long a dial that failed is not repeated at most, in nanoseconds.
     pub(super) fn dial_again(&self, peer: NodeId) -> u64 {
         let greater = peer > self.config.node;
         if self.cast_out {

@@ -121,6 +121,25 @@ fn three_become_five_and_other_three() {
 }
 
 #[test]
+fn a_node_that_is_added_while_it_starts_is_met_soon() {
+    each_seed("added while it starts", 0..2, |seed, trace| {
+        let mut world = started(options(seed, 3, 1), trace);
+        let new = NodeId(4);
+        world.crash(new, false);
+        let leader = world.leader().expect("it was elected");
+        world.groups_mut()[0].operate(leader, AdminAsk::Change(add(4)));
+        world.run_for(90 * MS);
+        world.start(new);
+        let added = |world: &World| world.groups()[0].operated() == Some(Ok(()));
+        assert!(
+            world.run_until(100 * MS, added),
+            "whoever was not there at once is not left alone for as long as one who stays away"
+        );
+        assert_eq!(ends_with(&mut world), [1, 2, 3]);
+    });
+}
+
+#[test]
 fn members_change_while_nodes_crash_and_links_break() {
     each_seed("changes under faults", 0..4, |seed, trace| {
         let mut world = started(options(seed, 3, 2), trace);
