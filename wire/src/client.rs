@@ -164,6 +164,10 @@ pub struct StatusReply {
     pub written_records: U64,
     /// Bytes of them, with what fills their last blocks.
     pub written_bytes: U64,
+    /// For how long at most 99 of 100 of a leader's records waited for their commit just now, in nanoseconds; zero without a load.
+    pub commit_p99: U64,
+    /// Bytes a second by which a leader catches its peers up at most; zero: there is no bound.
+    pub catch_up_bytes: U64,
     /// Process id.
     pub process: U32,
     /// 0 forming, 1 follower, 2 candidate, 3 leader.
@@ -181,7 +185,7 @@ pub struct StatusReply {
     /// Zero.
     pub reserved: [u8; 6],
 }
-const _: () = assert!(size_of::<StatusReply>() == 168);
+const _: () = assert!(size_of::<StatusReply>() == 184);
 
 /// A refusal. The tail is a sentence, UTF-8, at most [`ERROR_TEXT_BYTES_MAX`] bytes.
 #[derive(

@@ -85,6 +85,7 @@ impl Pipeline {
         self.state.truncate(first);
         self.state.forget_taken();
         self.wants.clear();
+        self.catch_up.governor.step_down();
         self.fail_waiters(seam);
     }
 
@@ -100,6 +101,7 @@ impl Pipeline {
         self.counts.commits += upto.0.saturating_sub(self.state.applied().0);
         let mut applied = core::mem::take(&mut self.scratch.applied);
         self.state.apply(upto, |one| applied.push(one));
+        self.catch_up.governor.committed(upto, seam.now());
         self.settle_members();
         self.log.committed(self.committed_in_log());
         self.answer_committed(upto, seam);
@@ -175,7 +177,7 @@ impl Pipeline {
     }
 
     /// Asks the core what each peer shall be sent, until it wants nothing more that is in memory.
-    pub(super) fn gather(&mut self, seam: &mut impl Seam) {
+    pub(super) fn gather(&mut self, now: Time, seam: &mut impl Seam) {
         self.step(Input::Gather, seam);
         let mut at = 0;
         while let Some(&want) = self.wants.get(at) {
@@ -192,8 +194,13 @@ impl Pipeline {
                 at += 1;
                 continue;
             }
+            let behind = self.is_behind(want.first);
+            if behind && !self.catch_up.allows(now) {
+                at += 1;
+                continue;
+            }
             self.wants.swap_remove(at);
-            if want.first < self.tail.first() {
+            if behind {
                 self.read_for_peer(want, seam);
                 continue;
             }
@@ -317,8 +324,13 @@ impl Pipeline {
                 last: self.tail.last(),
                 ..raft.mark()
             };
+            let (before, since) = (self.tail.sealed(), self.accumulator.since());
             self.tail.seal(mark);
             self.counts.groups += 1;
+            if let Some(since) = since {
+                let records = mark.last.0.saturating_sub(before.0);
+                self.catch_up.governor.sealed(mark.last, records, since);
+            }
             self.accumulator.sealed();
         }
     }

@@ -63,7 +63,12 @@ impl Pipeline {
                         return self.read_void(token, seam);
                     }
                 };
-                match self.fetches.read_done(token) {
+                let read_for = self.fetches.read_done(token);
+                if matches!(read_for, ReadFor::Peer(..) | ReadFor::Lend(_)) {
+                    let bytes = records.bytes.len() as u64;
+                    self.catch_up.governor.spend(bytes, now);
+                }
+                match read_for {
                     ReadFor::Fetch(fetch) => self.fetched(fetch, &records, seam),
                     ReadFor::Lend(lend) => self.lend(lend, &records.bytes),
                     ReadFor::Ahead(from, _) => self.fetches.ahead.push_back((from, records)),

@@ -9,7 +9,6 @@ use zerocopy::little_endian::U64;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::Pipeline;
-use super::fetch::ReadFor;
 use crate::log::{From, Read};
 use crate::seam::Seam;
 
@@ -33,7 +32,7 @@ impl Pipeline {
         if let Ok(asked) = RepairMessage::read_from_bytes(frame.message)
             && frame.header.kind == FrameKind::Repair
         {
-            return self.on_repair(peer, correlation, &asked, seam);
+            return self.on_repair(peer, correlation, &asked);
         }
         if let Ok(reply) = RepairReplyMessage::read_from_bytes(frame.message)
             && frame.header.kind == FrameKind::RepairReply
@@ -50,7 +49,6 @@ impl Pipeline {
         peer: NodeId,
         correlation: u64,
         asked: &RepairMessage,
-        seam: &mut impl Seam,
     ) -> Result<(), FrameError> {
         let (first, last) = (LogIndex(asked.first.get()), LogIndex(asked.last.get()));
         if first == LogIndex(0) || last < first {
@@ -67,17 +65,14 @@ impl Pipeline {
             correlation,
             first,
         };
-        let token = self.fetches.open(ReadFor::Lend(lend));
         let read = Read {
-            token,
+            token: 0,
             from: From::Index(first),
             through: last,
             bytes_max: bytes.min(RECORDS_BYTES_MAX),
             one_term: false,
         };
-        if self.log.read(read, seam).is_err() {
-            self.read_void(token, seam);
-        }
+        self.catch_up.ask(lend, read);
         Ok(())
     }
 

@@ -13,6 +13,7 @@
 mod accumulator;
 mod ahead;
 mod arrived;
+mod catch_up;
 mod change;
 mod codec;
 mod commands;
@@ -23,6 +24,7 @@ mod disk;
 mod edition;
 mod fetch;
 mod fresh;
+mod governor;
 mod handover;
 mod heard;
 mod intake;
@@ -43,6 +45,7 @@ mod transfer;
 mod turns;
 mod view;
 mod waiters;
+mod waits;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -56,6 +59,7 @@ use crate::log::{Fatal, Log, LogEvent, ReadError};
 use crate::seam::{NetworkEvent, Part, Seam, StorageDone};
 use crate::state::{Done, State};
 use accumulator::Accumulator;
+use catch_up::CatchUp;
 use commands::Commands;
 use fetch::Fetches;
 use fresh::Fresh;
@@ -160,6 +164,7 @@ pub struct Pipeline {
     scrub: Scrub,
     snapshots: Snapshots,
     transfer: Transfer,
+    catch_up: CatchUp,
     /// The pipeline is about to be over.
     reopen: Option<Reopen>,
     log: Log,
@@ -220,6 +225,7 @@ impl Pipeline {
         let now = seam.now();
         self.turn_begins(now);
         self.counts.turns += 1;
+        self.govern(now);
         self.reap_disk(now, seam)?;
         self.phase_ended(Phase::Disk, seam);
         self.reap_network(now, seam);
@@ -243,10 +249,11 @@ impl Pipeline {
         self.write_due(seam);
         self.phase_ended(Phase::Write, seam);
         self.ask_fresh(now, seam);
-        self.gather(seam);
+        self.gather(now, seam);
         self.settle_fresh(now, seam);
         self.phase_ended(Phase::Gather, seam);
         self.fetch_due(now, seam);
+        self.lend_due(now, seam);
         self.phase_ended(Phase::Fetch, seam);
         self.place_members(now, seam);
         self.part_from_older(seam);
@@ -321,7 +328,8 @@ impl Pipeline {
         // What is not done while the log is being repaired has no moment.
         let whole = self.repair.is_none();
         let log = whole.then(|| self.log.deadline().min(self.scrub.deadline()));
-        let transfer = self.transfer.deadline().filter(|_| whole);
+        let transfer = self.transfer.deadline(&self.catch_up.governor);
+        let transfer = transfer.filter(|_| whole);
         let serves = self.raft.as_ref().is_some_and(Raft::serves);
         let members = serves.then(|| self.heard.due());
         let deadlines = [
@@ -338,6 +346,7 @@ impl Pipeline {
             (Wait::Repair, repair),
             (Wait::Log, log),
             (Wait::Peers, transfer),
+            (Wait::Peers, self.catch_up_deadline()),
         ];
         deadlines
             .into_iter()

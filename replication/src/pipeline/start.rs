@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use quorate_raft::VOTERS_MAX;
 use quorate_wire::{Edition, ErrorCode, LogIndex, Time};
 
+use super::catch_up::CatchUp;
 use super::config::PipelineConfig;
 use super::handover::Leaving;
 use super::membership::Membership;
@@ -196,6 +197,7 @@ impl Pipeline {
             scrub: Scrub::new(&config, recovery.log.has_unread(), now),
             snapshots,
             transfer: Transfer::default(),
+            catch_up: CatchUp::new(now),
             reopen: None,
             state,
             tail: Tail::new(config.buffers, last),

@@ -59,6 +59,8 @@ impl Pipeline {
             writes: U64::new(self.counts.writes),
             written_records: U64::new(self.counts.written_records),
             written_bytes: U64::new(self.counts.written_bytes),
+            commit_p99: U64::new(self.catch_up.governor.p99().unwrap_or(0)),
+            catch_up_bytes: U64::new(self.catch_up.governor.rate().unwrap_or(0)),
             process: U32::new(self.config.process),
             role,
             serves: u8::from(view.serves),

@@ -23,6 +23,7 @@ use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::config::{SNAPSHOT_ANSWER_TIME, SNAPSHOT_LEND_TIME, SNAPSHOT_OFFER_EVERY};
+use super::governor::Governor;
 use super::{Note, Pipeline, Reopen};
 use crate::buffer::{BLOCK_BYTES, Buffer, Slice};
 use crate::seam::{Seam, SnapshotId};
@@ -94,7 +95,12 @@ impl Transfer {
         self.receiving.is_some()
     }
 
-    pub(super) fn deadline(&self) -> Option<Time> {
+    /// How many peers wait for a part.
+    pub(super) fn serves(&self) -> usize {
+        self.asked.len() + self.reading.len()
+    }
+
+    pub(super) fn deadline(&self, governor: &Governor) -> Option<Time> {
         let receiving = self
             .receiving
             .as_ref()
@@ -104,7 +110,7 @@ impl Transfer {
                 Step::Open(until) => Some(until),
             });
         let offers = self.offers.iter().map(|offer| offer.1);
-        let asked = (!self.asked.is_empty()).then_some(self.send_at);
+        let asked = (!self.asked.is_empty()).then(|| self.send_at.max(governor.next()));
         let times = receiving.into_iter().chain(asked).chain(self.lent_until);
         times.chain(offers).min()
     }
@@ -157,12 +163,14 @@ impl Pipeline {
     fn send_parts(&mut self, now: Time, seam: &mut impl Seam) {
         let rate = self.config.snapshots.send_bytes;
         while self.transfer.send_at <= now
+            && self.catch_up.allows(now)
             && let Some(part) = self.transfer.asked.pop_front()
         {
             let most = SNAPSHOT_CHUNK_BYTES_MAX as u64;
             let length = most.min(part.bytes - part.position);
             // 64 bits hold the product: a part is small.
             self.transfer.send_at = now.after(length * SECOND / rate);
+            self.catch_up.governor.spend(length, now);
             self.transfer.last_token += 1;
             let token = self.transfer.last_token;
             self.transfer.reading.push((token, part));

@@ -132,6 +132,12 @@ pub struct Status {
     pub snapshot_bytes: u64,
     /// What it has written to its log since it began to run.
     pub written: Written,
+    /// For how long at most 99 of 100 of a leader's records waited for their commit just now, from when they came to its pipeline; not
+    /// without a load.
+    pub commit_p99: Option<Duration>,
+    /// Bytes a second by which a leader catches its peers up at most, so that its load does not suffer; without a load there is no
+    /// bound.
+    pub catch_up_bytes: Option<u64>,
     /// Its process id.
     pub process: u32,
     /// Peers that it is connected with.
@@ -167,6 +173,7 @@ fn parse(
     nodes: Vec<(NodeId, String)>,
 ) -> Result<Status, FrameError> {
     let invalid = |what| FrameError::Invalid { what };
+    let some = |number: u64| (number > 0).then_some(number);
     let reply =
         StatusReply::ref_from_bytes(frame.message).map_err(|_| invalid("the status is cut"))?;
     Ok(Status {
@@ -195,6 +202,8 @@ fn parse(
             records: reply.written_records.get(),
             bytes: reply.written_bytes.get(),
         },
+        commit_p99: some(reply.commit_p99.get()).map(Duration::from_nanos),
+        catch_up_bytes: some(reply.catch_up_bytes.get()),
         process: reply.process.get(),
         peers_up: reply.peers_up,
         edition: Edition(reply.edition),

@@ -3,6 +3,7 @@
 mod seeds;
 
 use quorate_sim::{DiskWeather, NetworkWeather, Options, Trace, World};
+use quorate_wire::{NodeId, Time};
 use seeds::each_seed;
 
 const MS: u64 = 1_000_000;
@@ -86,5 +87,47 @@ fn threads_that_get_their_turn_late_elect_nobody() {
             ..calm
         };
         must_stay(elects(options, trace, 20 * SECOND).expect("a leader is elected"));
+    });
+}
+
+/// The leader's memory has no more what a node has missed, and producers go on.
+#[test]
+fn who_has_fallen_behind_is_caught_up_beside_the_load() {
+    each_seed("catching up", 0..2, |seed, trace| {
+        let calm = busy(seed);
+        let mut options = Options {
+            pause: 5 * MS,
+            buffers: 4,
+            ..calm
+        };
+        options.chunk.large_one_in = 2;
+        let mut world = elects(options, trace, 5 * SECOND).expect("a leader is elected");
+        let leader = world.leader().expect("it was elected");
+        let mut others = world.names().into_iter().filter(|&id| id != leader);
+        let behind = others.next_back().expect("there are three");
+        let status = |world: &World, id: NodeId| {
+            let since = Time(world.now().0 - 100 * MS);
+            world.groups()[0].status(id, since).copied()
+        };
+        let log = |world: &World| status(world, leader).expect("it runs").log_bytes.get();
+        world.run_for(200 * MS);
+        let before = log(&world);
+        world.crash(behind, false);
+        world.run_for(1500 * MS);
+        assert!(log(&world) - before > 8 << 20, "more than the memory has");
+        world.start(behind);
+        let mut governed = 0;
+        let arrived = (0..200).any(|_| {
+            world.run_for(10 * MS);
+            let [led, follows] = [leader, behind].map(|id| status(&world, id));
+            let (Some(led), Some(follows)) = (led, follows) else {
+                return false;
+            };
+            let lacks = led.last_index.get() - follows.last_index.get();
+            governed += u64::from(led.catch_up_bytes.get() > 0 && led.commit_p99.get() > 0);
+            lacks < 64
+        });
+        assert!(arrived, "it is faster than the producers");
+        assert!(governed > 0, "the load is known");
     });
 }

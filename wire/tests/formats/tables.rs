@@ -242,6 +242,8 @@ const STATUS_REPLY: Table = &[
     ("writes", Count(8)),
     ("written_records", Count(8)),
     ("written_bytes", Count(8)),
+    ("commit_p99", Count(8)),
+    ("catch_up_bytes", Count(8)),
     ("process", Count(4)),
     ("role", Count(1)),
     ("serves", Count(1)),

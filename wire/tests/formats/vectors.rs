@@ -457,6 +457,8 @@ fn status() -> StatusReply {
         writes: U64::new(12),
         written_records: U64::new(25),
         written_bytes: U64::new(90_112),
+        commit_p99: U64::new(1_179_648),
+        catch_up_bytes: U64::new(33_554_432),
         process: U32::new(4711),
         role: 3,
         serves: 1,

@@ -434,6 +434,8 @@ fn status(state: &State, id: u32, correlation: u64) -> Vec<u8> {
         writes: records.into(),
         written_records: records.into(),
         written_bytes: 4096.into(),
+        commit_p99: 0.into(),
+        catch_up_bytes: 0.into(),
         process: 42.into(),
         role: if id == state.leader { 3 } else { 1 },
         serves: u8::from(id == state.leader),

@@ -45,7 +45,7 @@ _PRODUCE = struct.Struct("<BBBxI")
 _PRODUCE_REPLY = struct.Struct("<QQB7x")
 FETCH_MESSAGE = struct.Struct("<QQIIBBHI")
 _FETCH_REPLY = struct.Struct("<QQQQ")
-_STATUS_REPLY = struct.Struct("<16sIIQQQQQQQQQQQQQQQQIBBBBBB6x")
+_STATUS_REPLY = struct.Struct("<16sIIQQQQQQQQQQQQQQQQQQIBBBBBB6x")
 _COMMAND = struct.Struct("<HHI")
 _SET_CURSOR = struct.Struct("<64sQ")
 _DELETE_CURSOR = struct.Struct("<64s")
@@ -375,6 +375,8 @@ class Status:
     writes: int
     written_records: int
     written_bytes: int
+    commit_p99: int | None
+    catch_up_bytes: int | None
     process: int
     role: str
     serves: bool
@@ -389,7 +391,7 @@ def read_status(frame: Frame) -> Status:
     (
         cluster, node, leader, term, last_index, durable_index, commit_index, committed, digest, log_bytes, producers,
         start_index, start_offset, ready_bytes, snapshot_index, snapshot_bytes, writes, written_records, written_bytes,
-        process, role, serves, peers_up, edition, build, priority,
+        commit_p99, catch_up_bytes, process, role, serves, peers_up, edition, build, priority,
     ) = _STATUS_REPLY.unpack(frame.message)  # fmt: skip
     return Status(
         cluster=cluster.rstrip(b"\0").decode(),
@@ -411,6 +413,8 @@ def read_status(frame: Frame) -> Status:
         writes=writes,
         written_records=written_records,
         written_bytes=written_bytes,
+        commit_p99=commit_p99 or None,
+        catch_up_bytes=catch_up_bytes or None,
         process=process,
         role=ROLES[role] if role < len(ROLES) else f"role {role}",
         serves=serves == 1,
