@@ -206,7 +206,7 @@ impl fmt::Display for Note {
             Self::Formed => write!(f, "all nodes have met: the group is formed"),
             Self::DiskFull => write!(
                 f,
-                "the disk is full: new events are refused until there is room"
+                "the disk is full: no further records are taken until there is room"
             ),
             Self::RoomMade => write!(f, "the log has room"),
             Self::Missing {

@@ -53,18 +53,27 @@ pub struct Member {
     pub address: Option<String>,
 }
 
-/// Asks who belongs to the group: the leader, since it knows how far the others are, or the first that answers while none is known.
+/// Asks who belongs to the group: the leader, since it knows how far the others are, or the first that answers while nobody knows of
+/// one.
 ///
 /// # Errors
 /// No node answers within `timeout`.
 pub fn members(nodes: &[String], timeout: Duration) -> Result<Group, ClientError> {
-    let group = ask(nodes, AdminAsk::Members, timeout)?;
+    let deadline = Instant::now() + timeout;
+    let mut group = ask(nodes, AdminAsk::Members, timeout, &mut |_| {})?;
+    if group.leader.is_none() {
+        // It may have been removed, and know of an older group.
+        let answers = nodes.iter();
+        let mut answers = answers.flat_map(|node| ask_one(node, AdminAsk::Members, deadline));
+        group = answers.find(|it| it.leader.is_some()).unwrap_or(group);
+    }
     let leader = group.leader.filter(|&leader| leader != group.node);
     let leader = leader.and_then(|leader| group.members.iter().find(|it| it.node == leader));
     let Some(address) = leader.and_then(|leader| leader.address.clone()) else {
         return Ok(group);
     };
-    Ok(ask(&[address], AdminAsk::Members, timeout).unwrap_or(group))
+    let leader = ask(&[address], AdminAsk::Members, timeout, &mut |_| {});
+    Ok(leader.unwrap_or(group))
 }
 
 /// Has the leader hand its lead over, to `to` or to whom it chooses. Returns when another node leads.
@@ -76,7 +85,7 @@ pub fn transfer(
     to: Option<NodeId>,
     timeout: Duration,
 ) -> Result<Group, ClientError> {
-    ask(nodes, AdminAsk::Transfer { to }, timeout)
+    ask(nodes, AdminAsk::Transfer { to }, timeout, &mut |_| {})
 }
 
 /// Has the leader change the members, one change after another, and waits where it has to: for another change, or for a learner that
@@ -85,7 +94,20 @@ pub fn transfer(
 /// # Errors
 /// The group cannot have these members, or it is not done within `timeout`.
 pub fn change(nodes: &[String], change: Change, timeout: Duration) -> Result<Group, ClientError> {
-    ask(nodes, AdminAsk::Change(change), timeout)
+    change_and_tell(nodes, change, timeout, &mut |_| {})
+}
+
+/// The same, and tells `waits` each time that it has to wait for what.
+///
+/// # Errors
+/// The same.
+pub fn change_and_tell(
+    nodes: &[String],
+    change: Change,
+    timeout: Duration,
+    waits: &mut dyn FnMut(&ClientError),
+) -> Result<Group, ClientError> {
+    ask(nodes, AdminAsk::Change(change), timeout, waits)
 }
 
 /// A node that is to be added, as a change of the members. `None`: the address for clients is too long.
@@ -100,7 +122,12 @@ pub fn addition(node: NodeId, peer: SocketAddr, client: &str) -> Option<Change> 
 }
 
 /// Asks one node after the other, and whom they name, until one does what is asked or the time is up.
-fn ask(nodes: &[String], ask: AdminAsk, timeout: Duration) -> Result<Group, ClientError> {
+fn ask(
+    nodes: &[String],
+    ask: AdminAsk,
+    timeout: Duration,
+    tell: &mut dyn FnMut(&ClientError),
+) -> Result<Group, ClientError> {
     let deadline = Instant::now() + timeout;
     let mut turn = nodes.iter().cycle();
     let mut hint = None;
@@ -116,6 +143,7 @@ fn ask(nodes: &[String], ask: AdminAsk, timeout: Duration) -> Result<Group, Clie
                 if Instant::now() + WAIT >= deadline {
                     return Err(error);
                 }
+                tell(&error);
                 waits = Some(error);
                 std::thread::sleep(WAIT);
                 continue;

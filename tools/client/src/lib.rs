@@ -70,7 +70,7 @@ mod stats;
 mod status;
 mod transport;
 
-pub use admin::{Group, Member, addition, change, members, transfer};
+pub use admin::{Group, Member, addition, change, change_and_tell, members, transfer};
 pub use audit::{AuditMark, Audited, audit};
 pub use batch::Batch;
 pub use caller::{CursorPage, GroupMember, GroupStanding, NamedCursor};

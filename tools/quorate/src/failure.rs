@@ -1,6 +1,7 @@
 //! How a command fails: what happened, what cures it, the stable code, and the exit status.
 
-use std::fmt;
+use std::path::Path;
+use std::{fmt, io};
 
 use quorate_client::{ClientError, ErrorCode, LinkCause};
 use quorate_engine::node::NodeError;
@@ -54,6 +55,12 @@ impl Failure {
             code: Some(code),
             ..Self::new(cause)
         }
+    }
+
+    /// An input that cannot be read.
+    pub(crate) fn unreadable(input: &Path, error: &io::Error) -> Self {
+        let failure = Self::new(format!("{}: {error}", input.display()));
+        failure.cure("name a file that is there and that you may read")
     }
 
     /// The command was asked to stop before it was done.

@@ -54,7 +54,7 @@ impl Input {
     /// A file, plain or gzip.
     pub(crate) fn file(path: &Path, options: InputOptions) -> Result<Self, Failure> {
         let name = path.display().to_string();
-        let from = lines::open(path).map_err(|error| Failure::new(format!("{name}: {error}")))?;
+        let from = lines::open(path).map_err(|error| Failure::unreadable(path, &error))?;
         Self::read(&name, b"lines", from, options)
     }
 

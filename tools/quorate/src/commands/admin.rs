@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use clap::Subcommand;
-use quorate_client::{Change, Group, MemberRole, NodeId};
+use quorate_client::{Change, ClientError, Group, MemberRole, NodeId};
 use serde::Serialize;
 
 use super::nodes::Nodes;
@@ -147,27 +147,38 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     | What::Replace { common, .. }) = &args.what;
     let nodes = &common.nodes.nodes;
     let within = |default| Duration::from_millis(common.within.unwrap_or(default));
-    let change = |change| quorate_client::change(nodes, change, within(LONG_MS));
+    let change = |it, what: &str| change(nodes, it, within(LONG_MS), what);
+    let known = |node: &u32| format!("the change of node {node}");
+    let new = |node: &u32, place: &Place| format!("node {node} at {}", place.address);
     let group = match &args.what {
         What::Members { .. } => quorate_client::members(nodes, within(SHORT_MS))?,
         What::Transfer { to, .. } => {
             quorate_client::transfer(nodes, to.map(NodeId), within(SHORT_MS))?
         }
-        What::Add { node, place, .. } => change(addition(*node, place)?)?,
-        What::Promote { node, .. } => change(Change::Promote {
-            node: NodeId(*node),
-        })?,
-        What::Remove { node, .. } => change(Change::Remove {
-            node: NodeId(*node),
-        })?,
+        What::Add { node, place, .. } => change(addition(*node, place)?, &new(node, place))?,
+        What::Promote { node, .. } => {
+            let promote = Change::Promote {
+                node: NodeId(*node),
+            };
+            change(promote, &known(node))?
+        }
+        What::Remove { node, .. } => {
+            let remove = Change::Remove {
+                node: NodeId(*node),
+            };
+            change(remove, &known(node))?
+        }
         What::Replace {
-            old, new, place, ..
+            old,
+            new: by,
+            place,
+            ..
         } => {
             let deadline = Instant::now() + within(LONG_MS);
-            change(addition(*new, place)?)?;
+            change(addition(*by, place)?, &new(by, place))?;
             let left = deadline.saturating_duration_since(Instant::now());
-            let (old, new) = (NodeId(*old), NodeId(*new));
-            quorate_client::change(nodes, Change::Replace { old, new }, left)?
+            let (old, new) = (NodeId(*old), NodeId(*by));
+            self::change(nodes, Change::Replace { old, new }, left, &known(by))?
         }
     };
     if common.json {
@@ -176,6 +187,22 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         terminal::print(&table(&group).to_string());
     }
     Ok(())
+}
+
+/// Has it changed, and says on the way for what that waits.
+fn change(
+    nodes: &[String],
+    change: Change,
+    within: Duration,
+    what: &str,
+) -> Result<Group, ClientError> {
+    let mut told = None;
+    quorate_client::change_and_tell(nodes, change, within, &mut |why| {
+        if told != why.code() {
+            told = why.code();
+            terminal::say(&format!("{what} waits: {why}"));
+        }
+    })
 }
 
 fn addition(node: u32, place: &Place) -> Result<Change, Failure> {

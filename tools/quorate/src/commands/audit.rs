@@ -151,9 +151,25 @@ fn find(args: &Args, patience: Duration) -> Result<Vec<Replica>, Failure> {
     }
     named.extend(found);
     let replicas = named.into_iter();
-    Ok(replicas
-        .map(|(node, address)| Replica { node, address })
-        .collect())
+    let replicas = replicas.map(|(node, address)| Replica { node, address });
+    Ok(members(replicas.collect(), patience))
+}
+
+/// Those that belong to the group, as it says itself: a removed node that still runs has an older log. All, where the group says
+/// nothing.
+fn members(replicas: Vec<Replica>, patience: Duration) -> Vec<Replica> {
+    let addresses: Vec<String> = replicas.iter().map(|it| it.address.clone()).collect();
+    let Ok(group) = quorate_client::members(&addresses, patience) else {
+        return replicas;
+    };
+    let belongs = |it: &Replica| group.members.iter().any(|member| member.node == it.node);
+    let (members, others): (Vec<_>, Vec<_>) = replicas.into_iter().partition(belongs);
+    for Replica { node, address } in others {
+        terminal::say(&format!(
+            "node {node} at {address} is no member of the group: it is left out"
+        ));
+    }
+    members
 }
 
 /// Asks all nodes about one record.

@@ -150,7 +150,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(column) = args.id_column {
         return ids::run(args, column, &interrupt);
     }
-    let failed = |error| Failure::new(format!("{}: {error}", args.file.display()));
+    let failed = |error| Failure::unreadable(&args.file, &error);
     let opened = source::open(&args.file, &interrupt).map_err(failed)?;
     let opened = opened.ok_or_else(Failure::interrupted)?;
     let bytes_max = lines::payload_bytes_max(args.topic.as_bytes());

@@ -606,8 +606,24 @@ fn nonsense_is_refused_before_anything_is_done() {
     let home = directory();
     let said = fail("a:1", &["log", "verify", path(home.path())], 1);
     assert!(said.contains("is no data directory of a node"), "{said}");
-    let said = fail("a:1", &["produce", "/nowhere/at/all"], 1);
-    assert!(said.contains("/nowhere/at/all: No such file"), "{said}");
+    for (arguments, cure) in [
+        (&["produce", "/nowhere/at/all"][..], "may read"),
+        (
+            &["produce", "/nowhere/at/all", "--id-column", "1"],
+            "may read",
+        ),
+        (&["verify", "/nowhere/at/all"], "may read"),
+        (&["demo", "--input", "/nowhere/at/all"], "may read"),
+        (
+            &["produce", "/dev/null", "--resume", "/nowhere/at/all"],
+            "may write",
+        ),
+    ] {
+        let said = fail("a:1", arguments, 1);
+        assert!(said.contains("/nowhere/at/all: No such file"), "{said}");
+        let cured = said.lines().last().expect("it says something");
+        assert!(cured.contains("cure: ") && cured.contains(cure), "{said}");
+    }
 }
 
 #[test]

@@ -3,12 +3,15 @@
 use std::fs;
 use std::net::TcpListener;
 
+use quorate_cli::local::Local;
 use quorate_client::{MemberRole, NodeId};
+use serde_json::Value;
 
+use crate::audit::equal;
 use crate::client::{fail, json, succeed};
 use crate::load::Load;
 use crate::logs;
-use crate::world::{SOON, World, wait_for};
+use crate::world::{QUORATE, SOON, World, wait_for};
 
 /// Enough events for records in flight everywhere.
 const SOME: u64 = 1_000;
@@ -48,21 +51,27 @@ fn a_change_that_cannot_be_says_why_and_what_to_do() {
     let nodes = world.local.addresses().join(",");
     let nobody = TcpListener::bind("127.0.0.1:0").expect("there are free ports");
     let nobody = nobody.local_addr().expect("it is bound").to_string();
+    let waits = format!("node 4 at {nobody} waits: ");
     for (arguments, words) in [
-        (&["remove", "9"][..], "NotAMember (312): the node is no"),
+        (
+            &["remove", "9"][..],
+            &["NotAMember (312): the node is no"][..],
+        ),
         (
             &["add", "2", "--address", &nobody],
-            "MembersRefused (315): the group cannot",
+            &["MembersRefused (315): the group cannot"],
         ),
         // A leader waits for 3 s each time. What is asked last is cut short, and is not what is said.
         (
             &["add", "4", "--address", &nobody, "--within", "8000"],
-            "NodeUnreachable (316): the leader does not",
+            &["NodeUnreachable (316): the leader does not", &waits],
         ),
     ] {
         let said = fail(&nodes, &[&["admin"], arguments].concat(), 1);
         let cure = said.lines().last().expect("it says something");
-        assert!(said.contains(words), "{arguments:?}: {said}");
+        for words in words {
+            assert!(said.contains(words), "{arguments:?}: {said}");
+        }
         assert!(cure.contains("cure: ") && !cure.contains("docs/"), "{said}");
     }
     let peer = world.local.place(NodeId(1)).peer.clone();
@@ -103,6 +112,11 @@ fn three_become_five_and_other_three_under_load() {
             let log = fs::read_to_string(world.local.paths(gone).log).expect("it has a log");
             log.contains("NotAMember").then_some(())
         });
+        let named = format!("{},{remaining}", world.local.address(gone));
+        let audited = equal(&named, &[]);
+        let audited = audited["nodes"].as_array().expect("a row each").iter();
+        let audited: Vec<&Value> = audited.map(|row| &row["node"]).collect();
+        assert!(audited.iter().all(|node| **node != gone.0), "{audited:?}");
         let ending = world.local.stop(gone, SOON).expect("it stops");
         assert_eq!(ending.code(), Some(0), "{}", world.local.log_tail(gone));
         let log = fs::read_to_string(world.local.paths(gone).log).expect("it has a log");
@@ -123,6 +137,24 @@ fn three_become_five_and_other_three_under_load() {
         sent.longest_gap
     );
     logs::check(&mut world, &[sent]);
+}
+
+#[test]
+fn a_leader_that_is_elsewhere_leads_all_the_same() {
+    let mut world = World::start();
+    let nodes = world.local.addresses().join(",");
+    let (node, place) = another(&mut world);
+    admin(&nodes, "add", &[&node.to_string()], &place);
+    admin(&nodes, "promote", &[&node.to_string()], &[]);
+    let group = quorate_client::transfer(&world.local.addresses(), Some(node), SOON);
+    assert_eq!(group.expect("all are up").leader, Some(node));
+    // To whoever looks into the directory, there are three nodes.
+    let config = world.local.paths(node).config;
+    fs::rename(&config, config.with_extension("elsewhere")).expect("it is there");
+    let dir = config.parent().expect("it lies in the cluster's directory");
+    let mut rest = Local::open(dir, QUORATE, None).expect("it is a cluster");
+    assert_eq!(rest.nodes(), [1, 2, 3].map(NodeId));
+    assert_eq!(rest.wait_serving(SOON).expect("it leads").node, node);
 }
 
 #[test]

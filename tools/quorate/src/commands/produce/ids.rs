@@ -26,7 +26,7 @@ struct Summary {
 
 /// Does it.
 pub(super) fn run(args: &Args, column: NonZeroUsize, interrupt: &Interrupt) -> Result<(), Failure> {
-    let failed = |error| Failure::new(format!("{}: {error}", args.file.display()));
+    let failed = |error| Failure::unreadable(&args.file, &error);
     let opened = source::open(&args.file, interrupt).map_err(failed)?;
     let opened = opened.ok_or_else(Failure::interrupted)?;
     let bytes_max = lines::payload_bytes_max(args.topic.as_bytes());

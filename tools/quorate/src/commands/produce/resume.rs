@@ -75,9 +75,13 @@ impl Resume {
             .create(true)
             .truncate(false)
             .open(path)
-            .map_err(failed)?;
+            .map_err(|error| {
+                failed(error)
+                    .cure("name a file in a directory that is there and that you may write")
+            })?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(Failure::new(format!("{name}: another run is using it")));
+            let failure = Failure::new(format!("{name}: another run is using it"));
+            return Err(failure.cure("wait until it has ended, or name another file"));
         }
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(failed)?;

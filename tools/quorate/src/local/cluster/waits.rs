@@ -6,20 +6,33 @@ use std::time::{Duration, Instant};
 use quorate_client::{NodeId, Role, Status};
 
 use super::super::LocalError;
-use super::{Local, log_tail};
+use super::{Local, STATUS_WITHIN, log_tail};
 
 /// How long a loop that waits for nodes rests between two looks.
 const REST: Duration = Duration::from_millis(10);
 
 impl Local {
-    /// Waits until a leader takes events, and returns how it is.
+    /// Waits until a leader takes events, and returns how it is. It may be a node of the group that is not of this cluster.
     ///
     /// # Errors
     /// A node ends, or there is none in time.
     pub fn wait_serving(&mut self, within: Duration) -> Result<Status, LocalError> {
         self.wait_for("a leader that serves", within, |local| {
             let leads = |status: &Status| status.role == Role::Leader && status.serves;
-            local.statuses().into_iter().find(leads)
+            let statuses = local.statuses();
+            let elsewhere = || local.leader_elsewhere(&statuses);
+            let here = statuses.iter().find(|status| leads(status)).cloned();
+            here.or_else(elsewhere).filter(leads)
+        })
+    }
+
+    /// How the leader is that nodes of this cluster follow, if it is none of them.
+    fn leader_elsewhere(&self, statuses: &[Status]) -> Option<Status> {
+        let own = self.nodes();
+        statuses.iter().find_map(|status| {
+            let leader = status.leader.filter(|leader| !own.contains(leader))?;
+            let (_, address) = status.nodes.iter().find(|(node, _)| *node == leader)?;
+            quorate_client::status(address, STATUS_WITHIN).ok()
         })
     }
 
