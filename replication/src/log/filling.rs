@@ -18,7 +18,8 @@ impl Log {
     pub fn mend(&mut self, hole: &Hole, storage: &mut impl Storage, events: &mut Vec<LogEvent>) {
         assert!(self.mending.is_none(), "one hole is filled at a time");
         let identity = self.superblock().identity;
-        self.mending = Some(Mending::new(hole, identity, self.segment_bytes));
+        let mending = Mending::new(hole, &self.made, identity, self.segment_bytes);
+        self.mending = Some(mending);
         self.mend_next(storage, events);
     }
 
@@ -104,6 +105,11 @@ impl Log {
             (Err(_), Some(_)) | (Err(StorageError::Full), None) => {
                 events.push(LogEvent::MendFailed);
                 return Ok(());
+            }
+            (Ok(StorageOutcome::Prepared), _) => {
+                if let FileId::Segment(segment) = file {
+                    self.made.push(segment);
+                }
             }
             (Ok(_), _) => {}
             (Err(error), None) => return Err(Fatal::WriteFailed { what: file, error }),

@@ -85,6 +85,8 @@ pub struct Log {
     taken_up: u64,
     /// The hole that is being filled.
     pub(super) mending: Option<Mending>,
+    /// Segments whose files were missing and have been made, each once.
+    pub(super) made: Vec<SegmentId>,
     /// Length of a segment whose file was missing: as long as the longest that is there, or would be made.
     pub(super) segment_bytes: u64,
 }
@@ -128,6 +130,7 @@ impl Log {
             op: 0,
             taken_up: 0,
             mending: None,
+            made: Vec::new(),
             segment_bytes: longest.max(config.segment_bytes),
         };
         log.all_durable();

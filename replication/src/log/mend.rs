@@ -69,12 +69,18 @@ pub(super) enum Step {
 }
 
 impl Mending {
-    pub(super) fn new(hole: &Hole, identity: Identity, segment_bytes: u64) -> Self {
+    /// Of the hole's files, some that were missing may have been made by an attempt before.
+    pub(super) fn new(
+        hole: &Hole,
+        made: &[SegmentId],
+        identity: Identity,
+        segment_bytes: u64,
+    ) -> Self {
         let mut pieces: VecDeque<Piece> = hole.pieces(segment_bytes).into();
         let mut ops = VecDeque::new();
         for piece in &mut pieces {
             let file = piece.file_or_zeros(segment_bytes);
-            if piece.file.is_none() {
+            if piece.file.is_none() && !made.contains(&piece.segment) {
                 let bytes = file.bytes;
                 let segment = piece.segment;
                 let from = None;

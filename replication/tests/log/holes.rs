@@ -403,6 +403,34 @@ fn lost_segments_heal_in(finished: &Finished) {
     }
 }
 
+/// Who promised to have what is missing has gone; then somebody else comes. What was made for it is there.
+#[test]
+fn a_hole_that_was_left_half_filled_can_be_filled() {
+    for finished in both() {
+        let history = history(&finished);
+        for number in 1..=finished.last.0.0 {
+            let mut disk = finished.disk.crashed(&mut |_| false);
+            disk.remove(segment(number));
+            let (mut recovery, _) = open_damaged(&disk).expect("it can be read");
+            let Recovery { log, holes, .. } = &mut recovery;
+            for hole in holes.iter() {
+                let mut events = Vec::new();
+                log.mend(hole, &mut disk, &mut events);
+                assert!(work(log, &mut disk, &mut never));
+                let first = missing(hole, &history).into_iter().take(1);
+                let first = first.map(|made| Record::parse(&made.bytes).expect("it is sound").0);
+                let put = log.mend_with(first, &mut disk, &mut events);
+                put.expect("there is room for what was there");
+                assert!(work(log, &mut disk, &mut never));
+                log.mend_abandon();
+                assert!(fill(log, hole, &history, &mut disk, &mut never));
+            }
+            let healed = heal(&mut disk, &history, &mut never).expect("it heals");
+            check(&finished, &disk, healed, &format!("segment {number}"));
+        }
+    }
+}
+
 #[test]
 fn a_crash_while_a_hole_is_filled_leaves_one_that_heals() {
     for finished in both() {
