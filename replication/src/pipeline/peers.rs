@@ -12,7 +12,7 @@ use quorate_wire::{
 use zerocopy::little_endian::U16;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use super::config::{DIAL_AGAIN, GREETING_TIME, STRANGERS_MAX, TOLD_TIME};
+use super::config::{GREETING_TIME, STRANGERS_MAX, TOLD_TIME};
 use super::core::Beside;
 use super::link::Link;
 use super::{Note, Pipeline, codec};
@@ -72,16 +72,18 @@ impl Pipeline {
                 self.links.push(link);
             }
             NetworkEvent::Connected { peer, link } => {
-                self.dialled(peer, now);
+                if let Some(dial) = self.dial(peer) {
+                    (dial.dialling, dial.at, dial.failed) = (false, now, 0);
+                }
                 let mut link = Link::new(link, Some(peer), now);
                 link.receive(seam);
                 self.links.push(link);
                 self.greet(self.links.len() - 1);
             }
             NetworkEvent::ConnectFailed { peer } => {
-                let longest = self.dial_again(peer);
-                if let Some(dial) = self.dials.iter_mut().find(|dial| dial.peer == peer) {
-                    let again = dial.has_failed().min(longest);
+                let cast_out = self.cast_out;
+                if let Some(dial) = self.dial(peer) {
+                    let again = dial.has_failed().min(dial.again(cast_out));
                     (dial.dialling, dial.at) = (false, now.after(again));
                 }
             }
@@ -117,10 +119,8 @@ impl Pipeline {
         self.links.iter().position(|known| known.id == link)
     }
 
-    fn dialled(&mut self, peer: NodeId, again: Time) {
-        if let Some(dial) = self.dials.iter_mut().find(|dial| dial.peer == peer) {
-            (dial.dialling, dial.at, dial.failed) = (false, again, 0);
-        }
+    fn dial(&mut self, peer: NodeId) -> Option<&mut Dial> {
+        self.dials.iter_mut().find(|dial| dial.peer == peer)
     }
 
     fn closed(&mut self, at: usize, now: Time, seam: &mut impl Seam) {
@@ -129,21 +129,9 @@ impl Pipeline {
         if link.up {
             self.lost(peer, seam);
         }
-        if link.dialled {
-            // A peer that went away may be back at once; one that refused will not change its mind so soon.
-            let wait = if link.up { 0 } else { DIAL_AGAIN };
-            let earlier = self
-                .dials
-                .iter()
-                .find(|dial| dial.peer == peer)
-                .map_or(Time(0), |dial| dial.at);
-            self.dialled(peer, now.after(wait).max(earlier));
-        } else {
-            // Of two that dial each other the greater id goes first: else their dials would cross again and again, and each end the other.
-            let again = now.after(self.dial_again(peer));
-            if let Some(dial) = self.dials.iter_mut().find(|dial| dial.peer == peer) {
-                dial.at = dial.at.max(again);
-            }
+        let cast_out = self.cast_out;
+        if let Some(dial) = self.dial(peer) {
+            dial.over((link.dialled, link.up), cast_out, now);
         }
     }
 
@@ -470,7 +458,7 @@ impl Pipeline {
 
     fn leave_alone(&mut self, peer: Option<NodeId>, now: Time) {
         let again = self.refused_again();
-        if let Some(dial) = self.dials.iter_mut().find(|dial| Some(dial.peer) == peer) {
+        if let Some(dial) = peer.and_then(|peer| self.dial(peer)) {
             dial.at = now.after(again);
         }
     }

@@ -37,6 +37,28 @@ impl Dial {
     pub(super) fn is_wanted(&self, seeks: bool) -> bool {
         !self.dialling && !self.past && (seeks || !self.greater)
     }
+
+    /// How long a dial that failed is not repeated at most, in nanoseconds.
+    pub(super) fn again(&self, cast_out: bool) -> u64 {
+        match (cast_out, self.greater) {
+            (true, _) => CAST_OUT_AGAIN,
+            (false, true) => DIAL_GREATER_AGAIN,
+            (false, false) => DIAL_AGAIN,
+        }
+    }
+
+    /// A connection is over, which was made by this dial or by the peer's, and was up or not.
+    pub(super) fn over(&mut self, (dialled, up): (bool, bool), cast_out: bool, now: Time) {
+        let wait = match (dialled, up) {
+            // A peer that went away may be back at once; one that refused will not change its mind so soon.
+            (true, true) => 0,
+            (true, false) => DIAL_AGAIN,
+            // Of two that dial each other the greater id goes first: else their dials would cross again and again, and each end the other.
+            (false, _) => self.again(cast_out),
+        };
+        self.dialling &= !dialled;
+        self.at = self.at.max(now.after(wait));
+    }
 }
 
 impl Pipeline {
@@ -138,18 +160,6 @@ impl Pipeline {
         self.led || (self.leader().is_none() && !self.cast_out)
     }
 
-    /// How long a dial that failed is not repeated at most, in nanoseconds.
-    pub(super) fn dial_again(&self, peer: NodeId) -> u64 {
-        let greater = peer > self.config.node;
-        if self.cast_out {
-            CAST_OUT_AGAIN
-        } else if greater {
-            DIAL_GREATER_AGAIN
-        } else {
-            DIAL_AGAIN
-        }
-    }
-
     /// How long a peer that refused this node, or was refused, is left alone, in nanoseconds.
     pub(super) fn refused_again(&self) -> u64 {
         if self.cast_out {
@@ -157,5 +167,33 @@ impl Pipeline {
         } else {
             REFUSED_AGAIN
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_whose_dials_have_crossed_the_greater_id_dials_first() {
+        let (lower, greater, now) = (NodeId(1), NodeId(2), Time(5));
+        let mut of_lower = Dial::new(greater, lower, now);
+        let mut of_greater = Dial::new(lower, greater, now);
+        for dial in [&mut of_lower, &mut of_greater] {
+            for own in [true, false] {
+                dial.over((own, true), false, now);
+            }
+        }
+        // So much earlier that its connection is up before the other tries.
+        assert!(of_greater.at.after(400_000_000) <= of_lower.at);
+    }
+
+    #[test]
+    fn who_lost_a_connection_that_it_made_dials_at_once_unless_it_was_refused() {
+        let mut dial = Dial::new(NodeId(1), NodeId(2), Time(0));
+        dial.over((true, true), false, Time(5));
+        assert_eq!(dial.at, Time(5));
+        dial.over((true, false), false, Time(5));
+        assert_eq!(dial.at, Time(5).after(DIAL_AGAIN));
     }
 }
