@@ -9,7 +9,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use quorate_engine::lane::{ShardLane, lanes};
 use quorate_engine::uring::{Driver, DriverOptions, run};
-use quorate_replication::lane::{Answer, Ask, Reply, Request, ShardId, Ticket};
+use quorate_replication::lane::{Answer, Ask, Chunks, Reply, Request, ShardId, Ticket};
 use quorate_replication::pipeline::Turn;
 use quorate_replication::seam::Lanes;
 use quorate_wire::client::AckLevel;
@@ -22,6 +22,7 @@ fn request(correlation: u64) -> Request {
         ticket: Ticket {
             connection: 0,
             correlation,
+            chunks: Chunks::ONE,
         },
         ask: Ask::Greet,
     }

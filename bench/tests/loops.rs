@@ -137,7 +137,8 @@ fn acknowledgement((correlation, first): (u64, u64)) -> Vec<u8> {
         base_offset: first.into(),
         term: 1.into(),
         level: 0,
-        reserved: [0; 7],
+        reserved: [0; 3],
+        before: 0.into(),
     };
     frame(FrameKind::ProduceReply, correlation, reply.as_bytes())
 }

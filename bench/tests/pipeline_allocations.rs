@@ -7,7 +7,7 @@ mod loopback;
 
 use std::alloc::System;
 
-use quorate_replication::lane::ProducedChunk;
+use quorate_replication::lane::Produced;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use loopback::{Chunks, Group};
@@ -25,7 +25,7 @@ fn allocations(
     chunks: &mut Chunks,
     (rounds, together): (usize, usize),
 ) -> (usize, usize) {
-    let mut made: Vec<ProducedChunk> = (0..rounds * together).map(|_| chunks.next()).collect();
+    let mut made: Vec<Produced> = (0..rounds * together).map(|_| chunks.next()).collect();
     made.reverse();
     let before = group.leader().around.disk.writes;
     let region = Region::new(ALLOCATOR);

@@ -87,7 +87,8 @@ impl Client {
             cluster: [0; 16],
             version_min: 1,
             version_max: 1,
-            reserved: [0; 6],
+            flags: 0,
+            reserved: [0; 5],
         };
         let hello = frame(FrameKind::Hello, 0, hello.as_bytes(), &[]);
         socket.write_all(&hello).expect("the shard reads");

@@ -16,7 +16,7 @@ use quorate_engine::clock;
 use quorate_engine::lane::{PipelineLanes, ShardLane, lanes};
 use quorate_engine::uring::{Driver, DriverOptions, run};
 use quorate_replication::buffer::{BLOCK_BYTES, Buffer, Slice};
-use quorate_replication::lane::{Answer, Ask, Reply, Request, Ticket};
+use quorate_replication::lane::{Answer, Ask, Chunks, Reply, Request, Ticket};
 use quorate_replication::pipeline::Turn;
 use quorate_replication::seam::{
     FileId, Lanes, LinkId, Network, NetworkEvent, OpId, Part, Receive, SegmentId, Send, Storage,
@@ -72,6 +72,7 @@ fn request(correlation: u64) -> Request {
         ticket: Ticket {
             connection: 0,
             correlation,
+            chunks: Chunks::ONE,
         },
         ask: Ask::Greet,
     }

@@ -10,7 +10,7 @@ use futures_lite::future::block_on;
 use quorate_engine::clock;
 use quorate_engine::lane::{PipelineLanes, ShardLane, lanes};
 use quorate_engine::uring::{Driver, DriverOptions};
-use quorate_replication::lane::{Answer, Ask, Reply, Request, Ticket};
+use quorate_replication::lane::{Answer, Ask, Chunks, Reply, Request, Ticket};
 use quorate_replication::seam::Lanes;
 
 const SHARDS: usize = 2;
@@ -35,6 +35,7 @@ fn request(connection: u64, correlation: u64) -> Request {
         ticket: Ticket {
             connection,
             correlation,
+            chunks: Chunks::ONE,
         },
         ask: Ask::Greet,
     }

@@ -6,11 +6,13 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use quorate_wire::admin::{AdminAsk, AdminMember, AdminReply};
 use quorate_wire::audit::AuditReply;
-use quorate_wire::client::{AckLevel, Consistency, NodeEntry, ReadFrom, StatusReply};
-use quorate_wire::{Chunk, ChunkId, ErrorCode, EventId, Leader, LogIndex, Offset, Term};
+use quorate_wire::client::{AckLevel, Consistency, NodeEntry, Produce, ReadFrom, StatusReply};
+use quorate_wire::{
+    Chunk, ChunkId, ErrorCode, EventId, FRAME_HEADER_BYTES, Leader, LogIndex, Offset, Term,
+};
 
 use crate::trace::Trace;
 
@@ -27,7 +29,41 @@ pub struct Ticket {
     pub connection: u64,
     /// The shard's name for the request.
     pub correlation: u64,
+    /// Which of its chunks, if it is a run of them.
+    pub chunks: Chunks,
 }
+
+/// Some of the chunks of a request, side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Chunks {
+    /// The first one, counted from 0.
+    pub at: u32,
+    /// How many.
+    pub count: u32,
+}
+
+impl Chunks {
+    /// All of a request that is no run.
+    pub const ONE: Self = Self::all(1);
+
+    /// All of a run of so many chunks.
+    #[must_use]
+    pub const fn all(count: u32) -> Self {
+        Self { at: 0, count }
+    }
+
+    /// Takes so many off its front.
+    #[must_use]
+    pub fn take(&mut self, count: u32) -> Self {
+        let taken = Self { count, ..*self };
+        self.at += count;
+        self.count -= count;
+        taken
+    }
+}
+
+/// Bytes between two chunks of a run: what precedes each in its frame.
+pub const BETWEEN_CHUNKS: usize = FRAME_HEADER_BYTES + size_of::<Produce>();
 
 /// A request, checked at the gate.
 #[derive(Debug)]
@@ -43,8 +79,8 @@ pub struct Request {
 pub enum Ask {
     /// Who leads?
     Greet,
-    /// Append this chunk, once.
-    Produce(ProducedChunk),
+    /// Append this chunk, once; or each one of a run.
+    Produce(Produced),
     /// Committed records.
     Fetch(FetchAsk),
     /// How is the node?
@@ -70,20 +106,66 @@ pub struct FetchAsk {
     pub wait: u64,
 }
 
-/// A chunk that passed the gate: its checksum and each of its events are sound.
+/// A chunk that passed the gate: its checksum and each of its events are sound. Or a *run* of such chunks: their sequences have no
+/// gap, and they are asked for alike.
 #[derive(Debug)]
-pub struct ProducedChunk {
-    /// What it holds.
+pub struct Produced {
+    /// What it holds; of a run, what all of them hold together.
     pub id: ChunkId,
-    /// The whole chunk.
+    /// Of how many chunks.
+    pub chunks: u32,
+    /// The whole chunks, with [`BETWEEN_CHUNKS`] bytes between any two.
     pub bytes: Bytes,
-    /// When its producer wants to be answered.
+    /// When their producer wants to be answered.
     pub acks: Acks,
-    /// Its way so far, if its producer wants to know.
+    /// Its way so far, if its producer wants to know. A run has none.
     pub trace: Option<Box<Trace>>,
 }
 
-impl ProducedChunk {
+impl Produced {
+    /// Its chunks, one after the other.
+    pub fn iter(&self) -> impl Iterator<Item = Chunk<'_>> {
+        let mut rest = &self.bytes[..];
+        (0..self.chunks).map(move |at| {
+            if at > 0 {
+                rest = &rest[BETWEEN_CHUNKS..];
+            }
+            let (chunk, after) = Chunk::frame(rest).expect("it passed the gate");
+            rest = after;
+            chunk
+        })
+    }
+
+    /// Bytes of its first chunk.
+    #[must_use]
+    pub fn first_bytes(&self) -> usize {
+        self.iter().next().map_or(0, |chunk| chunk.bytes().len())
+    }
+
+    /// Takes the first chunks off, which hold so many events and are so many bytes.
+    #[must_use]
+    pub fn take(&mut self, chunks: u32, events: u32, bytes: usize) -> Self {
+        let between =
+            usize::try_from(chunks - 1).expect("32 bits fit into a size") * BETWEEN_CHUNKS;
+        let taken = Self {
+            id: ChunkId { events, ..self.id },
+            chunks,
+            bytes: self.bytes.split_to(bytes + between),
+            acks: self.acks,
+            trace: self.trace.take(),
+        };
+        self.id = ChunkId {
+            first: taken.id.next(),
+            events: self.id.events - events,
+            ..self.id
+        };
+        self.chunks -= chunks;
+        if self.chunks > 0 {
+            self.bytes.advance(BETWEEN_CHUNKS);
+        }
+        taken
+    }
+
     /// The ids of its events, if it has them.
     #[must_use]
     pub fn event_ids(&self) -> Option<&[EventId]> {

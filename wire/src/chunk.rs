@@ -45,6 +45,20 @@ impl ChunkId {
     pub const fn next(&self) -> Sequence {
         self.first.plus(self.events as u64)
     }
+
+    /// How many of its events come before those of `part`, if it holds all of them.
+    #[must_use]
+    pub fn before(&self, part: &Self) -> Option<u64> {
+        let same = (self.producer, self.epoch) == (part.producer, part.epoch);
+        let before = part.first.0.checked_sub(self.first.0)?;
+        (same && part.next() <= self.next()).then_some(before)
+    }
+
+    /// Whether `next` goes on where it ends.
+    #[must_use]
+    pub fn is_followed_by(&self, next: &Self) -> bool {
+        (self.producer, self.epoch, self.next()) == (next.producer, next.epoch, next.first)
+    }
 }
 
 /// A chunk whose framing has been checked; [`Chunk::parse`] has also checked its checksum and each of its events.

@@ -24,8 +24,15 @@ pub struct Hello {
     pub version_min: u8,
     /// Highest protocol version that it speaks.
     pub version_max: u8,
+    /// Bits: [`Hello::MERGED`].
+    pub flags: u8,
     /// Zero.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
+}
+
+impl Hello {
+    /// Flag: one [`ProduceReply`] may answer several requests.
+    pub const MERGED: u8 = 1;
 }
 
 /// The answer to [`Hello`]. The tail is `node_count` times [`NodeEntry`].

@@ -22,6 +22,12 @@ pub const CHUNK_EVENTS_MAX: u32 = 16_384;
 /// A record takes no further chunk once it holds this many events.
 pub const RECORD_EVENTS_FULL: u32 = 64;
 
+/// Most chunks of a run: what one answer can stand for. As many as a record takes, if each has one event.
+pub const RUN_CHUNKS_MAX: u32 = RECORD_EVENTS_FULL;
+
+/// Most bytes of a run's frames.
+pub const RUN_BYTES_MAX: usize = 64 << 10;
+
 /// Most chunks that a producer may have in flight; of so many, a retry is certain to get its first offset.
 pub const WINDOW_REQUESTS_MAX: usize = 1024;
 

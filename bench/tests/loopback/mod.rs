@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use quorate_replication::lane::{
-    Acks, Answer, Ask, ProducedChunk, Reply, Request, ShardId, Ticket,
+    self, Acks, Answer, Ask, Produced, Reply, Request, ShardId, Ticket,
 };
 use quorate_replication::log::LogConfig;
 use quorate_replication::pipeline::{
@@ -214,10 +214,11 @@ impl Group {
     }
 
     /// Puts a chunk into the leader's lane.
-    pub(crate) fn ask(&mut self, chunk: ProducedChunk) {
+    pub(crate) fn ask(&mut self, chunk: Produced) {
         let ticket = Ticket {
             connection: 0,
             correlation: chunk.id.first.0,
+            chunks: lane::Chunks::ONE,
         };
         let ask = Ask::Produce(chunk);
         let requests = &mut self.leader().around.requests;
@@ -279,7 +280,7 @@ impl Chunks {
         }
     }
 
-    pub(crate) fn next(&mut self) -> ProducedChunk {
+    pub(crate) fn next(&mut self) -> Produced {
         let id = ChunkId {
             producer: self.producer,
             epoch: Epoch(0),
@@ -288,8 +289,9 @@ impl Chunks {
         };
         self.next = id.next();
         seal_chunk(id, &mut self.bytes).expect("a chunk is within its limits");
-        ProducedChunk {
+        Produced {
             id,
+            chunks: 1,
             bytes: Bytes::copy_from_slice(&self.bytes),
             acks: Acks::default(),
             trace: None,

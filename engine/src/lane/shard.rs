@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use quorate_replication::lane::{Reply, Request};
+use quorate_replication::lane::{Reply, Request, Ticket};
 use rtrb::{Consumer, Producer};
 
 use super::parking::Parking;
@@ -15,7 +15,7 @@ use super::wake::Wake;
 pub struct ShardLane {
     requests: Producer<Request>,
     replies: Consumer<Reply>,
-    /// Requests that were put and whose replies were not yet taken.
+    /// Requests that were put and whose replies were not yet taken. Of a run, each chunk counts: it may be answered alone.
     /// Invariant: at most the rings' capacity.
     open: usize,
     parking: Arc<Parking>,
@@ -43,12 +43,13 @@ impl ShardLane {
     /// # Errors
     /// As many requests are open as the lane has room for: the request comes back.
     pub fn try_put(&mut self, request: Request) -> Result<(), Request> {
-        if self.room() == 0 {
+        let requests = requests(request.ticket);
+        if self.room() < requests {
             return Err(request);
         }
         let fits = self.requests.push(request).is_ok();
         assert!(fits, "a ring has room for all requests that may be open");
-        self.open += 1;
+        self.open += requests;
         Ok(())
     }
 
@@ -66,8 +67,9 @@ impl ShardLane {
     /// The next reply, if one is there. Gives the room for another request.
     pub fn try_take(&mut self) -> Option<Reply> {
         let reply = self.replies.pop().ok()?;
-        assert!(self.open > 0, "a reply answers an open request");
-        self.open -= 1;
+        let requests = requests(reply.ticket);
+        assert!(self.open >= requests, "a reply answers open requests");
+        self.open -= requests;
         Some(reply)
     }
 
@@ -101,4 +103,9 @@ impl ShardLane {
     fn is_ready(&self) -> bool {
         !self.replies.is_empty() || self.is_closed()
     }
+}
+
+/// How many requests a ticket stands for.
+fn requests(ticket: Ticket) -> usize {
+    usize::try_from(ticket.chunks.count).expect("32 bits fit into a size")
 }

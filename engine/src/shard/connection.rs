@@ -58,6 +58,8 @@ pub(super) struct Connection {
     pub(super) client: Option<SocketAddr>,
     pub(super) stream: Stream,
     phase: Cell<Phase>,
+    /// Whether the client takes one answer for several requests.
+    pub(super) merged: Cell<bool>,
     pub(super) deadline: Cell<Option<(Instant, Overdue)>>,
     pub(super) in_flight: InFlight,
     /// What it may send, and has used of that.
@@ -105,6 +107,7 @@ impl Connection {
             client,
             stream,
             phase: Cell::new(Phase::Greeting),
+            merged: Cell::new(false),
             deadline: Cell::new(None),
             in_flight: InFlight::default(),
             quota: Cell::new(quota),
@@ -123,13 +126,14 @@ impl Connection {
         self.phase.get()
     }
 
-    /// The greeting was accepted.
-    pub(super) fn open(&self) {
+    /// The greeting was accepted. `merged`: one answer may stand for several requests.
+    pub(super) fn open(&self, merged: bool) {
         assert!(
             self.phase.get() == Phase::Greeting,
             "a connection greets once"
         );
         self.phase.set(Phase::Open);
+        self.merged.set(merged);
         self.deadline.set(None);
     }
 

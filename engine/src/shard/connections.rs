@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use quorate_replication::gate::Filter;
-use quorate_replication::lane::Ticket;
+use quorate_replication::lane::{Chunks, Ticket};
 
 use super::connection::Connection;
 
@@ -43,6 +43,12 @@ impl<T> Places<T> {
         let (at, use_count) = split(name);
         let (now, place) = self.places.get(to_index(at))?;
         place.as_ref().filter(|_| *now == use_count)
+    }
+
+    fn get_mut(&mut self, name: u64) -> Option<&mut T> {
+        let (at, use_count) = split(name);
+        let (now, place) = self.places.get_mut(to_index(at))?;
+        place.as_mut().filter(|_| *now == use_count)
     }
 
     fn remove(&mut self, name: u64) -> Option<T> {
@@ -110,7 +116,7 @@ impl Connections {
 pub(super) enum Holds {
     /// Its place only.
     Place,
-    /// Bytes of a chunk.
+    /// Bytes of a chunk, or of a run of them.
     Chunk(usize),
     /// One of the fetches.
     Fetch,
@@ -125,6 +131,8 @@ pub(super) struct OpenRequest {
     /// The client's name for it. Two of one connection may share one, if the client likes to be confused.
     pub(super) correlation: u64,
     pub(super) holds: Holds,
+    /// How many requests it is that are not answered: of a run, one a chunk.
+    pub(super) requests: u32,
     /// Which of the records it wants; all if there is none.
     pub(super) filter: Option<Filter>,
 }
@@ -141,13 +149,28 @@ impl OpenRequests {
         let connection = request.connection;
         Ticket {
             connection,
+            chunks: Chunks::all(request.requests),
             correlation: self.places.insert(|_| request),
         }
     }
 
-    /// The request of a ticket that was answered.
+    /// The request of a ticket that was answered; of a run, what is answered of it.
     pub(super) fn close(&mut self, ticket: Ticket) -> Option<OpenRequest> {
-        self.places.remove(ticket.correlation)
+        let answered = ticket.chunks.count;
+        let open = self.places.get_mut(ticket.correlation)?;
+        if open.requests == answered {
+            return self.places.remove(ticket.correlation);
+        }
+        let mut part = open.clone();
+        part.requests = answered;
+        if let Holds::Chunk(bytes) = &mut open.holds {
+            // As if all were equally long: the last part gives what is left.
+            let share = *bytes / to_index(open.requests) * to_index(answered);
+            part.holds = Holds::Chunk(share);
+            *bytes -= share;
+        }
+        open.requests = open.requests.checked_sub(answered)?;
+        Some(part)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &OpenRequest> {

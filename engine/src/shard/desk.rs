@@ -91,7 +91,7 @@ impl Desk {
         }
     }
 
-    /// Hands a request to the pipeline, or answers why not. `chunk` is the memory of a produced chunk; `read` is when the request
+    /// Hands a request to the pipeline, or says why not. `chunk` is the memory of the produced chunks; `read` is when the request
     /// came.
     pub(super) fn admit(
         &self,
@@ -100,21 +100,24 @@ impl Desk {
         asked: &Asked,
         chunk: impl FnOnce() -> Bytes,
         read: Time,
-    ) {
+    ) -> Result<(), No> {
+        let requests = asked.requests();
         let holds = match asked {
-            Asked::Greet | Asked::Status | Asked::Audit(_) | Asked::Named(_) | Asked::Admin(_) => {
-                Holds::Place
-            }
-            Asked::Produce { at, .. } => Holds::Chunk(at.len()),
+            Asked::Greet { .. }
+            | Asked::Status
+            | Asked::Audit(_)
+            | Asked::Named(_)
+            | Asked::Admin(_) => Holds::Place,
+            Asked::Produce { .. } => Holds::Chunk(asked.chunk_bytes()),
             Asked::Fetch { .. } => Holds::Fetch,
-            Asked::Talk(talk) => return self.talk(connection, correlation, talk),
+            Asked::Talk(talk) => {
+                self.talk(connection, correlation, talk);
+                return Ok(());
+            }
         };
-        let room = self.has_room(connection, holds);
-        let room = room.and_then(|()| self.is_important_enough(asked));
-        if let Err(no) = room.and_then(|()| within_quota(connection, asked, read)) {
-            self.refuse(connection, correlation, &no);
-            return;
-        }
+        self.has_room(connection, holds, requests)?;
+        self.is_important_enough(asked)?;
+        within_quota(connection, asked, read)?;
         let ask = asked.to_ask(chunk, || {
             let mut trace = Trace::new(read);
             trace.over(Stage::Gate, clock::now());
@@ -122,7 +125,7 @@ impl Desk {
         });
         let filter = match asked {
             Asked::Fetch { filter, .. } => filter.clone(),
-            Asked::Greet
+            Asked::Greet { .. }
             | Asked::Status
             | Asked::Audit(_)
             | Asked::Produce { .. }
@@ -134,25 +137,28 @@ impl Desk {
             connection: connection.name,
             correlation,
             holds,
+            requests,
             filter,
         };
         self.put(connection, request, ask);
         if let Holds::Chunk(bytes) = holds {
             self.counters.chunk_bytes.add(bytes);
         }
-        if *asked == Asked::Greet {
-            connection.open();
+        if let Asked::Greet { merged } = asked {
+            connection.open(*merged);
         }
+        Ok(())
     }
 
     /// Hands a request to the pipeline, for which there is room.
     pub(super) fn put(&self, connection: &Connection, request: OpenRequest, ask: Ask) {
-        connection.in_flight.take(request.holds);
-        self.in_flight.take(request.holds);
+        let requests = to_count(request.requests);
+        connection.in_flight.take(request.holds, requests);
+        self.in_flight.take(request.holds, requests);
         let ticket = self.open.borrow_mut().open(request);
         let put = self.lane.borrow_mut().try_put(Request { ticket, ask });
         assert!(put.is_ok(), "there was room in the lane");
-        self.counters.requests.add(1);
+        self.counters.requests.add(requests);
     }
 
     /// Whether new chunks and fetches are taken no more.
@@ -162,13 +168,18 @@ impl Desk {
 
     /// Whether a chunk leaves enough room to those of higher priorities.
     fn is_important_enough(&self, asked: &Asked) -> Result<(), No> {
-        let Asked::Produce { at, priority, .. } = asked else {
+        let Asked::Produce {
+            chunks, priority, ..
+        } = asked
+        else {
             return Ok(());
         };
         let (limits, all) = (&self.limits, &self.in_flight);
         let requests = gate::share(limits.shard_requests, *priority);
         let bytes = gate::share(limits.shard_bytes, *priority);
-        if all.requests.get() < requests && all.chunk_bytes.get() + at.len() <= bytes {
+        if all.requests.get() + to_count(*chunks) <= requests
+            && all.chunk_bytes.get() + asked.chunk_bytes() <= bytes
+        {
             return Ok(());
         }
         let text = format!(
@@ -177,7 +188,14 @@ impl Desk {
         Err(No::for_now(ErrorCode::Overloaded, text, SHED_FOR))
     }
 
-    pub(super) fn has_room(&self, connection: &Connection, holds: Holds) -> Result<(), No> {
+    /// Whether so many requests find room that hold this together.
+    pub(super) fn has_room(
+        &self,
+        connection: &Connection,
+        holds: Holds,
+        requests: u32,
+    ) -> Result<(), No> {
+        let requests = to_count(requests);
         let over = |what: &str, most: usize| {
             Err(No::for_now(
                 ErrorCode::Overloaded,
@@ -192,13 +210,13 @@ impl Desk {
                 "the node is about to stop",
             ));
         }
-        if mine.requests.get() >= limits.connection_requests {
+        if mine.requests.get() + requests > limits.connection_requests {
             return over(
                 "requests in flight on this connection",
                 limits.connection_requests,
             );
         }
-        if self.lane.borrow().room() == 0 {
+        if self.lane.borrow().room() < requests {
             return over("requests in flight on this shard", limits.shard_requests);
         }
         match holds {
@@ -250,14 +268,15 @@ impl Desk {
     pub(super) fn settle(&self, reply: &Reply) {
         let request = self.open.borrow_mut().close(reply.ticket);
         let request = request.expect("a request is answered once");
-        self.in_flight.give(request.holds);
+        let requests = to_count(request.requests);
+        self.in_flight.give(request.holds, requests);
         if !self.intake.get() {
             self.settled.ring();
         }
         let Some(connection) = self.connections.borrow().get(request.connection) else {
             return;
         };
-        connection.in_flight.give(request.holds);
+        connection.in_flight.give(request.holds, requests);
         if !self.intake.get() && request.holds == Holds::Fetch {
             // The node's stop has answered it already. The writer looks whether that was the last that was waited for.
             connection.writer.ring();
@@ -269,9 +288,9 @@ impl Desk {
             return;
         }
         let (answer, filter) = (&reply.answer, request.filter.as_ref());
-        let (correlation, greeting) = (request.correlation, &self.greeting);
+        let (whom, greeting) = ((request.correlation, reply.ticket.chunks), &self.greeting);
         self.send(&connection, |output| {
-            gate::write(answer, correlation, filter, greeting, clock::now, output);
+            gate::write(answer, whom, filter, greeting, clock::now, output);
         });
     }
 
@@ -358,11 +377,11 @@ impl Desk {
 
 /// Counts a chunk against what its client may send.
 fn within_quota(connection: &Connection, asked: &Asked, now: Time) -> Result<(), No> {
-    let Asked::Produce { id, at, .. } = asked else {
+    let Asked::Produce { id, .. } = asked else {
         return Ok(());
     };
     let mut quota = connection.quota.get();
-    let taken = quota.take(id.events, at.len(), now);
+    let taken = quota.take(id.events, asked.chunk_bytes(), now);
     connection.quota.set(quota);
     taken.map_err(|wait| {
         let text = "this client sends more than it may in a second";
@@ -380,8 +399,8 @@ impl InFlight {
         Err(No::new(ErrorCode::Overloaded, text))
     }
 
-    fn take(&self, holds: Holds) {
-        self.requests.set(self.requests.get() + 1);
+    fn take(&self, holds: Holds, requests: usize) {
+        self.requests.set(self.requests.get() + requests);
         match holds {
             Holds::Place => {}
             Holds::Chunk(bytes) => self.chunk_bytes.set(self.chunk_bytes.get() + bytes),
@@ -390,8 +409,8 @@ impl InFlight {
         }
     }
 
-    fn give(&self, holds: Holds) {
-        self.requests.set(self.requests.get() - 1);
+    fn give(&self, holds: Holds, requests: usize) {
+        self.requests.set(self.requests.get() - requests);
         match holds {
             Holds::Place => {}
             Holds::Chunk(bytes) => self.chunk_bytes.set(self.chunk_bytes.get() - bytes),
@@ -399,4 +418,8 @@ impl InFlight {
             Holds::Push => self.pushes.set(self.pushes.get() - 1),
         }
     }
+}
+
+fn to_count(requests: u32) -> usize {
+    usize::try_from(requests).expect("32 bits fit into a size")
 }

@@ -43,7 +43,7 @@ impl Desk {
         while connection.phase() == Phase::Open && connection.unsent() < most {
             let ready = connection.subscriptions.borrow().ready();
             let Some(id) = ready else { return };
-            if self.has_room(connection, Holds::Push).is_err() {
+            if self.has_room(connection, Holds::Push, 1).is_err() {
                 return self.hunger(connection);
             }
             let ask = connection.subscriptions.borrow_mut().fetch(id);
@@ -51,6 +51,7 @@ impl Desk {
                 connection: connection.name,
                 correlation: id.0,
                 holds: Holds::Push,
+                requests: 1,
                 filter: None,
             };
             self.put(connection, request, Ask::Fetch(ask));

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use quorate_replication::gate::{Asked, No, Opened};
+use quorate_replication::gate::{No, Opened};
 use quorate_wire::{ErrorCode, Time};
 
 use super::connection::{Connection, Phase};
@@ -75,9 +75,19 @@ fn take(
     };
     let shared =
         batch.and_then(|batch| desk.memory.borrow_mut().put_back(batch, taken, chunk_bytes));
-    for frame in frames.drain(..) {
-        ask(desk, connection, &frame, shared.as_ref(), read);
+    let mut rest = frames.as_slice();
+    while let Some(frame) = rest.first() {
+        let run = connection.merged.get().then(|| Opened::run(rest)).flatten();
+        // One that finds no room may find some chunk by chunk.
+        let run = run.filter(|(run, _)| ask(desk, connection, run, shared.as_ref(), read).is_ok());
+        if run.is_none()
+            && let Err(no) = ask(desk, connection, frame, shared.as_ref(), read)
+        {
+            desk.refuse(connection, frame.correlation, &no);
+        }
+        rest = &rest[run.map_or(1, |(_, frames)| frames)..];
     }
+    frames.clear();
     match end {
         // What came before it is asked all the same: it does not depend on how the network cut the stream.
         Err(no) => desk.end(connection, &no),
@@ -88,23 +98,22 @@ fn take(
     desk.lane.borrow().kick();
 }
 
-/// `read` is when the bytes came.
-fn ask(desk: &Desk, connection: &Connection, frame: &Opened, shared: Option<&Bytes>, read: Time) {
-    match &frame.asked {
-        Ok(asked) if connection.phase() == Phase::Greeting && *asked != Asked::Greet => {
-            let no = No::new(
-                ErrorCode::Overloaded,
-                "the greeting before it found no room",
-            );
-            desk.refuse(connection, frame.correlation, &no);
-        }
-        Ok(asked) => {
-            let chunk = || {
-                let shared = shared.expect("a batch with chunks is shared");
-                shared.slice(frame.chunk())
-            };
-            desk.admit(connection, frame.correlation, asked, chunk, read);
-        }
-        Err(no) => desk.refuse(connection, frame.correlation, no),
+/// Has the pipeline asked, or says why not. `read` is when the bytes came.
+fn ask(
+    desk: &Desk,
+    connection: &Connection,
+    frame: &Opened,
+    shared: Option<&Bytes>,
+    read: Time,
+) -> Result<(), No> {
+    let asked = frame.asked.as_ref().map_err(Clone::clone)?;
+    if connection.phase() == Phase::Greeting && !frame.greets() {
+        let text = "the greeting before it found no room";
+        return Err(No::new(ErrorCode::Overloaded, text));
     }
+    let chunk = || {
+        let shared = shared.expect("a batch with chunks is shared");
+        shared.slice(frame.chunk())
+    };
+    desk.admit(connection, frame.correlation, asked, chunk, read)
 }

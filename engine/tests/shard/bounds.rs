@@ -13,7 +13,8 @@ use quorate_wire::{ErrorCode, FrameKind, Offset};
 use zerocopy::FromBytes;
 
 use crate::support::{
-    Client, PATIENCE, Rig, chunk, cluster, fetch, hello, produce, produce_as, status, wait_for,
+    Client, PATIENCE, Rig, chunk, cluster, fetch, hello, merging_hello, produce, produce_as,
+    status, wait_for,
 };
 
 #[test]
@@ -37,6 +38,33 @@ fn a_connection_too_many_is_told_so() {
         next.send(&hello(cluster().to_bytes(), 1, 1));
         next.read().kind == FrameKind::HelloReply
     });
+}
+
+#[test]
+fn of_a_run_that_finds_no_room_as_much_is_taken_as_fits() {
+    let rig = Rig::start(Limits {
+        connection_requests: 3,
+        ..Limits::default()
+    });
+    let mut client = Client::connect(rig.address);
+    client.send(&merging_hello());
+    assert_eq!(client.read().kind, FrameKind::HelloReply);
+    rig.pipeline.hold();
+    let run: Vec<u8> = (0..5)
+        .flat_map(|at| produce(at, &chunk(at, 1, 64)))
+        .collect();
+    client.send(&run);
+    for at in [3, 4] {
+        client.expect_refusal(at, ErrorCode::Overloaded);
+    }
+    rig.pipeline.answer();
+    for at in 0..3 {
+        assert_eq!(client.read().produced_all(), (at..=at, at));
+    }
+    // What was answered has given its room back.
+    client.send(&[produce(5, &chunk(3, 1, 64)), produce(6, &chunk(4, 1, 64))].concat());
+    assert_eq!(client.read().produced_all(), (5..=5, 3));
+    assert_eq!(client.read().produced_all(), (6..=6, 4));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use quorate_wire::limits::CHUNK_BYTES_MAX;
 use quorate_wire::{FrameKind, Offset, Sequence};
 use zerocopy::FromBytes;
 
-use crate::support::{Rig, chunk, fetch, frame, produce, status};
+use crate::support::{Client, Rig, chunk, fetch, frame, merging_hello, produce, status};
 
 #[test]
 fn chunks_in_flight_keep_their_order() {
@@ -56,6 +56,32 @@ fn a_chunk_gets_the_level_that_was_reached_and_on_request_its_way() {
     }
     client.send(&produce(9, &chunk(9, 1, 8)));
     assert_eq!(client.read().kind, FrameKind::ProduceReply);
+}
+
+#[test]
+fn one_answer_stands_for_several_requests_if_the_client_says_so() {
+    let rig = Rig::with_defaults();
+    let produced = |firsts: std::ops::Range<u64>| -> Vec<u8> {
+        firsts
+            .flat_map(|at| produce(at, &chunk(at, 1, 3)))
+            .collect()
+    };
+    let mut plain = rig.client();
+    plain.send(&produced(0..4));
+    for at in 0..4 {
+        assert_eq!(plain.read().produced_all(), (at..=at, at));
+    }
+    let mut client = Client::connect(rig.address);
+    client.send(&[merging_hello(), produced(4..8)].concat());
+    assert_eq!(client.read().kind, FrameKind::HelloReply);
+    // The played pipeline answers the first one of a run by itself.
+    assert_eq!(client.read().produced_all(), (4..=4, 4));
+    assert_eq!(client.read().produced_all(), (5..=7, 5));
+    let seen = rig.pipeline.seen();
+    assert_eq!(
+        seen.iter().map(|id| id.first.0).collect::<Vec<_>>(),
+        (0..8).collect::<Vec<_>>()
+    );
 }
 
 #[test]

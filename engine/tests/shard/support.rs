@@ -12,14 +12,14 @@ use quorate_engine::config::Limits;
 use quorate_engine::lane::{PipelineLanes, lanes};
 use quorate_engine::shard::{Acceptor, Counters, Listener, Shard, ShardConfig};
 use quorate_replication::lane::{
-    Answer, Ask, Fetched, NamedAnswer, Refusal, Reply, Request, ShardId,
+    Answer, Ask, Fetched, NamedAnswer, Refusal, Reply, Request, ShardId, Ticket,
 };
 use quorate_wire::audit::AuditReply;
 use quorate_wire::client::{
     ErrorMessage, Fetch, Hello, ProduceReply, ReadFrom, StatusReply, error_text,
 };
 use quorate_wire::{
-    CHUNK_HEADER_BYTES, Chunk, ChunkId, ClusterName, Epoch, ErrorCode, Event, Frame, FrameHeader,
+    CHUNK_HEADER_BYTES, ChunkId, ClusterName, Epoch, ErrorCode, Event, Frame, FrameHeader,
     FrameKind, GroupId, Leader, NodeId, Offset, ProducerId, Sequence, Term, seal_chunk,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -227,27 +227,44 @@ impl Player {
                 return;
             }
             while let Some((_, request)) = self.lanes.take() {
-                if let Ask::Produce(chunk) = &request.ask {
-                    let (parsed, after) = Chunk::parse(&chunk.bytes).expect("it passed the gate");
-                    assert!(parsed.id() == chunk.id && after.is_empty());
-                    self.seen.lock().expect("no holder panics").push(chunk.id);
+                if let Ask::Produce(run) = &request.ask {
+                    for chunk in run.iter() {
+                        chunk.check().expect("it passed the gate");
+                        self.seen.lock().expect("no holder panics").push(chunk.id());
+                    }
                 }
                 held.push(request);
             }
             if does == ANSWERS {
-                for request in held.drain(..) {
-                    let answer = self.answer_to(&request);
-                    let reply = Reply {
-                        ticket: request.ticket,
-                        answer,
-                    };
-                    self.lanes.put(ShardId(0), reply);
+                for mut request in held.drain(..) {
+                    // Of a run, the first chunk is answered by itself.
+                    if let Ask::Produce(run) = &mut request.ask
+                        && run.chunks > 1
+                    {
+                        let first = run.iter().next().expect("it has some");
+                        let (events, bytes) = (first.id().events, first.bytes().len());
+                        let ask = Ask::Produce(run.take(1, events, bytes));
+                        let ticket = Ticket {
+                            chunks: request.ticket.chunks.take(1),
+                            ..request.ticket
+                        };
+                        self.answer(&Request { ticket, ask });
+                    }
+                    self.answer(&request);
                 }
                 self.lanes.flush();
             }
             *self.held.lock().expect("no holder panics") = held.len();
             thread::sleep(Duration::from_micros(100));
         }
+    }
+
+    fn answer(&mut self, request: &Request) {
+        let reply = Reply {
+            ticket: request.ticket,
+            answer: self.answer_to(request),
+        };
+        self.lanes.put(ShardId(0), reply);
     }
 
     fn answer_to(&mut self, request: &Request) -> Answer {
@@ -312,6 +329,14 @@ impl Received {
         assert_eq!(self.kind, FrameKind::ProduceReply, "{self:?}");
         let reply = ProduceReply::read_from_bytes(&self.message).expect("it has its length");
         Offset(reply.base_offset.get())
+    }
+
+    /// The correlations that it answers, and the offset of the first one.
+    pub(crate) fn produced_all(&self) -> (std::ops::RangeInclusive<u64>, u64) {
+        let offset = self.produced().0;
+        let reply = ProduceReply::read_from_bytes(&self.message).expect("it has its length");
+        let before = u64::from(reply.before.get());
+        (self.correlation - before..=self.correlation, offset)
     }
 
     pub(crate) fn error(&self) -> (ErrorCode, String) {
@@ -428,11 +453,21 @@ pub(crate) fn frame(
 }
 
 pub(crate) fn hello(cluster: [u8; 16], version_min: u8, version_max: u8) -> Vec<u8> {
+    hello_with(0, cluster, version_min, version_max)
+}
+
+/// The greeting of a client that takes one answer for several requests.
+pub(crate) fn merging_hello() -> Vec<u8> {
+    hello_with(Hello::MERGED, cluster().to_bytes(), 1, 1)
+}
+
+fn hello_with(flags: u8, cluster: [u8; 16], version_min: u8, version_max: u8) -> Vec<u8> {
     let hello = Hello {
         cluster,
         version_min,
         version_max,
-        reserved: [0; 6],
+        flags,
+        reserved: [0; 5],
     };
     frame(FrameKind::Hello, 1, 0, hello.as_bytes(), &[])
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::lane::{Answer, Ask, Reply, Request, ShardId, Ticket};
+use crate::lane::{Answer, Ask, Chunks, Reply, Request, ShardId, Ticket};
 use crate::seam::Lanes;
 
 /// Both ends of the lanes of two shards.
@@ -33,6 +33,7 @@ fn request(correlation: u64) -> Request {
         ticket: Ticket {
             connection: 7,
             correlation,
+            chunks: Chunks::ONE,
         },
         ask: Ask::Greet,
     }

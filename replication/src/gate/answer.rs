@@ -19,7 +19,7 @@ use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
 use super::{Filter, No, named, records};
-use crate::lane::{AdminAnswer, Answer, Refusal};
+use crate::lane::{AdminAnswer, Answer, Chunks, Refusal};
 use crate::trace::Trace;
 
 const GROUP: GroupId = GroupId(0);
@@ -93,16 +93,18 @@ impl Greeting {
     }
 }
 
-/// Writes the pipeline's answer to the end of `to`; of records, those that the request's filter wants. `now` is asked only for an
-/// answer that tells of its way.
+/// Writes the pipeline's answer to the end of `to`; of records, those that the request's filter wants. It is about these `chunks`
+/// of a run whose first request has `correlation`. `now` is asked only for an answer that tells of its way.
 pub fn write(
     answer: &Answer,
-    correlation: u64,
+    (correlation, chunks): (u64, Chunks),
     filter: Option<&Filter>,
     greeting: &Greeting,
     now: impl FnOnce() -> Time,
     to: &mut Vec<u8>,
 ) {
+    let first = correlation + u64::from(chunks.at);
+    let correlation = first + u64::from(chunks.count - 1);
     match answer {
         Answer::Greeting { leader, nodes } => {
             greeting.write(correlation, *leader, nodes.as_deref(), to);
@@ -117,7 +119,8 @@ pub fn write(
                 base_offset: U64::new(base_offset.0),
                 term: U64::new(term.0),
                 level: level.to_byte(),
-                reserved: [0; 7],
+                reserved: [0; 3],
+                before: U32::new(chunks.count - 1),
             };
             let trace = trace.as_deref().copied();
             write_produced(reply, correlation, trace.map(|trace| (trace, now())), to);
@@ -148,7 +151,11 @@ pub fn write(
             let parts = [reply.as_bytes(), members.as_bytes()];
             frame(FrameKind::AdminReply, correlation, &parts, &[], to);
         }
-        Answer::Refused(refusal) => write_refusal(refusal, correlation, to),
+        Answer::Refused(refusal) => {
+            for correlation in first..=correlation {
+                write_refusal(refusal, correlation, to);
+            }
+        }
     }
 }
 
@@ -416,6 +423,7 @@ mod tests {
 
     use super::{Greeting, write, write_no};
     use crate::gate::No;
+    use crate::lane::Chunks;
     use crate::lane::{Answer, Refusal};
     use crate::trace::Trace;
 
@@ -450,7 +458,14 @@ mod tests {
             }),
             nodes: None,
         };
-        write(&answer, 7, None, &greeting(), no_clock, &mut bytes);
+        write(
+            &answer,
+            (7, Chunks::ONE),
+            None,
+            &greeting(),
+            no_clock,
+            &mut bytes,
+        );
         let frame = parse(&bytes);
         assert_eq!(
             (frame.header.kind, frame.header.correlation),
@@ -472,7 +487,14 @@ mod tests {
             trace,
         };
         let mut bytes = Vec::new();
-        write(&produced(None), 7, None, &greeting(), no_clock, &mut bytes);
+        write(
+            &produced(None),
+            (7, Chunks::ONE),
+            None,
+            &greeting(),
+            no_clock,
+            &mut bytes,
+        );
         let frame = parse(&bytes);
         let usual = ProduceReply::read_from_bytes(frame.message).expect("it has its length");
         assert_eq!((usual.base_offset.get(), usual.term.get()), (9, 3));
@@ -481,7 +503,14 @@ mod tests {
         trace.over(Stage::Gate, Time(150));
         let mut bytes = Vec::new();
         let answer = produced(Some(trace));
-        write(&answer, 7, None, &greeting(), || Time(180), &mut bytes);
+        write(
+            &answer,
+            (7, Chunks::ONE),
+            None,
+            &greeting(),
+            || Time(180),
+            &mut bytes,
+        );
         let frame = parse(&bytes);
         assert_eq!(frame.header.kind, FrameKind::TracedReply);
         let traced = TracedReply::read_from_bytes(frame.message).expect("it has its length");
@@ -510,7 +539,7 @@ mod tests {
         };
         write(
             &Answer::Refused(refusal),
-            1,
+            (1, Chunks::ONE),
             None,
             &greeting(),
             no_clock,
@@ -523,7 +552,7 @@ mod tests {
         bytes.clear();
         write(
             &Answer::Refused(Refusal::new(ErrorCode::NotLeader)),
-            1,
+            (1, Chunks::ONE),
             None,
             &greeting(),
             no_clock,

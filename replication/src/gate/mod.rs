@@ -4,17 +4,20 @@
 //! limit that depends on what else is in flight. Called by: the engine's shards, and the simulator's.
 
 mod answer;
+mod asked;
 mod filter;
 mod named;
 mod quota;
 mod records;
 mod request;
+mod run;
 mod shed;
 mod subscription;
 
 pub use answer::{Greeting, write, write_no};
+pub use asked::{Asked, Opened};
 pub use filter::Filter;
 pub use quota::Quota;
-pub use request::{Asked, Gate, No, Opened};
+pub use request::{Gate, No};
 pub use shed::share;
 pub use subscription::{Subscribe, SubscriptionId, Subscriptions, Talk};

@@ -3,27 +3,22 @@
 //! Owns: every check of what a client sent, and the sentence of each refusal. Never: a limit that depends on what else is in
 //! flight. Called by: a connection's reader, for the bytes that it read.
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::ops::Range;
 
-use bytes::Bytes;
-
-use quorate_wire::admin::{Admin, AdminAsk};
+use quorate_wire::admin::Admin;
 use quorate_wire::audit::Audit;
 use quorate_wire::client::{AckLevel, Credit, Fetch, Hello, Produce};
 use quorate_wire::limits::{ALL_TIMEOUT_MS_MAX, RECORDS_BYTES_MAX};
 use quorate_wire::{
-    Chunk, ChunkId, ClusterName, ErrorCode, FRAME_HEADER_BYTES, Frame, FrameError, FrameHeader,
-    FrameKind, GroupId, LogIndex, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, common_version,
+    Chunk, ClusterName, ErrorCode, FRAME_HEADER_BYTES, Frame, FrameError, FrameHeader, FrameKind,
+    GroupId, LogIndex, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, common_version,
 };
 use zerocopy::FromBytes;
 
-use super::{Filter, Subscribe, Talk, named};
-use crate::lane::{Acks, Ask, FetchAsk, NamedAsk, ProducedChunk};
-use crate::trace::Trace;
+use super::{Asked, Filter, Opened, Subscribe, Talk, named};
+use crate::lane::{Acks, FetchAsk, NamedAsk};
 
 /// The one group of this version.
 const GROUP: GroupId = GroupId(0);
@@ -86,102 +81,6 @@ enum Step {
     },
 }
 
-/// A request that passed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// The greeting.
-    Greet,
-    /// Append this chunk.
-    Produce {
-        /// What it holds.
-        id: ChunkId,
-        /// Where the chunk lies, from the frame's first byte on.
-        at: Range<usize>,
-        /// When to answer.
-        acks: Acks,
-        /// Who is shed first: lower goes first.
-        priority: u8,
-        /// Whether the answer tells of its way.
-        traced: bool,
-    },
-    /// Give me records.
-    Fetch {
-        /// Which.
-        ask: FetchAsk,
-        /// Of these, the ones that are wanted.
-        filter: Option<Filter>,
-    },
-    /// How are you?
-    Status,
-    /// What did your log amount to?
-    Audit(LogIndex),
-    /// Do this.
-    Admin(AdminAsk),
-    /// About what has a name.
-    Named(NamedAsk),
-    /// About a subscription: not for the pipeline.
-    Talk(Talk),
-}
-
-/// One whole frame among received bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opened {
-    /// Where it begins.
-    at: usize,
-    /// The client's name for the request.
-    pub correlation: u64,
-    /// What it asks, or why this one request is refused.
-    pub asked: Result<Asked, No>,
-}
-
-impl Opened {
-    /// Where its chunk lies among the bytes; empty if it has none.
-    #[must_use]
-    pub fn chunk(&self) -> Range<usize> {
-        match &self.asked {
-            Ok(Asked::Produce { at, .. }) => self.at + at.start..self.at + at.end,
-            Ok(
-                Asked::Greet
-                | Asked::Fetch { .. }
-                | Asked::Status
-                | Asked::Audit(_)
-                | Asked::Named(_)
-                | Asked::Talk(_)
-                | Asked::Admin(_),
-            )
-            | Err(_) => self.at..self.at,
-        }
-    }
-}
-
-impl Asked {
-    /// The same for the pipeline. `chunk` is the memory of a produced chunk, `trace` its way so far; that is asked for only if
-    /// its producer wants to know.
-    ///
-    /// # Panics
-    /// It is not for the pipeline.
-    #[must_use]
-    pub fn to_ask(&self, chunk: impl FnOnce() -> Bytes, trace: impl FnOnce() -> Trace) -> Ask {
-        match self {
-            Self::Greet => Ask::Greet,
-            Self::Status => Ask::Status,
-            Self::Audit(index) => Ask::Audit(*index),
-            Self::Admin(ask) => Ask::Admin(Box::new(*ask)),
-            Self::Named(ask) => Ask::Named(Box::new(ask.clone())),
-            Self::Produce {
-                id, acks, traced, ..
-            } => Ask::Produce(ProducedChunk {
-                id: *id,
-                bytes: chunk(),
-                acks: *acks,
-                trace: traced.then(|| Box::new(trace())),
-            }),
-            Self::Fetch { ask, .. } => Ask::Fetch(*ask),
-            Self::Talk(_) => unreachable!("the shard hears what is said of subscriptions"),
-        }
-    }
-}
-
 /// What the gate holds frames against.
 #[derive(Clone, Copy, Debug)]
 pub struct Gate {
@@ -210,12 +109,13 @@ impl Gate {
                     correlation,
                     asked,
                 }) => {
-                    greeted |= asked == Ok(Asked::Greet);
-                    frames.push(Opened {
+                    let frame = Opened {
                         at,
                         correlation,
                         asked,
-                    });
+                    };
+                    greeted |= frame.greets();
+                    frames.push(frame);
                     at += bytes;
                 }
                 Ok(Step::Part { needed }) => return (at, Ok(needed)),
@@ -338,7 +238,9 @@ impl Gate {
                 ),
             ));
         }
-        Ok(Asked::Greet)
+        Ok(Asked::Greet {
+            merged: hello.flags & Hello::MERGED != 0,
+        })
     }
 
     fn fetch(&self, frame: &Frame<'_>) -> Result<Result<Subscribe, No>, No> {
@@ -465,6 +367,7 @@ fn produce(frame: &Frame<'_>) -> Result<Result<Asked, No>, No> {
     let traced = asked.flags == Produce::TRACE;
     Ok(chunk(frame.tail).map(|chunk| Asked::Produce {
         id: chunk.id(),
+        chunks: 1,
         at: FRAME_HEADER_BYTES + frame.message.len()..frame.bytes(),
         acks,
         priority: asked.priority,

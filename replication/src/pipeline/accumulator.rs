@@ -9,6 +9,7 @@ use quorate_wire::{
 };
 
 use super::tail::Tail;
+use crate::lane::Produced;
 use crate::state::State;
 
 /// The open record.
@@ -44,25 +45,36 @@ impl Accumulator {
         self.bytes.max(RECORD_HEADER_BYTES) + bytes
     }
 
-    /// Adds a chunk at `base_offset`. `room` is that of the open group for [`Accumulator::needs`] bytes.
-    pub(super) fn push(
-        &mut self,
-        id: ChunkId,
-        chunk: &[u8],
-        base_offset: Offset,
-        room: &mut [u8],
-        now: Time,
-    ) {
-        let at = self.bytes.max(RECORD_HEADER_BYTES);
-        let place = room
-            .get_mut(at..at + chunk.len())
-            .expect("the room was asked for");
-        place.copy_from_slice(chunk);
-        self.bytes = at + chunk.len();
-        self.events += id.events;
+    /// How many chunks of a run it takes before it is full, if it has room for the first one; how many events those hold, and how
+    /// many bytes they are.
+    pub(super) fn takes(&self, run: &Produced) -> (u32, u32, usize) {
+        let (mut chunks, mut events, mut bytes) = (0, 0, 0);
+        for chunk in run.iter() {
+            let full = self.events + events >= RECORD_EVENTS_FULL
+                || self.needs(bytes + chunk.bytes().len()) > RECORD_BYTES_MAX;
+            if chunks > 0 && full {
+                break;
+            }
+            chunks += 1;
+            events += chunk.id().events;
+            bytes += chunk.bytes().len();
+        }
+        (chunks, events, bytes)
+    }
+
+    /// Adds chunks at `base_offset`. `room` is that of the open group for [`Accumulator::needs`] bytes.
+    pub(super) fn push(&mut self, run: &Produced, base_offset: Offset, room: &mut [u8], now: Time) {
+        for chunk in run.iter() {
+            let at = self.bytes.max(RECORD_HEADER_BYTES);
+            let end = at + chunk.bytes().len();
+            let place = room.get_mut(at..end).expect("the room was asked for");
+            place.copy_from_slice(chunk.bytes());
+            self.bytes = end;
+        }
+        self.events += run.id.events;
         // The state has the ids of the others.
-        if !id.has_ids() {
-            self.chunks.push((id, base_offset));
+        if !run.id.has_ids() {
+            self.chunks.push((run.id, base_offset));
         }
         self.since.get_or_insert(now);
     }
@@ -74,10 +86,8 @@ impl Accumulator {
 
     /// Offset of a chunk in the open record.
     pub(super) fn offset(&self, id: &ChunkId) -> Option<Offset> {
-        self.chunks
-            .iter()
-            .find(|(open, _)| open == id)
-            .map(|&(_, offset)| offset)
+        let mut open = self.chunks.iter();
+        open.find_map(|(open, offset)| Some(offset.plus(open.before(id)?)))
     }
 
     /// Closes the open record: stamps its header, and appends it to the tail and the state.

@@ -144,7 +144,7 @@ pub(super) const BATCH_WAIT: u64 = 1_000_000;
 pub(super) const ALL_GRAIN: u64 = 5_000_000;
 
 /// Requests that one turn takes from the lanes, so that peers and disk get their turn too.
-pub(super) const INTAKE_MAX: usize = 4096;
+pub(super) const INTAKE_MAX: u64 = 4096;
 
 /// When to try again while the table of event ids is full, in milliseconds: the oldest ones are forgotten all the time.
 pub(super) const IDS_FULL_MS: u32 = 1000;

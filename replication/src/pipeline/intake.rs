@@ -7,7 +7,7 @@ use quorate_wire::{ErrorCode, LogIndex, Time};
 use super::Pipeline;
 use super::config::{IDS_FULL_MS, INTAKE_MAX, PENDING_RECORDS_MAX};
 use super::waiters::Waiter;
-use crate::lane::{Answer, Ask, ProducedChunk, Refusal, Request, ShardId, Ticket};
+use crate::lane::{Answer, Ask, Produced, Refusal, Request, ShardId, Ticket};
 use crate::seam::Seam;
 use crate::state::Verdict;
 
@@ -15,12 +15,14 @@ impl Pipeline {
     /// Takes requests until the lanes are empty, or one finds no room, or the turn has done its share. Returns whether more
     /// may wait.
     pub(super) fn take_requests(&mut self, now: Time, seam: &mut impl Seam) -> bool {
-        for _ in 0..INTAKE_MAX {
+        let end = self.counts.requests + INTAKE_MAX;
+        while self.counts.requests < end {
             let Some((shard, request)) = self.held.take().or_else(|| seam.take()) else {
                 return false;
             };
-            self.counts.requests += 1;
             let Request { ticket, ask } = request;
+            let requests = u64::from(ticket.chunks.count);
+            self.counts.requests += requests;
             let serves = matches!(ask, Ask::Produce(_) | Ask::Fetch(_) | Ask::Named(_));
             if self.holds_records() && matches!(ask, Ask::Produce(_) | Ask::Named(_)) {
                 self.held = Some((shard, Request { ticket, ask }));
@@ -53,16 +55,11 @@ impl Pipeline {
                     Self::reply(ticket, audited, shard, seam);
                 }
                 Ask::Named(ask) => self.named((shard, ticket), &ask, now, seam),
-                Ask::Produce(chunk) => {
-                    if let Some(chunk) = self.produce(shard, ticket, chunk, now, seam) {
-                        self.counts.requests -= 1;
-                        self.held = Some((
-                            shard,
-                            Request {
-                                ticket,
-                                ask: Ask::Produce(chunk),
-                            },
-                        ));
+                Ask::Produce(run) => {
+                    if let Some((ticket, run)) = self.produce(shard, ticket, run, now, seam) {
+                        self.counts.requests -= u64::from(run.chunks);
+                        let ask = Ask::Produce(run);
+                        self.held = Some((shard, Request { ticket, ask }));
                         return false;
                     }
                 }
@@ -71,22 +68,40 @@ impl Pipeline {
         true
     }
 
-    /// Appends a chunk if it is new, and answers it otherwise. Gives it back if there is no room for it now.
+    /// Appends what is new of a chunk or a run, and answers the rest. Gives back what there is no room for now.
     fn produce(
         &mut self,
         shard: ShardId,
-        ticket: Ticket,
-        mut chunk: ProducedChunk,
+        mut ticket: Ticket,
+        mut run: Produced,
         now: Time,
         seam: &mut impl Seam,
-    ) -> Option<ProducedChunk> {
+    ) -> Option<(Ticket, Produced)> {
         if let Some(refusal) = self.cannot_serve() {
             Self::refuse(ticket, refusal, shard, seam);
             return None;
         }
+        // One that is not new as a whole is looked at chunk by chunk.
+        while run.chunks > 1 && self.judge(&run, seam) != Verdict::New {
+            let (one, chunk) = take_first(&mut ticket, &mut run);
+            let held = self.produce_one(shard, one, chunk, now, seam);
+            assert!(held.is_none(), "what is not new needs no room");
+        }
+        self.produce_one(shard, ticket, run, now, seam)
+    }
+
+    /// The same of one chunk, or of a run that is new.
+    fn produce_one(
+        &mut self,
+        shard: ShardId,
+        ticket: Ticket,
+        mut chunk: Produced,
+        now: Time,
+        seam: &mut impl Seam,
+    ) -> Option<(Ticket, Produced)> {
         let id = chunk.id;
         let refusal = match self.judge(&chunk, seam) {
-            Verdict::New => return self.append_chunk(shard, ticket, chunk, now, seam),
+            Verdict::New => return self.append_run(shard, ticket, chunk, now, seam),
             Verdict::Committed(base_offset) => {
                 // Who wants it on every disk waits until all that is committed by now is there.
                 let place = (self.state.applied(), base_offset);
@@ -141,7 +156,7 @@ impl Pipeline {
     }
 
     /// What is to be done with a chunk.
-    fn judge(&self, chunk: &ProducedChunk, seam: &mut impl Seam) -> Verdict {
+    fn judge(&self, chunk: &Produced, seam: &mut impl Seam) -> Verdict {
         match chunk.event_ids() {
             None => self.state.judge(&chunk.id),
             Some(ids) => self.state.judge_ids(ids, seam.wall()),
@@ -185,46 +200,53 @@ impl Pipeline {
         })
     }
 
-    fn append_chunk(
+    /// Appends a chunk or a run that is new. Gives back what there is no room for now.
+    fn append_run(
         &mut self,
         shard: ShardId,
-        ticket: Ticket,
-        mut chunk: ProducedChunk,
+        mut ticket: Ticket,
+        mut run: Produced,
         now: Time,
         seam: &mut impl Seam,
-    ) -> Option<ProducedChunk> {
-        if self.state.pending() >= PENDING_RECORDS_MAX {
-            return Some(chunk);
+    ) -> Option<(Ticket, Produced)> {
+        while run.chunks > 0 {
+            if self.state.pending() >= PENDING_RECORDS_MAX {
+                return Some((ticket, run));
+            }
+            if self.accumulator.is_full_for(run.first_bytes()) {
+                self.close_record(seam);
+            }
+            let (chunks, events, bytes) = self.accumulator.takes(&run);
+            if !self.tail.open_has_room(self.accumulator.needs(bytes)) {
+                self.close_record(seam);
+                self.propose(seam);
+                self.seal();
+            }
+            let needs = self.accumulator.needs(bytes);
+            let Some(room) = self.tail.reserve(needs) else {
+                return Some((ticket, run));
+            };
+            let base_offset = self.accumulator.next_offset(&self.state);
+            let mut part = run.take(chunks, events, bytes);
+            self.accumulator.push(&part, base_offset, room, now);
+            match part.event_ids() {
+                None => self.state.take(&part.id),
+                Some(ids) => self.state.take_ids(ids, base_offset),
+            }
+            self.counts.chunks += u64::from(chunks);
+            let place = (self.open_index(), base_offset);
+            let taken = Ticket {
+                chunks: ticket.chunks.take(chunks),
+                ..ticket
+            };
+            let waiter = Waiter::new(place, (shard, taken), &mut part, now);
+            self.await_commit(waiter, part, seam);
         }
-        let size = chunk.bytes.len();
-        if self.accumulator.is_full_for(size) {
-            self.close_record(seam);
-        }
-        if !self.tail.open_has_room(self.accumulator.needs(size)) {
-            self.close_record(seam);
-            self.propose(seam);
-            self.seal();
-        }
-        let needs = self.accumulator.needs(size);
-        let Some(room) = self.tail.reserve(needs) else {
-            return Some(chunk);
-        };
-        let base_offset = self.accumulator.next_offset(&self.state);
-        self.accumulator
-            .push(chunk.id, &chunk.bytes, base_offset, room, now);
-        match chunk.event_ids() {
-            None => self.state.take(&chunk.id),
-            Some(ids) => self.state.take_ids(ids, base_offset),
-        }
-        self.counts.chunks += 1;
-        let place = (self.open_index(), base_offset);
-        let waiter = Waiter::new(place, (shard, ticket), &mut chunk, now);
-        self.await_commit(waiter, chunk, seam);
         None
     }
 
     /// The chunk is in the leader's memory: its producer is told so, or waits for more.
-    fn await_commit(&mut self, waiter: Waiter, chunk: ProducedChunk, seam: &mut impl Seam) {
+    fn await_commit(&mut self, waiter: Waiter, chunk: Produced, seam: &mut impl Seam) {
         if chunk.acks.level == AckLevel::Accepted {
             self.answer_produced((waiter, chunk.trace), AckLevel::Accepted, seam);
         } else if canary::on(Canary::AnsweredAtAppend) {
@@ -254,4 +276,12 @@ impl Pipeline {
             Self::refuse(request.ticket, refusal, shard, seam);
         }
     }
+}
+
+/// Takes the first chunk off a run.
+fn take_first(ticket: &mut Ticket, run: &mut Produced) -> (Ticket, Produced) {
+    let first = run.iter().next().expect("a run has chunks");
+    let (events, bytes) = (first.id().events, first.bytes().len());
+    let chunks = ticket.chunks.take(1);
+    (Ticket { chunks, ..*ticket }, run.take(1, events, bytes))
 }

@@ -15,16 +15,18 @@ use quorate_wire::{ErrorCode, LogIndex, Offset, Time};
 
 use super::Pipeline;
 use super::config::ALL_GRAIN;
-use crate::lane::{Answer, ProducedChunk, Refusal, ShardId, Ticket};
+use crate::lane::{Answer, Produced, Refusal, ShardId, Ticket};
 use crate::seam::Seam;
 use crate::trace::Trace;
 
-/// A produced chunk whose producer is not answered yet.
+/// A produced chunk, or a part of a run, whose producer is not answered yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiter {
-    /// Its record's index, or a later one.
+    /// The index of its last record, or a later one.
     pub(super) index: LogIndex,
     pub(super) base_offset: Offset,
+    /// The offset behind its last event.
+    end: Offset,
     pub(super) shard: ShardId,
     pub(super) ticket: Ticket,
     /// Whether it waits for every voter's disk.
@@ -40,7 +42,7 @@ impl Waiter {
     pub(super) fn new(
         (index, base_offset): (LogIndex, Offset),
         (shard, ticket): (ShardId, Ticket),
-        chunk: &mut ProducedChunk,
+        chunk: &mut Produced,
         now: Time,
     ) -> Self {
         if let Some(trace) = &mut chunk.trace {
@@ -49,12 +51,30 @@ impl Waiter {
         Self {
             index,
             base_offset,
+            end: base_offset.plus(u64::from(chunk.id.events)),
             shard,
             ticket,
             all: chunk.acks.level == AckLevel::All,
             until: now.after(chunk.acks.wait),
             traced: chunk.trace.is_some(),
         }
+    }
+
+    /// Takes on the next part of the same run, if that lies right behind.
+    fn join(&mut self, next: &Self) -> bool {
+        let (own, more) = (self.ticket.chunks, next.ticket.chunks);
+        let rest = Ticket {
+            chunks: more,
+            ..self.ticket
+        };
+        let joins = (rest, self.shard) == (next.ticket, next.shard)
+            && own.at + own.count == more.at
+            && self.end == next.base_offset;
+        if joins {
+            self.ticket.chunks.count += more.count;
+            (self.index, self.end) = (next.index, next.end);
+        }
+        joins
     }
 }
 
@@ -82,7 +102,9 @@ impl Waiters {
         if let Some(trace) = trace {
             self.traces.open.push_back((waiter.index, trace));
         }
-        self.commit.push_back(waiter);
+        if !(self.commit.back_mut()).is_some_and(|last| last.join(&waiter)) {
+            self.commit.push_back(waiter);
+        }
     }
 
     /// Adds one whose chunk is committed and that waits for every voter's disk.
@@ -263,15 +285,18 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lane::Chunks;
 
     fn waiter(index: u64, until: u64) -> Waiter {
         Waiter {
             index: LogIndex(index),
             base_offset: Offset(index),
+            end: Offset(index + 1),
             shard: ShardId(0),
             ticket: Ticket {
                 connection: 1,
                 correlation: index,
+                chunks: Chunks::ONE,
             },
             all: false,
             until: Time(until),

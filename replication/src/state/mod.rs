@@ -303,11 +303,8 @@ impl State {
     /// Offset of a chunk that is pending.
     #[must_use]
     pub fn pending_offset(&self, id: &ChunkId) -> Option<Offset> {
-        self.chunks
-            .iter()
-            .rev()
-            .find(|(pending, _)| pending == id)
-            .map(|&(_, offset)| offset)
+        let mut pending = self.chunks.iter().rev();
+        pending.find_map(|(pending, offset)| Some(offset.plus(pending.before(id)?)))
     }
 
     /// Appends a record that was made here, of these chunks and of those with ids that were taken since the last one.
@@ -320,6 +317,20 @@ impl State {
         self.chunks.extend(chunks);
         self.ids.append_taken();
         self.push(header, before);
+    }
+
+    /// Appends a chunk of a record, whose chunks are pending behind so many. One that goes on where the last one ends becomes one
+    /// with it: what comes of them when they are committed is the same.
+    fn append_chunk(&mut self, id: ChunkId, offset: Offset, before: usize) {
+        if self.chunks.len() > before
+            && let Some((last, at)) = self.chunks.back_mut()
+            && last.is_followed_by(&id)
+            && at.plus(u64::from(last.events)) == offset
+        {
+            last.events += id.events;
+        } else {
+            self.chunks.push_back((id, offset));
+        }
     }
 
     /// Appends a record that was made here, of these commands.
@@ -444,7 +455,7 @@ impl Replay for State {
         let before = self.counts();
         for (offset, chunk) in record.chunks() {
             match chunk.ids() {
-                None => self.chunks.push_back((chunk.id(), offset)),
+                None => self.append_chunk(chunk.id(), offset, before[0]),
                 Some(ids) => self.ids.append(ids, offset),
             }
         }

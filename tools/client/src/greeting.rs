@@ -61,7 +61,8 @@ pub(crate) fn write_hello(out: &mut Vec<u8>, cluster: Option<ClusterName>, corre
         cluster: cluster.map_or([0; ClusterName::BYTES], ClusterName::to_bytes),
         version_min: PROTOCOL_VERSION_MIN,
         version_max: PROTOCOL_VERSION,
-        reserved: [0; 6],
+        flags: Hello::MERGED,
+        reserved: [0; 5],
     };
     write_frame(out, FrameKind::Hello, correlation, &hello);
 }

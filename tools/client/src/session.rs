@@ -254,11 +254,11 @@ impl Session {
                 return;
             }
             let correlation = self.link.next_correlation();
-            let (number, again, bytes) = self
+            let (sent, again, bytes) = self
                 .window
                 .send(correlation, now)
                 .expect("a chunk waits: its size was just taken");
-            let asks = asks(&self.config, number);
+            let asks = asks(&self.config, sent.0);
             let asks = asks.as_bytes();
             let kind = FrameKind::Produce;
             let header = FrameHeader::seal(kind, correlation, GROUP, &[asks], bytes.len());
@@ -270,7 +270,7 @@ impl Session {
             if open == 0 {
                 self.heard_at = now;
             }
-            self.requests.add(correlation, number, frame_bytes);
+            self.requests.add(correlation, sent, frame_bytes);
         }
     }
 

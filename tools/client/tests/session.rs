@@ -244,6 +244,40 @@ fn acknowledgements_are_reported_in_order() {
 }
 
 #[test]
+fn one_answer_may_stand_for_several_requests() {
+    let mut script = Script::led(config(1));
+    script.push(4);
+    let [one, two, three, four] = all(script.sent());
+    script.give(&frames::merged(four.correlation, 1, 26));
+    assert_eq!(script.acked(), [], "those before them are not answered");
+    script.give(&frames::merged(two.correlation, 1, 10));
+    assert_eq!(
+        script.acked(),
+        [(0, 10, 1), (2, 12, 1), (4, 26, 1), (6, 28, 1)]
+    );
+    assert_eq!(
+        (one.correlation + 2, script.session.in_flight()),
+        (three.correlation, 0)
+    );
+}
+
+#[test]
+fn one_answer_for_more_than_was_asked_costs_the_connection() {
+    for before in [1, 2, u32::MAX] {
+        let mut script = Script::led(config(2));
+        script.push(2);
+        let [one, _] = all(script.sent());
+        script.give(&frames::merged(one.correlation, before, 10));
+        assert_eq!(
+            script.wished_node(),
+            Some(2),
+            "{before} before it were never asked"
+        );
+        assert_eq!(script.acked(), []);
+    }
+}
+
+#[test]
 fn a_known_leader_is_followed_at_once_and_gets_everything_again() {
     let mut script = Script::led(config(3));
     script.push(3);

@@ -26,7 +26,7 @@ pub fn check(data: &[u8]) {
                         .0;
                     assert_eq!(parsed.id(), *id);
                 }
-                Ok(Asked::Greet | Asked::Fetch { .. } | Asked::Status | Asked::Audit(_) | Asked::Named(_) | Asked::Talk(_) | Asked::Admin(_)) | Err(_) => {}
+                Ok(Asked::Greet { .. } | Asked::Fetch { .. } | Asked::Status | Asked::Audit(_) | Asked::Named(_) | Asked::Talk(_) | Asked::Admin(_)) | Err(_) => {}
             }
         }
         // However the network cuts the stream, the same comes of it.

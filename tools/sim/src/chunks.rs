@@ -1,7 +1,7 @@
 //! The chunks that a test producer makes: the same ones for the same producer and place, however often they are asked for.
 
 use bytes::Bytes;
-use quorate_replication::lane::{Acks, ProducedChunk};
+use quorate_replication::lane::{Acks, Produced};
 use quorate_wire::{CHUNK_HEADER_BYTES, ChunkId, Epoch, Event, ProducerId, Sequence, seal_chunk};
 
 use crate::random::Random;
@@ -67,7 +67,7 @@ pub fn make(
     weather: ChunkWeather,
     producer: ProducerId,
     (epoch, first): (Epoch, Sequence),
-) -> ProducedChunk {
+) -> Produced {
     let mut bytes = vec![0; CHUNK_HEADER_BYTES];
     let events = fill(seed, weather, producer, (epoch, first), &mut bytes);
     let id = ChunkId {
@@ -77,8 +77,9 @@ pub fn make(
         events,
     };
     seal_chunk(id, &mut bytes).expect("a chunk within its limits");
-    ProducedChunk {
+    Produced {
         id,
+        chunks: 1,
         bytes: Bytes::from(bytes),
         acks: Acks::default(),
         trace: None,

@@ -182,15 +182,16 @@ impl Clients {
     /// A node's pipeline answers.
     pub fn reply(&mut self, node: NodeId, reply: &Reply, now: Time, oracle: &mut Oracle) {
         let shard = self.shards.get_mut(&node).expect("it runs");
-        let chunk = shard.answer(reply, now);
-        if let (
-            Some((chunk, asked)),
-            Answer::Produced {
-                base_offset, level, ..
-            },
-        ) = (chunk, &reply.answer)
+        let (chunks, asked) = shard.answer(reply, now);
+        if let Answer::Produced {
+            base_offset, level, ..
+        } = &reply.answer
         {
-            oracle.acknowledged(&chunk, *base_offset, asked, *level);
+            let mut offset = *base_offset;
+            for chunk in chunks {
+                oracle.acknowledged(&chunk, offset, asked, *level);
+                offset = offset.plus(u64::from(chunk.events));
+            }
         }
     }
 

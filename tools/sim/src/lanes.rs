@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use quorate_replication::lane::{Reply, Request, ShardId, Ticket};
+use quorate_replication::lane::{Chunks, Reply, Request, ShardId, Ticket};
 use quorate_replication::seam::Lanes;
 
 /// Both lanes between a pipeline and one shard.
 #[derive(Debug, Default)]
 struct Lane {
     requests: VecDeque<Request>,
-    open: BTreeSet<(u64, u64)>,
+    open: BTreeSet<(u64, u64, u32)>,
     replies: VecDeque<Reply>,
+    /// Requests that `replies` answer: a reply answers all of a run, or a part.
+    answered: usize,
 }
 
 /// All lanes of a pipeline.
@@ -65,11 +67,13 @@ impl MemoryLanes {
     pub fn ask_by(&mut self, shard: ShardId, request: Request) -> Result<(), Request> {
         let capacity = self.capacity;
         let lane = self.lane(shard);
-        if lane.open.len() + lane.replies.len() >= capacity {
+        let keys = keys(request.ticket);
+        if lane.open.len() + lane.answered + keys.len() > capacity {
             return Err(request);
         }
-        let new = lane.open.insert(key(request.ticket));
-        assert!(new, "a ticket is for one request");
+        for key in keys {
+            assert!(lane.open.insert(key), "a ticket is for one request");
+        }
         lane.requests.push_back(request);
         Ok(())
     }
@@ -87,12 +91,17 @@ impl MemoryLanes {
 
     /// The first shard takes all its answers.
     pub fn take_replies(&mut self) -> Vec<Reply> {
-        self.lane(ShardId(0)).replies.drain(..).collect()
+        let lane = self.lane(ShardId(0));
+        lane.answered = 0;
+        lane.replies.drain(..).collect()
     }
 
     /// A shard takes an answer.
     pub fn take_reply(&mut self, shard: ShardId) -> Option<Reply> {
-        self.lane(shard).replies.pop_front()
+        let lane = self.lane(shard);
+        let reply = lane.replies.pop_front()?;
+        lane.answered -= keys(reply.ticket).len();
+        Some(reply)
     }
 }
 
@@ -111,12 +120,17 @@ impl Lanes for MemoryLanes {
 
     fn put(&mut self, shard: ShardId, reply: Reply) {
         let lane = self.lane(shard);
-        let asked = lane.open.remove(&key(reply.ticket));
-        assert!(asked, "a request is answered once: {:?}", reply.ticket);
+        for key in keys(reply.ticket) {
+            let asked = lane.open.remove(&key);
+            assert!(asked, "a request is answered once: {:?}", reply.ticket);
+            lane.answered += 1;
+        }
         lane.replies.push_back(reply);
     }
 }
 
-fn key(ticket: Ticket) -> (u64, u64) {
-    (ticket.connection, ticket.correlation)
+/// One for each chunk of a run.
+fn keys(ticket: Ticket) -> impl ExactSizeIterator<Item = (u64, u64, u32)> {
+    let Chunks { at, count } = ticket.chunks;
+    (at..at + count).map(move |at| (ticket.connection, ticket.correlation, at))
 }

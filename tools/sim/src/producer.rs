@@ -9,7 +9,7 @@ use std::time::Duration;
 use quorate_client::endpoint::Endpoint as _;
 use quorate_client::session::{Counters, Failure, Session, SessionConfig};
 use quorate_client::{AckLevel, ClusterName};
-use quorate_replication::lane::ProducedChunk;
+use quorate_replication::lane::Produced;
 use quorate_wire::{ChunkId, Epoch, ErrorCode, Offset, ProducerId, Sequence, Time};
 
 use crate::chunks::{self, ChunkWeather};
@@ -201,7 +201,7 @@ impl Producer {
 
     /// The chunk that begins at a sequence of an epoch, as it was sent.
     #[must_use]
-    pub fn chunk(&self, epoch: Epoch, first: Sequence) -> ProducedChunk {
+    pub fn chunk(&self, epoch: Epoch, first: Sequence) -> Produced {
         let ProducerPlan {
             seed, weather, id, ..
         } = self.plan;

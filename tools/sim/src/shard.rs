@@ -4,12 +4,13 @@
 //! the gate's. Called by: the group's clients.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
 use quorate_replication::gate::{
     self, Asked, Filter, Gate, Greeting, No, Opened, SubscriptionId, Subscriptions,
 };
-use quorate_replication::lane::{Ask, Reply, Request, Ticket};
+use quorate_replication::lane::{Ask, Chunks, Reply, Request, Ticket};
 use quorate_replication::trace::Trace;
 use quorate_wire::client::{AckLevel, Stage};
 use quorate_wire::{ChunkId, ClusterName, ErrorCode, NodeId, Time};
@@ -27,6 +28,8 @@ const FETCH_WAIT_MS: u64 = 30_000;
 #[derive(Debug, Default)]
 struct Connection {
     greeted: bool,
+    /// Whether one answer may stand for several requests.
+    merged: bool,
     /// The first bytes of a frame that is not whole.
     input: Vec<u8>,
     /// Answers that the connection has not taken.
@@ -41,8 +44,11 @@ struct Connection {
 struct OpenRequest {
     wire: WireId,
     correlation: u64,
+    /// How many requests it is, of which none is answered.
+    left: u32,
     /// What it asks to append, and how safe it wants that to be.
-    chunk: Option<(ChunkId, AckLevel)>,
+    chunks: Vec<ChunkId>,
+    acks: AckLevel,
     /// Which records it wants.
     filter: Option<Filter>,
     /// Whose fetch it is, if it is a subscription's.
@@ -119,9 +125,19 @@ impl Shard {
             let rest = connection.input.split_off(taken);
             Bytes::from(std::mem::replace(&mut connection.input, rest))
         };
-        for frame in frames.drain(..) {
-            self.ask(wire, &frame, &batch, lanes, now);
+        let mut rest = &frames[..];
+        while let Some(frame) = rest.first() {
+            let merged = self.connections.get(&wire).is_some_and(|it| it.merged);
+            let run = merged.then(|| Opened::run(rest)).flatten();
+            let run = run.filter(|(run, _)| self.ask(wire, run, &batch, lanes, now).is_ok());
+            if run.is_none()
+                && let Err(no) = self.ask(wire, frame, &batch, lanes, now)
+            {
+                self.refuse(wire, frame.correlation, &no);
+            }
+            rest = &rest[run.map_or(1, |(_, frames)| frames)..];
         }
+        frames.clear();
         self.frames = frames;
         if let Err(no) = end {
             self.refuse(wire, 0, &no);
@@ -138,20 +154,17 @@ impl Shard {
         batch: &Bytes,
         lanes: &mut MemoryLanes,
         now: Time,
-    ) {
-        let asked = match &frame.asked {
-            Ok(asked) => asked,
-            Err(no) => return self.refuse(wire, frame.correlation, no),
-        };
-        let chunks = self.open.values().filter(|it| it.chunk.is_some()).count();
+    ) -> Result<(), No> {
+        let asked = frame.asked.as_ref().map_err(Clone::clone)?;
+        let requests = usize::try_from(asked.requests()).expect("a run is short");
+        let chunks: usize = self.open.values().map(|it| it.chunks.len()).sum();
         let connection = self
             .connections
             .get_mut(&wire)
             .expect("its bytes were just read");
         let overloaded = |text| No::new(ErrorCode::Overloaded, text);
-        if !connection.greeted && *asked != Asked::Greet {
-            let no = overloaded("the greeting before it found no room");
-            return self.refuse(wire, frame.correlation, &no);
+        if !connection.greeted && !frame.greets() {
+            return Err(overloaded("the greeting before it found no room"));
         }
         if let Asked::Talk(talk) = asked {
             let Connection {
@@ -159,13 +172,15 @@ impl Shard {
                 output,
                 ..
             } = connection;
-            return subscriptions.hear(talk, frame.correlation, now, output);
+            subscriptions.hear(talk, frame.correlation, now, output);
+            return Ok(());
         }
         self.last_ticket += 1;
         let request = Request {
             ticket: Ticket {
                 connection: wire.0,
                 correlation: self.last_ticket,
+                chunks: Chunks::all(asked.requests()),
             },
             ask: asked.to_ask(
                 || batch.slice(frame.chunk()),
@@ -177,8 +192,10 @@ impl Shard {
             ),
         };
         let is_shed = match asked {
-            Asked::Produce { priority, .. } => chunks >= gate::share(self.requests, *priority),
-            Asked::Greet
+            Asked::Produce { priority, .. } => {
+                chunks + requests > gate::share(self.requests, *priority)
+            }
+            Asked::Greet { .. }
             | Asked::Fetch { .. }
             | Asked::Status
             | Asked::Audit(_)
@@ -186,30 +203,42 @@ impl Shard {
             | Asked::Talk(_)
             | Asked::Admin(_) => false,
         };
-        if is_shed || connection.in_flight >= WINDOW_REQUESTS || lanes.ask(request).is_err() {
-            let no = overloaded("requests in flight");
-            return self.refuse(wire, frame.correlation, &no);
+        let (chunks, acks) = match &request.ask {
+            Ask::Produce(run) => (run.iter().map(|chunk| chunk.id()).collect(), run.acks.level),
+            Ask::Greet
+            | Ask::Fetch(_)
+            | Ask::Status
+            | Ask::Audit(_)
+            | Ask::Named(_)
+            | Ask::Admin(_) => (Vec::new(), AckLevel::Quorum),
+        };
+        let full = connection.in_flight + requests > WINDOW_REQUESTS;
+        if is_shed || full || lanes.ask(request).is_err() {
+            return Err(overloaded("requests in flight"));
         }
-        connection.in_flight += 1;
-        connection.greeted |= *asked == Asked::Greet;
-        let (chunk, filter) = match asked {
-            Asked::Produce { id, acks, .. } => (Some((*id, acks.level)), None),
-            Asked::Fetch { filter, .. } => (None, filter.clone()),
-            Asked::Greet
+        connection.in_flight += requests;
+        let mut filter = None;
+        match asked {
+            Asked::Greet { merged } => (connection.greeted, connection.merged) = (true, *merged),
+            Asked::Fetch { filter: wanted, .. } => filter.clone_from(wanted),
+            Asked::Produce { .. }
             | Asked::Status
             | Asked::Audit(_)
             | Asked::Named(_)
             | Asked::Talk(_)
-            | Asked::Admin(_) => (None, None),
-        };
+            | Asked::Admin(_) => {}
+        }
         let open = OpenRequest {
             wire,
             correlation: frame.correlation,
-            chunk,
+            left: asked.requests(),
+            chunks,
+            acks,
             filter,
             push: None,
         };
         self.open.insert(self.last_ticket, open);
+        Ok(())
     }
 
     fn refuse(&mut self, wire: WireId, correlation: u64, no: &No) {
@@ -218,21 +247,32 @@ impl Shard {
         }
     }
 
-    /// The pipeline answers. Says which chunk the answer is about, if it is about one, and what was asked for it.
-    pub fn answer(&mut self, reply: &Reply, now: Time) -> Option<(ChunkId, AckLevel)> {
-        let request = self
-            .open
-            .remove(&reply.ticket.correlation)
-            .expect("a request is answered once");
+    /// The pipeline answers. Says which chunks the answer is about, if it is about any, and what was asked for them.
+    pub fn answer(&mut self, reply: &Reply, now: Time) -> (Vec<ChunkId>, AckLevel) {
+        let Chunks { at, count } = reply.ticket.chunks;
+        let mut open = match self.open.entry(reply.ticket.correlation) {
+            Entry::Occupied(open) => open,
+            Entry::Vacant(_) => panic!("a request is answered once"),
+        };
+        let request = open.get_mut();
+        request.left -= count;
+        let answered = request
+            .chunks
+            .iter()
+            .skip(usize::try_from(at).expect("a run is short"));
+        let answered = answered
+            .take(usize::try_from(count).expect("a run is short"))
+            .copied();
+        let answered = (answered.collect(), request.acks);
         if let Some(connection) = self.connections.get_mut(&request.wire) {
-            connection.in_flight -= 1;
+            connection.in_flight -= usize::try_from(count).expect("a run is short");
             if let Some(id) = request.push {
                 let subscriptions = &mut connection.subscriptions;
                 subscriptions.answered(id, &reply.answer, now, &mut connection.output);
             } else if !connection.ends {
                 gate::write(
                     &reply.answer,
-                    request.correlation,
+                    (request.correlation, reply.ticket.chunks),
                     request.filter.as_ref(),
                     &self.greeting,
                     || now,
@@ -240,7 +280,10 @@ impl Shard {
                 );
             }
         }
-        request.chunk
+        if request.left == 0 {
+            open.remove();
+        }
+        answered
     }
 
     /// Whether a subscription could fetch.
@@ -260,6 +303,7 @@ impl Shard {
                 let ticket = Ticket {
                     connection: wire.0,
                     correlation: self.last_ticket,
+                    chunks: Chunks::ONE,
                 };
                 let ask = Ask::Fetch(connection.subscriptions.fetch(id));
                 let asked = lanes.ask(Request { ticket, ask });
@@ -268,7 +312,9 @@ impl Shard {
                 let open = OpenRequest {
                     wire,
                     correlation: id.0,
-                    chunk: None,
+                    left: 1,
+                    chunks: Vec::new(),
+                    acks: AckLevel::Quorum,
                     filter: None,
                     push: Some(id),
                 };

@@ -59,10 +59,6 @@ const DAMAGE: &[(u64, &str)] = &[
         "a leader whose change of the members had waited for too long turned without rest until the one before was committed",
     ),
     (
-        1416,
-        "a damaged header cost all that followed in its write: two nodes each lacked what the other had",
-    ),
-    (
         2046,
         "the simulator missed records that the ones put back behind them had made void",
     ),

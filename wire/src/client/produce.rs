@@ -81,20 +81,23 @@ impl Produce {
     pub const TRACE: u8 = 1;
 }
 
-/// The answer to a produced chunk.
+/// The answer to a produced chunk, or to a [run](crate::limits::RUN_CHUNKS_MAX) of them, if the client has said
+/// [`Hello::MERGED`](super::Hello::MERGED): then its correlation is that of the last one.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]
 #[repr(C)]
 pub struct ProduceReply {
-    /// Offset of the chunk's first event; of the first time, if this was a retry.
+    /// Offset of the first event of all that is answered; of the first time, if this was a retry.
     pub base_offset: U64,
     /// The term in which the node answered.
     pub term: U64,
     /// The level that is reached: [`AckLevel`].
     pub level: u8,
     /// Zero.
-    pub reserved: [u8; 7],
+    pub reserved: [u8; 3],
+    /// So many requests before it are answered too, those with the correlations right below. Their chunks lie side by side.
+    pub before: U32,
 }
 
 /// The answer to a produced chunk whose stages were asked for.

@@ -185,6 +185,8 @@ fn the_limits_are_those_of_the_code() {
         ("EVENT_BYTES_MAX", limits::EVENT_BYTES_MAX),
         ("CHUNK_EVENTS_MAX", wide(limits::CHUNK_EVENTS_MAX)),
         ("RECORD_EVENTS_FULL", wide(limits::RECORD_EVENTS_FULL)),
+        ("RUN_CHUNKS_MAX", wide(limits::RUN_CHUNKS_MAX)),
+        ("RUN_BYTES_MAX", limits::RUN_BYTES_MAX),
         ("WINDOW_REQUESTS_MAX", limits::WINDOW_REQUESTS_MAX),
         ("ALL_TIMEOUT_MS_MAX", wide(limits::ALL_TIMEOUT_MS_MAX)),
         (

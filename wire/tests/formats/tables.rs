@@ -147,7 +147,8 @@ const HELLO: Table = &[
     ("cluster", Text(16)),
     ("version_min", Count(1)),
     ("version_max", Count(1)),
-    ("reserved", Bytes(6)),
+    ("flags", Bits(1)),
+    ("reserved", Bytes(5)),
 ];
 
 const HELLO_REPLY: Table = &[
@@ -175,14 +176,16 @@ const PRODUCE_REPLY: Table = &[
     ("base_offset", Count(8)),
     ("term", Count(8)),
     ("level", Count(1)),
-    ("reserved", Bytes(7)),
+    ("reserved", Bytes(3)),
+    ("before", Count(4)),
 ];
 
 const TRACED_REPLY: Table = &[
     ("base_offset", Count(8)),
     ("term", Count(8)),
     ("level", Count(1)),
-    ("reserved", Bytes(7)),
+    ("reserved", Bytes(3)),
+    ("before", Count(4)),
     ("gate", Count(4)),
     ("lane", Count(4)),
     ("batch", Count(4)),

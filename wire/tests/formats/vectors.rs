@@ -183,7 +183,8 @@ fn body(kind: FrameKind) -> (&'static str, Vec<u8>, Annotated) {
                 cluster: cluster(),
                 version_min: 1,
                 version_max: 1,
-                reserved: [0; 6],
+                flags: 0,
+                reserved: [0; 5],
             }),
             none(),
         ),
@@ -417,7 +418,8 @@ fn produced(level: AckLevel) -> ProduceReply {
         base_offset: U64::new(2050),
         term: U64::new(3),
         level: level.to_byte(),
-        reserved: [0; 7],
+        reserved: [0; 3],
+        before: U32::new(0),
     }
 }
 

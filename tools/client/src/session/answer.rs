@@ -62,40 +62,51 @@ impl Session {
         let correlation = frame.header.correlation;
         if frame.header.kind == FrameKind::Error {
             let refusal = Refusal::parse(frame)?;
-            let number = self.requests.answered(correlation).ok_or(UNASKED)?;
+            let (number, _) = self.requests.answered(correlation).ok_or(UNASKED)?;
             self.chunk_refused(number, correlation, refusal, now);
             return Ok(());
         }
-        let placed = if frame.header.kind == FrameKind::TracedReply {
-            let reply = TracedReply::read_from_bytes(frame.message).map_err(|_| UNASKED)?;
-            Placed {
-                stages: Some(reply.stages),
-                ..placed(reply.reply, now)?
-            }
+        let (reply, placed) = if frame.header.kind == FrameKind::TracedReply {
+            let traced = TracedReply::read_from_bytes(frame.message).map_err(|_| UNASKED)?;
+            let placed = Placed {
+                stages: Some(traced.stages),
+                ..placed(traced.reply, now)?
+            };
+            (traced.reply, placed)
         } else {
             expect_kind(frame, FrameKind::ProduceReply)?;
             let reply = ProduceReply::read_from_bytes(frame.message).map_err(|_| UNASKED)?;
-            placed(reply, now)?
+            (reply, placed(reply, now)?)
         };
-        self.produced(correlation, placed, now)
-    }
-
-    /// The chunk has a place. That holds whichever send of it the answer is to.
-    fn produced(&mut self, correlation: u64, placed: Placed, now: Time) -> Result<(), FrameError> {
-        let number = self.requests.answered(correlation).ok_or(UNASKED)?;
         if placed.level == AckLevel::Accepted && self.config.acks != AckLevel::Accepted {
             return Err(FrameError::Invalid {
                 what: "less is promised than was asked for",
             });
         }
+        let before = u64::from(reply.before.get());
+        let mut first = correlation.checked_sub(before).ok_or(UNASKED)?;
         self.link.route.progress();
         self.doubted_since = None;
+        let mut placed = placed;
+        while first <= correlation && self.failure.is_none() {
+            let events = self.produced(first, placed)?;
+            placed.offset = placed.offset.plus(u64::from(events));
+            first += 1;
+        }
+        self.report();
+        self.check_span(now);
+        Ok(())
+    }
+
+    /// The chunk has a place. That holds whichever send of it the answer is to. Says how many events it has.
+    fn produced(&mut self, correlation: u64, placed: Placed) -> Result<u32, FrameError> {
+        let (number, events) = self.requests.answered(correlation).ok_or(UNASKED)?;
         if let Some(chunk) = self.window.get_mut(number) {
             match chunk.flight {
                 Flight::Acked(before) if before.offset == placed.offset => {}
                 Flight::Acked(_) => {
                     self.contradicted("two offsets for one chunk");
-                    return Ok(());
+                    return Ok(events);
                 }
                 Flight::Waiting => chunk.flight = Flight::Acked(placed),
                 Flight::Sent { correlation: last } => {
@@ -106,9 +117,7 @@ impl Session {
                 }
             }
         }
-        self.report();
-        self.check_span(now);
-        Ok(())
+        Ok(events)
     }
 
     /// The node has taken what was sent last: it takes more.

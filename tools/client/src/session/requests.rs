@@ -9,6 +9,7 @@ use super::window::ChunkNumber;
 #[derive(Debug)]
 struct Request {
     chunk: ChunkNumber,
+    events: u32,
     bytes: usize,
     open: bool,
 }
@@ -30,7 +31,12 @@ impl Requests {
         self.open_bytes = 0;
     }
 
-    pub(super) fn add(&mut self, correlation: u64, chunk: ChunkNumber, bytes: usize) {
+    pub(super) fn add(
+        &mut self,
+        correlation: u64,
+        (chunk, events): (ChunkNumber, u32),
+        bytes: usize,
+    ) {
         if self.ring.is_empty() {
             self.first = correlation;
         }
@@ -41,6 +47,7 @@ impl Requests {
         );
         self.ring.push_back(Request {
             chunk,
+            events,
             bytes,
             open: true,
         });
@@ -48,19 +55,19 @@ impl Requests {
         self.open_bytes += bytes;
     }
 
-    /// The chunk that an answer is about; `None` if the node answers what was not asked, or answers twice.
-    pub(super) fn answered(&mut self, correlation: u64) -> Option<ChunkNumber> {
+    /// The chunk that an answer is about, and how many events it has; `None` if the node answers what was not asked, or answers twice.
+    pub(super) fn answered(&mut self, correlation: u64) -> Option<(ChunkNumber, u32)> {
         let place = usize::try_from(correlation.checked_sub(self.first)?).ok()?;
         let request = self.ring.get_mut(place).filter(|request| request.open)?;
         request.open = false;
-        let chunk = request.chunk;
+        let answered = (request.chunk, request.events);
         self.open -= 1;
         self.open_bytes -= request.bytes;
         while self.ring.front().is_some_and(|request| !request.open) {
             self.ring.pop_front();
             self.first += 1;
         }
-        Some(chunk)
+        Some(answered)
     }
 
     /// Requests without an answer.

@@ -170,12 +170,12 @@ impl Window {
         }
     }
 
-    /// Marks the next chunk as sent, and returns it with its number and whether it was sent before.
+    /// Marks the next chunk as sent, and returns it with its number and events, and whether it was sent before.
     pub(super) fn send(
         &mut self,
         correlation: u64,
         now: Time,
-    ) -> Option<(ChunkNumber, bool, &[u8])> {
+    ) -> Option<((ChunkNumber, u32), bool, &[u8])> {
         self.waiting_bytes()?;
         let number = self.cursor;
         self.cursor.0 += 1;
@@ -186,7 +186,7 @@ impl Window {
         }
         chunk.attempts = chunk.attempts.saturating_add(1);
         chunk.flight = Flight::Sent { correlation };
-        Some((number, again, &chunk.bytes))
+        Some(((number, chunk.events), again, &chunk.bytes))
     }
 
     /// Everything that is not acknowledged is to be sent again, in order. Refusals of what was sent before no longer concern it.

@@ -52,7 +52,8 @@ pub fn hello(correlation: u64) -> Vec<u8> {
         cluster: cluster().to_bytes(),
         version_min: PROTOCOL_VERSION,
         version_max: PROTOCOL_VERSION,
-        reserved: [0; 6],
+        flags: 0,
+        reserved: [0; 5],
     };
     frame(FrameKind::Hello, correlation, hello.as_bytes(), &[])
 }
@@ -146,6 +147,15 @@ pub fn produced(correlation: u64, offset: u64) -> Vec<u8> {
     frame(FrameKind::ProduceReply, correlation, reply.as_bytes(), &[])
 }
 
+/// Chunks side by side are committed, in one answer to the last request and to so many before it.
+pub fn merged(correlation: u64, before: u32, offset: u64) -> Vec<u8> {
+    let reply = ProduceReply {
+        before: before.into(),
+        ..placed(offset, AckLevel::Quorum)
+    };
+    frame(FrameKind::ProduceReply, correlation, reply.as_bytes(), &[])
+}
+
 /// A chunk has a place, and took so many nanoseconds for each stage.
 pub fn traced(correlation: u64, offset: u64, level: AckLevel, stage: u64) -> Vec<u8> {
     let mut stages = StageTimes::NONE;
@@ -165,7 +175,8 @@ fn placed(offset: u64, level: AckLevel) -> ProduceReply {
         base_offset: offset.into(),
         term: 1.into(),
         level: level.to_byte(),
-        reserved: [0; 7],
+        reserved: [0; 3],
+        before: 0.into(),
     }
 }
 

@@ -22,7 +22,8 @@ pub(crate) fn hello() -> Vec<u8> {
         cluster: [0; 16],
         version_min: 1,
         version_max: 1,
-        reserved: [0; 6],
+        flags: 0,
+        reserved: [0; 5],
     };
     frame(FrameKind::Hello, hello.as_bytes(), &[])
 }

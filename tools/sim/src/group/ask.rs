@@ -1,7 +1,7 @@
 //! What the world itself asks the nodes of a group: how they are, how the consumer group stands, and what operators want.
 
 use quorate_replication::lane::{
-    Answer, Ask, FetchAsk, List, Listed, NamedAsk, Reply, Request, Ticket,
+    Answer, Ask, Chunks, FetchAsk, List, Listed, NamedAsk, Reply, Request, Ticket,
 };
 use quorate_replication::state::MemberList;
 use quorate_wire::admin::AdminAsk;
@@ -34,6 +34,7 @@ impl Group {
                 let ticket = Ticket {
                     connection,
                     correlation,
+                    chunks: Chunks::ONE,
                 };
                 let full = node.lanes.ask(Request { ticket, ask });
                 assert!(full.is_ok(), "the lane has room");
@@ -93,6 +94,7 @@ impl Group {
         let ticket = Ticket {
             connection: OPERATOR,
             correlation: self.operations,
+            chunks: Chunks::ONE,
         };
         let mut nodes = self.nodes.iter_mut();
         if let Some(node) = nodes.find(|node| node.id() == id && node.runs()) {
