@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 
 use quorate_raft::Raft;
-use quorate_wire::{LogIndex, Name, Offset, SLOTS, Term};
+use quorate_wire::{Generation, LogIndex, Name, Offset, SLOTS, Term};
 
 use super::{Counts, Pipeline, Turns};
 use crate::state::MemberList;
@@ -73,10 +73,11 @@ impl Pipeline {
         Some((term, self.state.header_crc(index)?))
     }
 
-    /// The offsets of a consumer group's slots at [`View::applied`], if there is one of this name.
+    /// The generation of a consumer group, and the offsets of its slots, at [`View::applied`], if there is one of this name.
     #[must_use]
-    pub fn slot_offsets(&self, name: &Name) -> Option<[Offset; SLOTS]> {
-        Some(self.state.consumer_group(name)?.offsets)
+    pub fn slot_offsets(&self, name: &Name) -> Option<(Generation, [Offset; SLOTS])> {
+        let group = self.state.consumer_group(name)?;
+        Some((group.generation, group.offsets))
     }
 
     /// One number for what it knows of all producers and ids of events, and keeps under names, at [`View::applied`].

@@ -13,8 +13,8 @@ use alloc::vec::Vec;
 
 use quorate_wire::canary::{self, Canary};
 use quorate_wire::limits::{
-    CONSUMER_GROUPS_MAX, GROUP_MEMBERS_MAX, NAME_BYTES_MAX, NAME_IDLE_SECONDS, SESSION_MS_MAX,
-    SESSION_MS_MIN, SNAPSHOT_ENTRY_BYTES_MAX,
+    CONSUMER_GROUPS_MAX, GROUP_MEMBERS_MAX, NAME_BYTES_MAX, NAME_IDLE_SECONDS, RECORD_COMMANDS_MAX,
+    SESSION_MS_MAX, SESSION_MS_MIN, SNAPSHOT_ENTRY_BYTES_MAX,
 };
 use quorate_wire::{ErrorCode, Generation, MemberId, Name, Offset, SLOTS, Slots};
 use zerocopy::little_endian::{U32, U64};
@@ -27,6 +27,11 @@ use crate::snapshot::COUNT_MAX;
 
 /// After so many nanoseconds of log time, a consumer group without members is forgotten.
 const IDLE: u64 = NAME_IDLE_SECONDS * 1_000_000_000;
+
+/// A record has fewer commands, or as many: each makes one generation.
+const GENERATION_BITS: u32 = 8;
+
+const _: () = assert!(RECORD_COMMANDS_MAX <= 1 << GENERATION_BITS);
 
 /// A member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,9 +152,11 @@ impl ConsumerGroup {
         split && whole && counts && self.generation.0 <= COUNT_MAX
     }
 
-    fn new(start: Offset) -> Self {
+    /// One that begins with a record. Its generations are above all that one of its name had before: of that one, each record has made
+    /// so many at most. A member that has slept through its end knows what is new by that.
+    fn new(start: Offset, at: Moment) -> Self {
         Self {
-            generation: Generation(0),
+            generation: Generation(at.life.0 << GENERATION_BITS),
             members: Vec::new(),
             offsets: [start; SLOTS],
             changed: 0,
@@ -301,7 +308,7 @@ impl ConsumerGroups {
         }
         let start = start.min(at.end);
         let group = table.entry(name);
-        let group = group.or_insert_with(|| ConsumerGroup::new(start));
+        let group = group.or_insert_with(|| ConsumerGroup::new(start, at));
         if !group.lives(now) {
             // Its generation rises all the same: nobody is to be taken for a member of old.
             group.offsets = [start; SLOTS];
@@ -389,7 +396,7 @@ impl ConsumerGroups {
 mod tests {
     use alloc::vec;
 
-    use quorate_wire::Slot;
+    use quorate_wire::{LogIndex, Slot};
 
     use super::*;
 
@@ -401,6 +408,7 @@ mod tests {
 
     fn at(log_time: u64) -> Moment {
         Moment {
+            life: LogIndex(0),
             log_time,
             end: Offset(1000),
         }

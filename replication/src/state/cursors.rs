@@ -148,6 +148,8 @@ mod tests {
     use alloc::format;
     use alloc::vec::Vec;
 
+    use quorate_wire::LogIndex;
+
     use super::*;
 
     fn name(text: &str) -> Name {
@@ -156,6 +158,7 @@ mod tests {
 
     fn at(log_time: u64) -> Moment {
         Moment {
+            life: LogIndex(0),
             log_time,
             end: Offset(100),
         }

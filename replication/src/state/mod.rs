@@ -414,6 +414,11 @@ impl State {
         let fingerprint = u64::from(record.header_crc) << 32 | u64::from(record.body_crc);
         let mut digest = mix(self.applied.digest ^ mix(fingerprint));
         let moment = Moment {
+            life: if self.applied.edition >= Edition::SECOND {
+                record.position.index
+            } else {
+                LogIndex(0)
+            },
             log_time: record.log_time,
             end: record.next_offset,
         };

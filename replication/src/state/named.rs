@@ -1,7 +1,7 @@
 //! What a command does, at the moment that its record is applied.
 
 use quorate_wire::limits::NAME_BYTES_MAX;
-use quorate_wire::{Command, ErrorCode, Name, Offset};
+use quorate_wire::{Command, ErrorCode, LogIndex, Name, Offset};
 
 use super::consumers::ConsumerGroups;
 use super::cursors::Cursors;
@@ -11,6 +11,8 @@ use crate::snapshot::{Section, Writer};
 /// The moment of a command: the same on every node.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
+    /// Names the life of a consumer group that begins now: its record. The first edition, in which none is deleted, has 0.
+    pub(super) life: LogIndex,
     /// Log time of its record.
     pub(super) log_time: u64,
     /// Offset after the last event before it.
@@ -129,9 +131,11 @@ mod tests {
     use alloc::vec::Vec;
 
     use quorate_wire::{
-        ClusterName, Edition, GroupId, LogIndex, MemberId, Position, Record, RecordHeader,
-        RecordKind, Stamp, Term,
+        ClusterName, Edition, GroupId, MemberId, Position, Record, RecordHeader, RecordKind, Stamp,
+        Term,
     };
+
+    use quorate_wire::limits::RECORD_COMMANDS_MAX;
 
     use super::*;
     use crate::log::Replay;
@@ -304,6 +308,33 @@ mod tests {
         let has_members = Err(Declined::new(ErrorCode::GroupHasMembers));
         assert_eq!(done, [Ok(1), has_members, Ok(2), Ok(1), Ok(0)]);
         assert!(state.consumer_group(&name).is_none());
+    }
+
+    /// The first life has as many generations as one record can make.
+    #[test]
+    fn a_consumer_group_that_comes_back_has_later_generations_than_ever_before() {
+        let mut state = State::default();
+        let name = Name::new("billing").expect("it is a name");
+        let (member, start, session_ms) = (MemberId(7), Offset(0), 10_000);
+        let join = Command::Join {
+            name,
+            member,
+            start,
+            session_ms,
+        };
+        let leave = Command::Leave { name, member };
+        let lives = [join, leave].repeat(RECORD_COMMANDS_MAX / 2);
+        let delete = Command::DeleteGroup { name };
+        let raise = Command::Raise {
+            edition: Edition::SECOND,
+        };
+        for commands in [&[raise], &lives[..], &[delete, join]] {
+            let bytes = record(&state, commands);
+            follow(&mut state, &bytes);
+        }
+        let mut done = Vec::new();
+        state.apply(LogIndex(3), |one: Done| done.push(one.outcome));
+        assert_eq!(done[256..], [Ok(768), Ok(1), Ok(769)]);
     }
 
     #[test]

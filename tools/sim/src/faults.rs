@@ -218,6 +218,11 @@ impl Faults {
                 }
             }
             Fault::Harm(harm) => self.damage.strike(harm, one, &mut random, world),
+            Fault::Forget => {
+                for group in world.groups_mut() {
+                    group.forget(one);
+                }
+            }
             Fault::Change => {
                 if let Some(errand) = Errand::draw(random, world) {
                     self.ask(errand, world);

@@ -359,7 +359,8 @@ impl GroupMember {
 
 fn give_out(member: &mut Member, batch: &Batch, oracle: &mut Oracle) {
     for (offset, _) in member.share().own(batch) {
-        oracle.members().given(member.id(), offset);
+        let who = (member.generation(), member.id());
+        oracle.members().given(who, offset);
     }
     member.share_mut().advance(batch.next_offset());
 }
@@ -378,8 +379,9 @@ fn skip(member: &mut Member, reset: Reset, error: &ClientError, oracle: &mut Ora
         if let (Some(from), Some(to)) = (from, to)
             && from != to
         {
-            let (id, start) = (member.id(), Offset(*expected));
-            oracle.members().skipped(id, slot, from..to, start);
+            let who = (member.generation(), member.id());
+            let start = Offset(*expected);
+            oracle.members().skipped(who, slot, from..to, start);
         }
     }
     true

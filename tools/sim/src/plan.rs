@@ -52,6 +52,8 @@ pub enum Fault {
     Harm(Harm),
     /// An operator wants other members.
     Change,
+    /// An operator wants the consumer group to be forgotten.
+    Forget,
 }
 
 /// What happens to bytes that were durable.
@@ -85,7 +87,7 @@ impl Harm {
 
 impl Fault {
     /// Those that plans draw, each with the largest weight that it may get. Not among them: changes of members, which take spare
-    /// nodes ([`Plan::with_changes`]), and misdirected writes, whose old records recovery takes for a rewrite, and cannot mend.
+    /// nodes ([`Plan::with_changes`]); deleted consumer groups, which take their members ([`Plan::with_ends`]); and misdirected writes, whose old records recovery takes for a rewrite, and cannot mend.
     pub const ALL: [(Self, u64); 22] = [
         (Self::Crash, 6),
         (Self::CrashOnCompletion, 6),
@@ -135,6 +137,7 @@ impl Fault {
             Self::Wipe => "wiped disk",
             Self::Harm(harm) => harm.name(),
             Self::Change => "change of members",
+            Self::Forget => "deleted consumer group",
         }
     }
 }
@@ -216,15 +219,26 @@ impl Plan {
 
     /// This plan, with an operator who changes the members now and then.
     #[must_use]
-    pub fn with_changes(mut self, seed: u64) -> Self {
-        let mut random = Random::new(seed, "changes");
-        let pause = random.of(&[300, 1000, 2000]) * MS;
+    pub fn with_changes(self, seed: u64) -> Self {
+        let random = Random::new(seed, "changes");
+        self.with(Fault::Change, random, &[300, 1000, 2000])
+    }
+
+    /// This plan, with an operator who has the consumer group forgotten now and then: it is refused while there are members.
+    #[must_use]
+    pub fn with_ends(self, seed: u64) -> Self {
+        let random = Random::new(seed, "ends");
+        self.with(Fault::Forget, random, &[100, 300, 1000])
+    }
+
+    fn with(mut self, fault: Fault, mut random: Random, pauses: &[u64]) -> Self {
+        let pause = random.of(pauses) * MS;
         let mut at = random.between(0, pause);
         while at < self.length {
             self.entries.push(Entry {
                 number: self.entries.len(),
                 at,
-                fault: Fault::Change,
+                fault,
                 seed: random.any(),
             });
             at += random.between(0, pause);

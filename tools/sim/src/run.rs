@@ -16,6 +16,7 @@ use crate::id_source::IdSource;
 use crate::member::GroupMember;
 use crate::options::Options;
 use crate::plan::Plan;
+use crate::random::Random;
 use crate::trace::Trace;
 use crate::world::{Summary, World};
 
@@ -100,6 +101,10 @@ impl Case {
         let mut plan = Plan::draw(self.seed, self.profile == Profile::Damage);
         if self.options().spare > 0 {
             plan = plan.with_changes(self.seed);
+        }
+        let ends = self.options().members > 0 && Random::new(self.seed, "forgets").one_in(2);
+        if ends && self.profile != Profile::Damage {
+            plan = plan.with_ends(self.seed);
         }
         match &self.only {
             Some(numbers) => plan.only(numbers),

@@ -157,6 +157,25 @@ fn an_id_is_in_the_log_once_whoever_says_it_and_through_new_leaders() {
     assert!(mixed.get() > 20, "{} chunks were mixed", mixed.get());
 }
 
+/// Whoever sleeps through the end of its consumer group reads in the next one.
+#[test]
+fn a_consumer_group_that_is_deleted_comes_back_and_reads_everything_anew() {
+    let lives = Cell::new(0);
+    each_seed("lives", 0..8, |seed, trace| {
+        let mut options = Options::calm(seed, 3);
+        (options.members, options.chunks) = (1, 300);
+        let mut world = World::new(options, trace.clone());
+        let leader = elect(&mut world);
+        for _ in 0..200 {
+            world.run_for(100 * MS);
+            world.groups_mut()[0].forget(leader);
+        }
+        must_converge(&mut world, 60 * SECOND);
+        lives.set(lives.get() + world.oracle().members().lives());
+    });
+    assert!(lives.get() > 16, "{} lives", lives.get());
+}
+
 #[test]
 fn a_consumer_group_reads_everything_whatever_its_members_do() {
     let fences = Cell::new(0);

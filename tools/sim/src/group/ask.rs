@@ -6,7 +6,7 @@ use quorate_replication::lane::{
 use quorate_replication::state::MemberList;
 use quorate_wire::admin::AdminAsk;
 use quorate_wire::client::{Consistency, ReadFrom};
-use quorate_wire::{ErrorCode, LogIndex, NodeId, Time};
+use quorate_wire::{Command, ErrorCode, LogIndex, NodeId, Time};
 
 use super::{AUDIT, Group, LIST, OPERATOR, STATUS};
 use crate::member::consumer_group;
@@ -74,6 +74,15 @@ impl Group {
             self.leaving.extend(operator::takes(change));
         }
         self.request(id, Ask::Admin(Box::new(ask)));
+    }
+
+    /// An operator has the consumer group forgotten, by the leader if there is one.
+    pub fn forget(&mut self, else_by: NodeId) {
+        self.oracle.members().ends();
+        let name = consumer_group();
+        let delete = NamedAsk::Command(Command::DeleteGroup { name });
+        let by = self.leader().unwrap_or(else_by);
+        self.request(by, Ask::Named(Box::new(delete)));
     }
 
     /// An operator reads what a node has from its beginning.

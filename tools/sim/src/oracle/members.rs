@@ -12,6 +12,7 @@ use super::covered::Covered;
 use super::exactly_once::Found;
 use super::hold;
 use super::listed::Lists;
+use super::lives::{Lives, life};
 use super::slot_offsets::SlotOffsets;
 use super::slot_owner::SlotOwner;
 use crate::member::consumer_group;
@@ -26,6 +27,7 @@ pub struct Members {
     offsets: SlotOffsets,
     covered: Covered,
     lists: Lists,
+    lives: Lives,
 }
 
 impl Members {
@@ -36,27 +38,37 @@ impl Members {
         generation: Generation,
         slots: impl IntoIterator<Item = (Slot, Offset)>,
     ) {
+        let life = life(generation);
+        hold("one life", self.lives.lives(life));
         let slots = slots.into_iter().map(|(slot, next)| {
-            self.covered.told(slot, next);
+            self.covered.told(life, slot, next);
             slot
         });
         hold("one owner", self.owner.told(member, generation, slots));
     }
 
     /// A member gets an event.
-    pub fn given(&mut self, member: MemberId, offset: Offset) {
-        self.covered.given(member, offset);
+    pub fn given(&mut self, (of, member): (Generation, MemberId), offset: Offset) {
+        self.covered.given((life(of), member), offset);
     }
 
     /// A member goes on behind events of a slot, since the log now begins at `start`.
-    pub fn skipped(&mut self, member: MemberId, slot: Slot, left: Range<Offset>, start: Offset) {
-        let verdict = self.covered.skipped(member, slot, left, start);
+    pub fn skipped(
+        &mut self,
+        (of, member): (Generation, MemberId),
+        slot: Slot,
+        left: Range<Offset>,
+        start: Offset,
+    ) {
+        let who = (life(of), member);
+        let verdict = self.covered.skipped(who, slot, left, start);
         hold("nothing is skipped", verdict);
     }
 
     /// A member asks for a commit. Says who owns what at this moment.
     pub fn asks(&mut self, member: MemberId, commit: &Commit) -> Owners {
-        self.covered.asked(member, commit.slots, commit.offset);
+        let who = (life(commit.generation), member);
+        self.covered.asked(who, commit.slots, commit.offset);
         self.owner.owners()
     }
 
@@ -64,23 +76,27 @@ impl Members {
     pub fn committed(&mut self, member: MemberId, commit: &Commit, owners: &Owners) {
         let verdict = SlotOwner::committed(owners, member, commit.generation, commit.slots);
         hold("one owner", verdict);
-        self.offsets.acknowledged(commit.slots, commit.offset);
+        let life = life(commit.generation);
+        self.offsets.acknowledged(life, commit.slots, commit.offset);
     }
 
     /// All nodes are asked how the consumer group stands.
     pub fn lists(&mut self, now: Time) {
-        self.lists.asked(now, *self.offsets.promised());
+        self.lists.asked(now, self.offsets.promised());
     }
 
     /// A node answers to what it was asked at this moment.
     pub fn listed(&self, asked: Time, answer: &Answer) {
-        hold("lists are linearizable", self.lists.answered(asked, answer));
+        let verdict = self.lists.answered(asked, answer, &self.lives);
+        hold("lists are linearizable", verdict);
     }
 
     /// A node is asked, now and then.
     pub(super) fn seen(&mut self, index: LogIndex, pipeline: &Pipeline) {
-        if let Some(offsets) = pipeline.slot_offsets(&consumer_group()) {
-            hold("done stays done", self.offsets.seen(index, &offsets));
+        if let Some((generation, offsets)) = pipeline.slot_offsets(&consumer_group()) {
+            let life = life(generation);
+            hold("one life", self.lives.lives(life));
+            hold("done stays done", self.offsets.seen(index, (life, offsets)));
         }
     }
 
@@ -103,6 +119,18 @@ impl Members {
 
     /// Whether everything below this offset is done in all slots, as far as it was seen.
     pub fn is_done(&self, end: Offset) -> bool {
-        self.offsets.last().is_some_and(|done| done == [end; SLOTS])
+        let last = self.offsets.last();
+        last.is_some_and(|(_, done)| done == [end; SLOTS])
+    }
+
+    /// An operator wants the consumer group to end.
+    pub fn ends(&mut self) {
+        self.lives.ends();
+    }
+
+    /// How often it began.
+    #[must_use]
+    pub fn lives(&self) -> usize {
+        self.lives.count()
     }
 }

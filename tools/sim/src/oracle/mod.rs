@@ -17,6 +17,7 @@ mod exactly_once;
 mod from_time;
 mod levels;
 mod listed;
+mod lives;
 mod log_matching;
 mod members;
 mod membership;
