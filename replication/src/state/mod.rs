@@ -414,11 +414,7 @@ impl State {
         let fingerprint = u64::from(record.header_crc) << 32 | u64::from(record.body_crc);
         let mut digest = mix(self.applied.digest ^ mix(fingerprint));
         let moment = Moment {
-            life: if self.applied.edition >= Edition::SECOND {
-                record.position.index
-            } else {
-                LogIndex(0)
-            },
+            life: named::life(self.applied.edition, record.position.index),
             log_time: record.log_time,
             end: record.next_offset,
         };

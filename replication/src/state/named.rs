@@ -1,7 +1,7 @@
 //! What a command does, at the moment that its record is applied.
 
 use quorate_wire::limits::NAME_BYTES_MAX;
-use quorate_wire::{Command, ErrorCode, LogIndex, Name, Offset};
+use quorate_wire::{Command, Edition, ErrorCode, LogIndex, Name, Offset};
 
 use super::consumers::ConsumerGroups;
 use super::cursors::Cursors;
@@ -11,12 +11,21 @@ use crate::snapshot::{Section, Writer};
 /// The moment of a command: the same on every node.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
-    /// Names the life of a consumer group that begins now: its record. The first edition, in which none is deleted, has 0.
+    /// The [`life`] of a consumer group that begins now.
     pub(super) life: LogIndex,
     /// Log time of its record.
     pub(super) log_time: u64,
     /// Offset after the last event before it.
     pub(super) end: Offset,
+}
+
+/// Names the life of a consumer group that begins with a record: by that, if any may have been deleted before.
+pub(super) fn life(edition: Edition, index: LogIndex) -> LogIndex {
+    if edition >= Edition::SECOND {
+        index
+    } else {
+        LogIndex(0)
+    }
 }
 
 /// What came of a command: a number that it says the meaning of, or why nothing did.
@@ -131,8 +140,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use quorate_wire::{
-        ClusterName, Edition, GroupId, MemberId, Position, Record, RecordHeader, RecordKind, Stamp,
-        Term,
+        ClusterName, GroupId, MemberId, Position, Record, RecordHeader, RecordKind, Stamp, Term,
     };
 
     use quorate_wire::limits::RECORD_COMMANDS_MAX;
