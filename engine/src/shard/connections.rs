@@ -184,7 +184,32 @@ impl OpenRequests {
 
 #[cfg(test)]
 mod tests {
-    use super::Places;
+    use quorate_replication::lane::{Chunks, Ticket};
+
+    use super::{Holds, OpenRequest, OpenRequests, Places};
+
+    #[test]
+    fn a_run_that_is_answered_in_parts_gives_back_what_it_held() {
+        let mut open = OpenRequests::default();
+        let ticket = open.open(OpenRequest {
+            connection: 1,
+            correlation: 9,
+            holds: Holds::Chunk(10),
+            requests: 3,
+            filter: None,
+        });
+        let part = |at, count| Ticket {
+            chunks: Chunks { at, count },
+            ..ticket
+        };
+        let mut close = |at, count| {
+            let part = open.close(part(at, count))?;
+            Some((part.requests, part.holds))
+        };
+        assert_eq!(close(0, 1), Some((1, Holds::Chunk(3))));
+        assert_eq!(close(1, 2), Some((2, Holds::Chunk(7))));
+        assert_eq!(close(0, 1), None, "all of it is answered");
+    }
 
     #[test]
     fn a_name_is_never_used_again() {

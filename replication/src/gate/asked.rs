@@ -96,35 +96,21 @@ impl Opened {
 impl Asked {
     /// How many requests it is.
     #[must_use]
-    pub fn requests(&self) -> u32 {
-        match self {
-            Self::Produce { chunks, .. } => *chunks,
-            Self::Greet { .. }
-            | Self::Fetch { .. }
-            | Self::Status
-            | Self::Audit(_)
-            | Self::Named(_)
-            | Self::Talk(_)
-            | Self::Admin(_) => 1,
-        }
+    pub const fn requests(&self) -> u32 {
+        let Self::Produce { chunks, .. } = self else {
+            return 1;
+        };
+        *chunks
     }
 
     /// Bytes of its chunks.
     #[must_use]
     pub fn chunk_bytes(&self) -> usize {
-        match self {
-            Self::Produce { chunks, at, .. } => {
-                let gaps = usize::try_from(chunks - 1).expect("32 bits fit into a size");
-                at.len() - gaps * BETWEEN_CHUNKS
-            }
-            Self::Greet { .. }
-            | Self::Fetch { .. }
-            | Self::Status
-            | Self::Audit(_)
-            | Self::Named(_)
-            | Self::Talk(_)
-            | Self::Admin(_) => 0,
-        }
+        let Self::Produce { chunks, at, .. } = self else {
+            return 0;
+        };
+        let gaps = usize::try_from(chunks - 1).expect("32 bits fit into a size");
+        at.len() - gaps * BETWEEN_CHUNKS
     }
 
     /// The same for the pipeline. `chunk` is the memory of the produced chunks, `trace` its way so far; that is asked for only if

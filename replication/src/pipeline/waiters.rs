@@ -327,6 +327,36 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_a_run_that_lie_side_by_side_are_answered_as_one() {
+        let part = |index: u64, offset: u64, at, count| Waiter {
+            base_offset: Offset(offset),
+            end: Offset(offset + u64::from(count)),
+            ticket: Ticket {
+                connection: 1,
+                correlation: 7,
+                chunks: Chunks { at, count },
+            },
+            traced: false,
+            ..waiter(index, 0)
+        };
+        let mut waiters = Waiters::default();
+        for part in [part(1, 10, 0, 2), part(2, 12, 2, 3), part(2, 20, 5, 1)] {
+            waiters.push(part, None);
+        }
+        assert!(
+            waiters.pop_committed(LogIndex(1)).is_none(),
+            "the rest of the run is in a later record"
+        );
+        let mut popped = || {
+            let (waiter, _) = waiters.pop_committed(LogIndex(2))?;
+            Some((waiter.base_offset.0, waiter.ticket.chunks))
+        };
+        assert_eq!(popped(), Some((10, Chunks { at: 0, count: 5 })));
+        assert_eq!(popped(), Some((20, Chunks { at: 5, count: 1 })));
+        assert_eq!(popped(), None);
+    }
+
+    #[test]
     fn deadlines_are_looked_at_together() {
         let mut waiters = Waiters::default();
         waiters.push_rest(waiter(1, ALL_GRAIN + 1), None);

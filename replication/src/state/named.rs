@@ -296,19 +296,24 @@ mod tests {
         assert_eq!(loaded.digest(), state.digest());
     }
 
+    /// The only member joins a consumer group and leaves it, and the group is deleted.
+    fn life_of(name: Name) -> [Command; 3] {
+        let member = MemberId(7);
+        let join = Command::Join {
+            name,
+            member,
+            start: Offset(0),
+            session_ms: 10_000,
+        };
+        let leave = Command::Leave { name, member };
+        [join, leave, Command::DeleteGroup { name }]
+    }
+
     #[test]
     fn a_consumer_group_is_deleted_when_its_members_have_left() {
         let mut state = State::default();
         let name = Name::new("billing").expect("it is a name");
-        let (member, start, session_ms) = (MemberId(7), Offset(0), 10_000);
-        let join = Command::Join {
-            name,
-            member,
-            start,
-            session_ms,
-        };
-        let delete = Command::DeleteGroup { name };
-        let leave = Command::Leave { name, member };
+        let [join, leave, delete] = life_of(name);
         let bytes = record(&state, &[join, delete, leave, delete, delete]);
         follow(&mut state, &bytes);
         let mut done = Vec::new();
@@ -322,17 +327,8 @@ mod tests {
     #[test]
     fn a_consumer_group_that_comes_back_has_later_generations_than_ever_before() {
         let mut state = State::default();
-        let name = Name::new("billing").expect("it is a name");
-        let (member, start, session_ms) = (MemberId(7), Offset(0), 10_000);
-        let join = Command::Join {
-            name,
-            member,
-            start,
-            session_ms,
-        };
-        let leave = Command::Leave { name, member };
+        let [join, leave, delete] = life_of(Name::new("billing").expect("it is a name"));
         let lives = [join, leave].repeat(RECORD_COMMANDS_MAX / 2);
-        let delete = Command::DeleteGroup { name };
         let raise = Command::Raise {
             edition: Edition::SECOND,
         };
