@@ -12,6 +12,7 @@ use crate::plan::{Entry, Fault, Plan};
 use crate::random::Random;
 use crate::schedule::Schedule;
 use crate::slow_disk::DiskWeather;
+use crate::wires::Way;
 use crate::world::World;
 
 const MS: u64 = 1_000_000;
@@ -31,6 +32,7 @@ enum After {
     /// Its disk does not fail any more; it starts, if it has stopped.
     Mend(NodeId),
     Heal(Vec<(NodeId, NodeId)>),
+    HealClients(NodeId),
     Quick(NodeId),
     Room(NodeId),
     Garble(Random, u64),
@@ -59,7 +61,8 @@ impl Faults {
         self.follow(world, end);
         heal(world);
         if self.damage.struck() {
-            // What nobody has read since it changed is found when a log is recovered.
+            // What nobody has read since it changed is found when a log is recovered, or by the scrubber, if that passes over it.
+            world.scrub();
             for id in world.running(true) {
                 world.crash(id, false);
             }
@@ -92,6 +95,7 @@ impl Faults {
                     }
                 }
             }
+            After::HealClients(id) => heal_clients(id, world),
             After::Quick(id) => set_weather(world, id, world.options().disk),
             After::Room(id) => {
                 world.say(format_args!("the disk of node {id} has room"));
@@ -218,6 +222,13 @@ impl Faults {
                 }
             }
             Fault::Harm(harm) => self.damage.strike(harm, one, &mut random, world),
+            Fault::CutClients => {
+                let leader = world.leader().filter(|_| random.one_in(2));
+                let one = leader.unwrap_or(one);
+                let ways: [&[Way]; 3] = [&[Way::Up], &[Way::Down], &[Way::Up, Way::Down]];
+                world.cut_clients(one, random.of(&ways));
+                self.after.push(end, After::HealClients(one));
+            }
             Fault::Forget => {
                 for group in world.groups_mut() {
                     group.forget(one);
@@ -298,6 +309,7 @@ fn heal(world: &mut World) {
         }
         set_weather(world, id, world.options().disk);
         set_room(world, id, u64::MAX);
+        heal_clients(id, world);
         world.mend(id);
     }
     world.start_all();
@@ -335,6 +347,12 @@ fn apart(names: &[NodeId], one: NodeId, from: bool) -> Vec<(NodeId, NodeId)> {
     others
         .map(|&other| if from { (one, other) } else { (other, one) })
         .collect()
+}
+
+fn heal_clients(id: NodeId, world: &mut World) {
+    for group in world.groups_mut() {
+        group.heal_clients(id);
+    }
 }
 
 fn set_weather(world: &mut World, id: NodeId, weather: DiskWeather) {

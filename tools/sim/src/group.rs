@@ -24,6 +24,7 @@ use crate::oracle::Oracle;
 use crate::producer::Producer;
 use crate::random::Random;
 use crate::trace::{Column, Trace};
+use crate::wires::Way;
 
 const MS: u64 = 1_000_000;
 
@@ -310,6 +311,16 @@ impl Group {
     /// Breaks some of the clients' connections.
     pub fn shake_clients(&mut self) {
         self.clients.wires().shake(self.now);
+    }
+
+    /// Nothing goes this way between clients and a node, until it is healed.
+    pub fn cut_clients(&mut self, id: NodeId, way: Way) {
+        self.clients.wires().cut(id, way);
+    }
+
+    /// Clients and a node reach each other again.
+    pub fn heal_clients(&mut self, id: NodeId) {
+        self.clients.wires().heal(id, self.now);
     }
 
     /// Whether all founders know who the members are.

@@ -61,5 +61,5 @@ pub use shard::Shard;
 pub use slow_disk::{DiskWeather, SlowDisk};
 pub use terminal::{Terminal, address};
 pub use trace::{Column, Keep, Trace};
-pub use wires::{Arrival, Heard, WireId, WireWeather, Wires};
+pub use wires::{Arrival, Heard, Way, WireId, WireWeather, Wires};
 pub use world::{Summary, World};

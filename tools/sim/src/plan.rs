@@ -46,6 +46,8 @@ pub enum Fault {
     Garble,
     /// Clients lose their connections.
     ShakeClients,
+    /// Clients do not reach a node, or do not hear it, and its peers do.
+    CutClients,
     /// A minority's node comes back with an empty disk.
     Wipe,
     /// What was durable is not what it was.
@@ -87,7 +89,9 @@ impl Harm {
 
 impl Fault {
     /// Those that plans draw, each with the largest weight that it may get. Not among them: changes of members, which take spare
-    /// nodes ([`Plan::with_changes`]); deleted consumer groups, which take their members ([`Plan::with_ends`]); and misdirected writes, whose old records recovery takes for a rewrite, and cannot mend.
+    /// nodes ([`Plan::with_changes`]); deleted consumer groups, which take their members ([`Plan::with_ends`]); clients that are cut off
+    /// ([`Plan::with_cut_clients`]), so that worlds without them stay what they were; and misdirected writes, whose old records recovery
+    /// takes for a rewrite, and cannot mend.
     pub const ALL: [(Self, u64); 22] = [
         (Self::Crash, 6),
         (Self::CrashOnCompletion, 6),
@@ -134,6 +138,7 @@ impl Fault {
             Self::ClockJump => "clock jump",
             Self::Garble => "changed bits between peers",
             Self::ShakeClients => "lost clients",
+            Self::CutClients => "clients cut off",
             Self::Wipe => "wiped disk",
             Self::Harm(harm) => harm.name(),
             Self::Change => "change of members",
@@ -229,6 +234,13 @@ impl Plan {
     pub fn with_ends(self, seed: u64) -> Self {
         let random = Random::new(seed, "ends");
         self.with(Fault::Forget, random, &[100, 300, 1000])
+    }
+
+    /// This plan, with nodes that clients do not reach or hear now and then.
+    #[must_use]
+    pub fn with_cut_clients(self, seed: u64) -> Self {
+        let random = Random::new(seed, "cut clients");
+        self.with(Fault::CutClients, random, &[300, 1000, 2000])
     }
 
     fn with(mut self, fault: Fault, mut random: Random, pauses: &[u64]) -> Self {

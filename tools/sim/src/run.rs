@@ -81,11 +81,6 @@ impl Case {
         } else {
             Options::drawn(self.seed)
         };
-        // What was passed over, and is never let go, nobody looks at but the scrubber: without one, damage in it stays.
-        let stays = options.snapshots.retain_bytes == u64::MAX;
-        if self.profile == Profile::Damage && options.snapshots.records != u64::MAX && stays {
-            options.scrub = options.scrub.max(1 << 20);
-        }
         if self.few_clients {
             (options.producers, options.consumers, options.members) = (1, 0, 0);
         }
@@ -105,6 +100,10 @@ impl Case {
         let ends = self.options().members > 0 && Random::new(self.seed, "forgets").one_in(2);
         if ends && self.profile != Profile::Damage {
             plan = plan.with_ends(self.seed);
+        }
+        let cut = Random::new(self.seed, "cuts clients").one_in(3);
+        if cut && self.profile != Profile::Damage {
+            plan = plan.with_cut_clients(self.seed);
         }
         match &self.only {
             Some(numbers) => plan.only(numbers),

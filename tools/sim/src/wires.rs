@@ -3,11 +3,15 @@
 //! Owns: the connections of all clients of a group. Never: knows what the bytes mean. Called by: terminals on the clients' side,
 //! and the group's clients for the nodes' side.
 
-use std::collections::BTreeMap;
+mod cut;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 
 use quorate_client::LinkCause;
 use quorate_wire::{NodeId, Time};
+
+pub use cut::Way;
 
 use crate::random::Random;
 use crate::stream::{End, Stream};
@@ -108,6 +112,8 @@ pub struct Wires {
     weather: WireWeather,
     wires: BTreeMap<WireId, Wire>,
     hosts: BTreeMap<NodeId, Host>,
+    /// Between these nodes and clients nothing goes this way.
+    cuts: BTreeSet<(NodeId, Way)>,
     last: u64,
 }
 
@@ -120,6 +126,7 @@ impl Wires {
             weather,
             wires: BTreeMap::new(),
             hosts: BTreeMap::new(),
+            cuts: BTreeSet::new(),
             last: 0,
         }
     }
@@ -190,8 +197,12 @@ impl Wires {
     pub fn leave(&mut self, wire: WireId, now: Time) {
         let arrives = now.after(self.latency());
         let reset = self.random.one_in(2);
+        let cut = self.is_cut(wire, Way::Up);
         if let Some(known) = self.wires.get_mut(&wire) {
             known.near = Near::Gone;
+            if cut && matches!(known.far, Far::Coming { .. }) {
+                known.far = Far::Gone;
+            }
             known.up.finish(End { arrives, reset });
         }
         self.sweep(wire);
@@ -203,14 +214,16 @@ impl Wires {
         let Some(known) = self.wires.get(&wire) else {
             return false;
         };
-        Self::near_next(known).is_some_and(|at| at <= now) || known.blocked && known.up.room() > 0
+        self.near_next(known).is_some_and(|at| at <= now) || known.blocked && known.up.room() > 0
     }
 
     /// What a client hears. Bytes go to the end of `input`.
     pub fn hear(&mut self, wire: WireId, now: Time, input: &mut Vec<u8>) -> Heard {
+        let cut = self.is_cut(wire, Way::Down);
         let known = self.wires.get_mut(&wire).expect("a wire that was dialled");
         if let Near::Answered { at, taken } = known.near
             && at <= now
+            && !cut
         {
             known.near = if taken { Near::Open } else { Near::Gone };
             if !taken {
@@ -219,6 +232,9 @@ impl Wires {
         }
         if known.near != Near::Open {
             return Heard::Dialing;
+        }
+        if cut {
+            return Heard::Open;
         }
         match known.down.ended(now) {
             Some(end) if end.reset => Heard::Lost(LinkCause::Io(ErrorKind::ConnectionReset)),
@@ -273,7 +289,7 @@ impl Wires {
         loop {
             let (&id, known) = self.wires.range(from..).next()?;
             from = WireId(id.0 + 1);
-            if Self::far_next(known).is_none_or(|at| at > now) {
+            if self.far_next(known).is_none_or(|at| at > now) {
                 continue;
             }
             let node = known.node;
@@ -352,22 +368,23 @@ impl Wires {
     pub fn next(&self) -> Option<Time> {
         let wires = self.wires.values();
         wires
-            .flat_map(|wire| [Self::near_next(wire), Self::far_next(wire)])
+            .flat_map(|wire| [self.near_next(wire), self.far_next(wire)])
             .flatten()
             .min()
     }
 
-    fn near_next(wire: &Wire) -> Option<Time> {
+    fn near_next(&self, wire: &Wire) -> Option<Time> {
         match wire.near {
-            _ if wire.still => None,
+            _ if wire.still || self.cuts.contains(&(wire.node, Way::Down)) => None,
             Near::Answered { at, .. } => Some(at),
             Near::Open => first(&wire.down),
             Near::Dialing | Near::Gone => None,
         }
     }
 
-    fn far_next(wire: &Wire) -> Option<Time> {
+    fn far_next(&self, wire: &Wire) -> Option<Time> {
         match wire.far {
+            _ if self.cuts.contains(&(wire.node, Way::Up)) => None,
             Far::Coming { at } => Some(at),
             Far::Open | Far::Silent => first(&wire.up),
             Far::Gone => None,

@@ -18,6 +18,7 @@ use crate::oracle::Oracle;
 use crate::producer::Producer;
 use crate::random::Random;
 use crate::trace::{Column, Trace};
+use crate::wires::Way;
 
 const MS: u64 = 1_000_000;
 
@@ -324,6 +325,19 @@ impl World {
                 group.network().cut(to, from);
             }
         }
+    }
+
+    /// Clients do not reach a node, or do not hear it, until it heals: its peers do.
+    pub fn cut_clients(&mut self, id: NodeId, ways: &[Way]) {
+        self.say(format_args!("cut between clients and {id}: {ways:?}"));
+        for group in &mut self.groups {
+            ways.iter().for_each(|&way| group.cut_clients(id, way));
+        }
+    }
+
+    /// Whoever starts from now on reads its log in the background from end to end.
+    pub fn scrub(&mut self) {
+        self.groups.iter_mut().for_each(Group::scrub);
     }
 
     /// Lets so many nanoseconds go by.

@@ -6,7 +6,7 @@ mod seeds;
 use std::cell::Cell;
 
 use quorate_sim::{
-    Case, ChunkWeather, DiskWeather, Group, IdSource, Keep, Options, Profile, Trace, World,
+    Case, ChunkWeather, DiskWeather, Group, IdSource, Keep, Options, Profile, Trace, Way, World,
     recover, run,
 };
 use quorate_wire::admin::AdminAsk;
@@ -127,6 +127,52 @@ fn a_node_that_can_do_nothing_sleeps() {
         world.node(slow).disk.set_weather(options.disk);
         must_converge(&mut world, 60 * SECOND);
     });
+}
+
+/// The peers hear the leader, so it stays: its clients find no way before another node leads.
+#[test]
+fn clients_that_are_cut_off_from_a_node_go_on_by_another_way() {
+    each_seed("cut clients", 0..2, |seed, trace| {
+        let ways: [&[Way]; 3] = [&[Way::Up], &[Way::Down], &[Way::Up, Way::Down]];
+        for ways in ways {
+            let options = Options {
+                chunks: u64::MAX,
+                pause: 20 * MS,
+                ..Options::calm(seed, 3)
+            };
+            let mut world = World::new(options, trace.clone());
+            let leader = elect(&mut world);
+            let others = world.names().into_iter().filter(|&node| node != leader);
+            let others: Vec<NodeId> = others.collect();
+            world.cut_clients(others[0], ways);
+            let before = acked(&world);
+            world.run_for(SECOND);
+            assert!(acked(&world) > before, "the leader is not cut off");
+            world.cut_clients(leader, ways);
+            world.run_for(MS);
+            let (before, reads) = (acked(&world), fetched(&world));
+            world.run_for(5 * SECOND);
+            assert_eq!(world.leader(), Some(leader));
+            assert_eq!(acked(&world), before, "nobody else acknowledges");
+            assert!(fetched(&world) > reads, "others let read");
+            let to = Some(others[1]);
+            world.groups_mut()[0].operate(leader, AdminAsk::Transfer { to });
+            world.run_for(5 * SECOND);
+            assert!(acked(&world) > before, "they find who leads now");
+            world.groups_mut()[0].heal_clients(leader);
+            world.groups_mut()[0].heal_clients(others[0]);
+            recover(&mut world);
+        }
+    });
+}
+
+fn acked(world: &World) -> usize {
+    world.producers().iter().map(|it| it.acked().len()).sum()
+}
+
+fn fetched(world: &World) -> u64 {
+    let consumers = world.consumers().iter();
+    consumers.map(quorate_sim::Consumer::fetched).sum()
 }
 
 #[test]

@@ -12,6 +12,11 @@ impl Group {
         self.passed
     }
 
+    /// Whoever starts from now on reads its log in the background from end to end.
+    pub fn scrub(&mut self) {
+        self.options.scrub = self.options.scrub.max(1 << 20);
+    }
+
     /// Starts a node.
     ///
     /// # Errors
