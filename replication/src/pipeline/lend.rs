@@ -79,7 +79,8 @@ impl Pipeline {
     /// Answers, if the peer is still there.
     pub(super) fn lend(&mut self, lend: Lend, records: &[u8]) {
         let unsure = self.raft.as_ref().is_some_and(quorate_raft::Raft::unsure);
-        let whole = self.repair.is_none() && !unsure;
+        // Who is no member any more stands for nobody, whatever it has.
+        let whole = self.repair.is_none() && !unsure && !self.cast_out;
         let message = RepairReplyMessage {
             first: U64::new(lend.first.0),
             whole: u8::from(whole),

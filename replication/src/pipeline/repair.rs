@@ -1,4 +1,5 @@
-//! Repair: a node whose log has holes asks its peers for what is missing, and takes no part in anything else until it has it.
+//! Repair: a node whose log has holes asks its peers for what is missing, and takes no part in anything else until it has it. Who
+//! belongs to the group may be among what is missing: so whoever is connected is asked, and checksums say whether that helps.
 //!
 //! Of a hole it is known which record the last missing one is, by its checksum, and so, by the chain, which all the others are.
 //! In a first pass the records are fetched and only their checksums kept: they must lead from a record before the hole to the one
@@ -41,7 +42,7 @@ pub(super) struct Repair {
     pub(super) let_go: LogIndex,
     /// Names requests.
     correlation: u64,
-    /// When to say again that records are missing.
+    /// When to say that records are missing: not before those who have them had time to connect.
     says: Time,
 }
 
@@ -131,7 +132,7 @@ impl Search {
 }
 
 impl Repair {
-    pub(super) fn new(holes: Vec<Hole>) -> Self {
+    pub(super) fn new(holes: Vec<Hole>, now: Time) -> Self {
         Self {
             holes,
             at: 0,
@@ -142,7 +143,7 @@ impl Repair {
             lacking: Vec::new(),
             let_go: LogIndex(0),
             correlation: 0,
-            says: Time(0),
+            says: now.after(REPAIR_SAYS),
         }
     }
 
@@ -209,10 +210,13 @@ impl Repair {
         self.step = Step::Begin;
     }
 
-    /// Whether nothing committed is lost if this log is given up: those who are whole and have nothing for this hole are a quorum.
-    fn may_give_up(&self, members: &Members) -> bool {
-        let joined = members.voters.is_empty(); // And has not heard of anybody yet.
-        joined || members.is_quorum(|node| self.lacking.contains(&node))
+    /// Whether nothing committed is lost if this log is given up: those who are whole and have nothing for this hole are a quorum. A node
+    /// that has joined and lost who the others are cannot know that: it waits for somebody to help.
+    fn may_give_up(&self, members: &Members, now: Time) -> bool {
+        if members.voters.is_empty() {
+            return self.says <= now;
+        }
+        members.is_quorum(|node| self.lacking.contains(&node))
     }
 
     /// The peer that was asked alone has nothing for this hole.
@@ -224,10 +228,17 @@ impl Repair {
 }
 
 impl Pipeline {
+    /// Whom to ask: the members that are known, then whoever else is connected.
     fn others(&self) -> Vec<NodeId> {
-        let list = self.membership.list().entries.iter();
-        let members = list.map(|entry| entry.member().0);
-        members.filter(|&node| node != self.config.node).collect()
+        let list = &self.membership.list().entries;
+        let members = list.iter().map(|entry| entry.member().0);
+        let mut others: Vec<NodeId> = members.filter(|&node| node != self.config.node).collect();
+        for (peer, _) in self.peers_up() {
+            if !others.contains(&peer) {
+                others.push(peer);
+            }
+        }
+        others
     }
 
     /// Does what is due for the holes of this log.
@@ -280,7 +291,7 @@ impl Pipeline {
             repair.step = Step::Ask;
         } else if self.log.begin_behind(&hole, spare, seam) {
             repair.step = Step::GivingUp;
-        } else if repair.may_give_up(&self.membership.list().members()) {
+        } else if repair.may_give_up(&self.membership.list().members(), now) {
             repair.step = Step::GivingUp;
             self.notes.push(Note::GivesUp {
                 after: hole.last_before().index,
@@ -347,6 +358,7 @@ impl Pipeline {
     ) {
         let group = self.config.group;
         let others = self.others().len().max(1);
+        let is_member = self.membership.list().disk_of(peer).is_some();
         let Some(repair) = &mut self.repair else {
             return;
         };
@@ -355,7 +367,10 @@ impl Pipeline {
             return;
         }
         repair.search.unsure |= reply.whole != 1;
-        repair.let_go = repair.let_go.max(LogIndex(reply.start.get()));
+        // One that was added lately never had the beginning: that says nothing of retention.
+        if is_member {
+            repair.let_go = repair.let_go.max(LogIndex(reply.start.get()));
+        }
         repair.step = Step::Ask;
         let taken = repair.search.take(records, group);
         if taken.is_empty() {

@@ -193,7 +193,7 @@ impl Pipeline {
             parted: Edition::FIRST,
             asked: None,
             raft: None,
-            repair: (!holes.is_empty()).then(|| Repair::new(holes)),
+            repair: (!holes.is_empty()).then(|| Repair::new(holes, now)),
             scrub: Scrub::new(&config, recovery.log.has_unread(), now),
             snapshots,
             transfer: Transfer::default(),

@@ -4,7 +4,9 @@ mod seeds;
 
 use std::net::SocketAddr;
 
+use quorate_replication::log::{Inspected, inspect};
 use quorate_replication::pipeline::{Reopen, SnapshotConfig};
+use quorate_replication::seam::FileId;
 use quorate_sim::{Group, Options, Random, World, recover};
 use quorate_wire::admin::{AdminAsk, Change};
 use quorate_wire::{Address, ErrorCode, MemberRole, NodeId};
@@ -256,6 +258,73 @@ fn a_lost_disk_is_replaced_by_another_node() {
         world.run_for(SECOND);
         let voters = ends_with(&mut world);
         assert!(!voters.contains(&lost.0) && voters.contains(&4));
+    });
+}
+
+/// Stops a node and damages a record of its log.
+fn damage(world: &mut World, node: NodeId, index: u64) {
+    world.crash(node, false);
+    world.oracle().expect_marred();
+    let disk = world.node(node).disk.disk_mut();
+    let mut at = None;
+    let looked = inspect(disk, &mut |what| {
+        if let Inspected::Record {
+            segment,
+            position,
+            record,
+            ..
+        } = what
+            && record.header().index.0 == index
+        {
+            at = Some((segment, usize::try_from(position).expect("small")));
+        }
+    });
+    looked.expect("it can be read");
+    let (segment, at) = at.expect("it has the record");
+    disk.mar(FileId::Segment(segment), at..at + 64)[8] ^= 4;
+}
+
+fn repaired(world: &World, node: NodeId) -> bool {
+    let mut reopened = world.groups()[0].reopened().iter();
+    let hurt = reopened.any(|&(who, why)| who == node && matches!(why, Reopen::Repaired { .. }));
+    hurt && !world.groups()[0]
+        .reopened()
+        .contains(&(node, Reopen::GaveUp))
+}
+
+/// What is damaged lies before the record that names the fourth: so nobody who lacks it knows of that one.
+#[test]
+fn what_all_founders_lack_comes_from_one_whom_their_logs_do_not_name_any_more() {
+    each_seed("a fourth helps", 0..2, |seed, trace| {
+        let mut world = started(options(seed, 3, 1), trace);
+        world.run_for(200 * MS);
+        change(&mut world, add(4));
+        world.run_for(SECOND);
+        let founders = [1, 2, 3].map(NodeId);
+        for founder in founders {
+            damage(&mut world, founder, 5);
+        }
+        world.start_all();
+        let all = |world: &World| founders.iter().all(|&founder| repaired(world, founder));
+        assert!(world.run_until(10 * SECOND, all), "they are repaired");
+        recover(&mut world);
+    });
+}
+
+/// It knows of no founders, and its log does not say any more who belongs to its group.
+#[test]
+fn a_voter_that_lost_who_the_members_are_gives_nothing_up_before_it_has_asked() {
+    each_seed("a voter asks", 0..2, |seed, trace| {
+        let mut world = started(options(seed, 3, 1), trace);
+        world.run_for(200 * MS);
+        change(&mut world, add(4));
+        change(&mut world, promote(4));
+        world.run_for(SECOND);
+        damage(&mut world, NodeId(4), 5);
+        world.start(NodeId(4));
+        let whole = world.run_until(10 * SECOND, |world| repaired(world, NodeId(4)));
+        assert!(whole, "it is repaired");
+        recover(&mut world);
     });
 }
 
