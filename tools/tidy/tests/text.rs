@@ -53,6 +53,36 @@ fn no_file_holds_a_second_noun() {
     }
 }
 
+/// The languages of the blocks in a source file's doc comments; what has none is Rust.
+fn languages(text: &str) -> Vec<&str> {
+    let lines = text.lines().map(str::trim_start);
+    let comments = lines.filter_map(|line| line.strip_prefix("///").or(line.strip_prefix("//!")));
+    let fences = comments.filter_map(|line| line.trim_start().strip_prefix("```"));
+    // Every other one ends a block.
+    fences.step_by(2).collect()
+}
+
+#[test]
+fn who_runs_no_examples_has_none() {
+    for manifest in all("Cargo.toml") {
+        let text = std::fs::read_to_string(&manifest).expect("a manifest is text");
+        if !text.contains("doctest = false") {
+            continue;
+        }
+        let mut sources = Vec::new();
+        files(&manifest.with_file_name("src"), ".rs", &mut sources);
+        for path in sources {
+            let text = std::fs::read_to_string(&path).expect("a source file is text");
+            assert!(
+                languages(&text).iter().all(|language| *language == "text"),
+                "{} has an example that nobody runs: take `doctest = false` out of {}",
+                path.display(),
+                manifest.display()
+            );
+        }
+    }
+}
+
 #[test]
 fn links_in_the_docs_lead_somewhere() {
     for path in all(".md") {

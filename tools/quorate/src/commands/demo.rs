@@ -34,7 +34,7 @@ const EXAMPLES: &str = "\
 Examples:
   quorate demo                                         83,161 real flights, in order by aircraft
   quorate demo --json                                  the same, as one JSON object
-  quorate demo --input orders.csv --header --key-column 2
+  quorate demo --input orders.csv --skip-header --key-column 2
   quorate demo --keep /tmp/q                           then: quorate cluster up --dir /tmp/q
 
 It starts three nodes on free ports in a temporary directory, replays the events, kills the leader with SIGKILL at the half,
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     key_column: Option<NonZeroUsize>,
     /// The file's first line is a header, and no event.
     #[arg(long, requires = "input")]
-    header: bool,
+    skip_header: bool,
     /// Events that fall due in a second.
     #[arg(long, value_name = "COUNT", default_value = "20000", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     rate: u64,
@@ -96,7 +96,7 @@ fn input(args: &Args) -> Result<Input, Failure> {
             let rule = args.key_column.map_or(KeyRule::Line, KeyRule::Column);
             let options = InputOptions {
                 rule,
-                header: args.header,
+                header: args.skip_header,
                 events_max,
             };
             Input::file(path, options)

@@ -7,11 +7,12 @@
 //!    +-----------+-----------+---- bridge qN: 10.A.B.254 (this process and its clients)
 //! ```
 //!
-//! Owns: namespaces, links, and their end. Never: a node's process. `N` is this process's id: what a killed process has left
-//! behind is cleared by the next one. Needs root and iproute2.
+//! Owns: namespaces, links, and their end. Never: a node's process. `N` is this process's id and which network of its it is
+//! (`q4711n0`): what a killed process has left behind is cleared by the next one. Needs root and iproute2.
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use quorate_client::NodeId;
 use quorate_engine::config::NodeConfig;
@@ -24,10 +25,15 @@ const PEER_PORT: u16 = 9101;
 /// The last part of this process's own address.
 const OWN: u32 = 254;
 
+/// Networks that one process has at a time, at most.
+const AT_ONCE: u32 = 8;
+
 /// Namespaces for nodes 1 and up. Dropping it takes them away.
 #[derive(Debug)]
 pub struct Hosts {
     process: u32,
+    /// Which network of this process it is.
+    number: u32,
     nodes: Vec<NodeId>,
 }
 
@@ -37,9 +43,11 @@ impl Hosts {
     /// # Errors
     /// The machine does not let this process have network namespaces: the error says why.
     pub fn create(nodes: u16) -> Result<Self, LocalError> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
         clear_leftovers();
         let hosts = Self {
             process: std::process::id(),
+            number: MADE.fetch_add(1, Ordering::Relaxed) % AT_ONCE,
             nodes: (1..=u32::from(nodes)).map(NodeId).collect(),
         };
         let bridge = hosts.bridge();
@@ -142,21 +150,21 @@ impl Hosts {
     }
 
     fn bridge(&self) -> String {
-        format!("q{}", self.process)
+        format!("q{}n{}", self.process, self.number)
     }
 
     fn namespace(&self, node: NodeId) -> String {
-        format!("q{}-{node}", self.process)
+        format!("{}-{node}", self.bridge())
     }
 
     /// The bridge's end of a node's link.
     fn port(&self, node: NodeId) -> String {
-        format!("q{}p{node}", self.process)
+        format!("{}p{node}", self.bridge())
     }
 
-    /// Two processes get different networks, unless their ids are a multiple of 16,384 apart.
+    /// Two processes get different networks, unless their ids are a multiple of 2,048 apart.
     fn address(&self, node: NodeId) -> String {
-        let network = self.process % (64 * 256);
+        let network = (self.process * AT_ONCE + self.number) % (64 * 256);
         format!("10.{}.{}.{node}", 64 + network / 256, network % 256)
     }
 }
@@ -179,19 +187,24 @@ fn clear_leftovers() {
     };
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let name = line.split_whitespace().next().unwrap_or_default();
-        let Some(process) = maker(name) else { continue };
+        let Some((bridge, process)) = maker(name) else {
+            continue;
+        };
         if !Path::new(&format!("/proc/{process}")).exists() {
             let _ = ip(&["netns", "del", name]);
-            let _ = ip(&["link", "del", &format!("q{process}")]);
+            let _ = ip(&["link", "del", bridge]);
         }
     }
 }
 
-/// The process that has made a namespace of this name.
-fn maker(name: &str) -> Option<u32> {
-    let (process, node) = name.strip_prefix('q')?.split_once('-')?;
-    node.parse::<u32>().ok()?;
-    process.parse().ok()
+/// The bridge that a namespace of this name was joined to, and the process that has made both.
+fn maker(name: &str) -> Option<(&str, u32)> {
+    let (bridge, node) = name.split_once('-')?;
+    let (process, number) = bridge.strip_prefix('q')?.split_once('n')?;
+    for number in [number, node] {
+        number.parse::<u32>().ok()?;
+    }
+    Some((bridge, process.parse().ok()?))
 }
 
 fn ip(arguments: &[&str]) -> Result<(), LocalError> {
@@ -218,8 +231,10 @@ mod tests {
 
     #[test]
     fn only_own_names_are_cleared() {
-        assert_eq!(maker("q4711-2"), Some(4711));
-        for other in ["q4711", "qt1", "web-1", "q-1", "qx-1", "q1-x"] {
+        assert_eq!(maker("q4711n0-2"), Some(("q4711n0", 4711)));
+        for other in [
+            "q4711n0", "qt1", "web-1", "q1-1", "qn0-1", "qxn0-1", "q1n-1", "q1n0-x",
+        ] {
             assert_eq!(maker(other), None, "{other}");
         }
     }

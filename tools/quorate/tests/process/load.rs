@@ -70,16 +70,6 @@ impl Load {
         });
     }
 
-    /// Waits until nothing has been acknowledged for a second: several election timeouts, enough for a wrong leader to show. What
-    /// was on its way may still arrive before. Says how many events are acknowledged.
-    pub(crate) fn wait_still(&self) -> u64 {
-        wait_for("the end of acknowledgements", || {
-            let acked = self.acked();
-            thread::sleep(Duration::from_secs(1));
-            (self.acked() == acked).then_some(acked)
-        })
-    }
-
     /// Ends when everything that was sent is acknowledged.
     pub(crate) fn finish(self) -> Sent {
         self.stop.store(true, Ordering::Relaxed);

@@ -10,17 +10,34 @@ use quorate_wire::GroupId;
 use crate::load::{Sent, key, payload};
 use crate::world::{SOON, World};
 
+/// Shows every record of a log whose node does not run.
+fn visit(data: &Path, visit: &mut dyn FnMut(&Record<'_>)) {
+    let data = DataDir::inspect(data).expect("its node is stopped");
+    live_records(&data.group(GroupId(0)), visit).expect("the log is sound");
+}
+
 /// Every record up to an index, as it lies on the disk.
 fn records(data: &Path, upto: LogIndex) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
-    let data = DataDir::inspect(data).expect("its node is stopped");
-    live_records(&data.group(GroupId(0)), &mut |record| {
+    visit(data, &mut |record| {
         if record.header().index <= upto {
             records.push(record.bytes().to_vec());
         }
-    })
-    .expect("the log is sound");
+    });
     records
+}
+
+/// The last record that some killed node has on its disk, and how many events are up to it.
+pub(crate) fn longest(world: &World, killed: &[NodeId]) -> (LogIndex, u64) {
+    let mut longest = (LogIndex(0), 0);
+    for &node in killed {
+        visit(&world.local.paths(node).data, &mut |record| {
+            let header = record.header();
+            let events = header.base_offset.0 + u64::from(header.event_count);
+            longest = longest.max((header.index, events));
+        });
+    }
+    longest
 }
 
 /// Fails unless the records hold each event exactly once, in order, where it was acknowledged.

@@ -1,5 +1,5 @@
-//! Real node processes on real disks, and what happens to them: each test drives its own cluster, one test at a time, because
-//! three nodes take all that a small host has.
+//! Real node processes on real disks, and what happens to them. Each test drives its own cluster, as many at a time as there are
+//! cores: nodes mostly wait, and how fast they are is not asked. What takes the whole machine runs alone.
 
 mod acks;
 mod audit;
@@ -16,6 +16,7 @@ mod handover;
 mod ids;
 mod load;
 mod logs;
+mod measurements;
 mod members;
 mod misuse;
 mod nonsense;

@@ -1,9 +1,8 @@
 //! The members of a running cluster change: nodes come, go, and take the place of others, and no client has an error.
 
 use std::fs;
-use std::net::TcpListener;
 
-use quorate_cli::local::Local;
+use quorate_cli::local::{Local, free_addresses};
 use quorate_client::{MemberRole, NodeId};
 use serde_json::Value;
 
@@ -49,8 +48,7 @@ fn voters(nodes: &str) -> Vec<u64> {
 fn a_change_that_cannot_be_says_why_and_what_to_do() {
     let world = World::start();
     let nodes = world.local.addresses().join(",");
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("there are free ports");
-    let nobody = nobody.local_addr().expect("it is bound").to_string();
+    let nobody = free_addresses(1).expect("there are thousands")[0].to_string();
     let waits = format!("node 4 at {nobody} waits: ");
     for (arguments, words) in [
         (

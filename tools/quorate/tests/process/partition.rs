@@ -146,13 +146,12 @@ fn two_of_three_die_and_nothing_is_decided_until_one_is_back() {
     for &node in &dead {
         world.local.kill(node);
     }
-    let stuck = wait_for("the survivor to know that it is alone", || {
-        let status = world.local.status(survivor).ok()?;
-        (status.role != Role::Leader && !status.serves).then_some(status.commit_index)
-    });
-    load.wait_still();
-    let status = world.local.status(survivor).expect("it answers");
-    assert_eq!(status.commit_index, stuck, "nothing is decided");
+    let committed = world.wait_alone(survivor);
+    let (last, _) = logs::longest(&world, &dead);
+    assert!(
+        committed <= last,
+        "alone, it has decided {committed}; the dead have {last}"
+    );
     for &node in &dead {
         world.local.start(node).expect("nobody else is there");
     }

@@ -8,7 +8,7 @@ use quorate_client::Term;
 
 use crate::load::Load;
 use crate::logs;
-use crate::world::World;
+use crate::world::{World, directory, small_segments, turn_alone};
 
 /// Enough events for records in flight everywhere.
 const SOME: u64 = 1_000;
@@ -46,7 +46,9 @@ fn terms(world: &World) -> Vec<Term> {
 
 #[test]
 fn busy_cores_elect_nobody() {
-    let mut world = World::start();
+    let mut world = World::prepare_in(directory(), turn_alone(), small_segments);
+    world.local.start_all().expect("the ports are free");
+    world.wait_complete();
     let load = Load::start(world.local.addresses());
     load.wait_acked(SOME);
     // Others who share this machine may starve it much more than the threads here do, for once.

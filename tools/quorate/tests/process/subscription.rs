@@ -88,7 +88,7 @@ fn members_on_tokio_read_everything_once_while_one_of_them_goes() {
         let session = Duration::from_secs(5);
         AsyncGroupConsumer::join(name, session, options(&world)).expect("there is chance")
     };
-    let mut counted = runtime.block_on(async {
+    let read = async {
         let (mut one, mut other) = (join(), join());
         let mut counted = Vec::new();
         // Both have their slots before anything is read for good.
@@ -112,7 +112,9 @@ fn members_on_tokio_read_everything_once_while_one_of_them_goes() {
         assert!(matches!(one.commit().await, Ok(Committed::Done(_))));
         one.leave().await;
         counted
-    });
+    };
+    let read = runtime.block_on(async { tokio::time::timeout(SOON, read).await });
+    let mut counted = read.expect("both get their slots, and one of them everything");
     counted.sort_unstable();
     counted.dedup();
     assert!(counted.into_iter().eq(0..end), "each event is given out");

@@ -1,11 +1,11 @@
 //! A cluster for a test, on the disk that holds the build.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use quorate_cli::local::{Hosts, Local, LocalError, LocalOptions};
-use quorate_client::{NodeId, Role};
+use quorate_client::{LogIndex, NodeId, Role};
 use quorate_engine::config::Config;
 use tempfile::TempDir;
 
@@ -15,10 +15,32 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// The program under test.
 pub(crate) const QUORATE: &str = env!("CARGO_BIN_EXE_quorate");
 
-/// The turn of one test: the others wait.
-pub(crate) fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// A test's turn on the machine.
+pub(crate) enum Turn {
+    Beside {
+        _others: RwLockReadGuard<'static, ()>,
+    },
+    Alone {
+        _nobody: RwLockWriteGuard<'static, ()>,
+    },
+}
+
+/// The turn of a test that may run beside others.
+pub(crate) fn turn() -> Turn {
+    let others = MACHINE.read();
+    Turn::Beside {
+        _others: others.unwrap_or_else(PoisonError::into_inner),
+    }
+}
+
+/// The turn of a test that takes the whole machine: the others wait.
+pub(crate) fn turn_alone() -> Turn {
+    let nobody = MACHINE.write();
+    Turn::Alone {
+        _nobody: nobody.unwrap_or_else(PoisonError::into_inner),
+    }
 }
 
 /// A directory that goes when the test ends.
@@ -42,7 +64,7 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
 pub(crate) struct World {
     pub(crate) local: Local,
     directory: TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl World {
@@ -52,11 +74,7 @@ impl World {
     }
 
     /// The same, in a directory of the test's.
-    pub(crate) fn prepare_in(
-        directory: TempDir,
-        turn: MutexGuard<'static, ()>,
-        adjust: fn(&mut Config),
-    ) -> Self {
+    pub(crate) fn prepare_in(directory: TempDir, turn: Turn, adjust: fn(&mut Config)) -> Self {
         let options = LocalOptions {
             adjust,
             ..LocalOptions::new(QUORATE)
@@ -96,7 +114,7 @@ impl World {
         Some(world)
     }
 
-    fn make(directory: TempDir, turn: MutexGuard<'static, ()>, options: LocalOptions) -> Self {
+    fn make(directory: TempDir, turn: Turn, options: LocalOptions) -> Self {
         let local = Local::create(&directory.path().join("cluster"), options);
         Self {
             local: local.expect("the directory is empty"),
@@ -138,6 +156,14 @@ impl World {
     pub(crate) fn leader(&mut self) -> NodeId {
         let leader = self.local.wait_serving(SOON);
         leader.unwrap_or_else(|error| panic!("{error}")).node
+    }
+
+    /// Waits until a node that has lost its peers knows it, and no longer leads; says how far it has committed.
+    pub(crate) fn wait_alone(&self, node: NodeId) -> LogIndex {
+        wait_for("the survivor to know that it is alone", || {
+            let status = self.local.status(node).ok()?;
+            (status.role != Role::Leader && !status.serves).then_some(status.commit_index)
+        })
     }
 
     /// A node that does not lead now.
