@@ -87,6 +87,15 @@ pub(crate) fn rate(events: u64, took: Duration) -> u64 {
     u64::try_from(u128::from(events) * 1_000_000_000 / ns).unwrap_or(u64::MAX)
 }
 
+/// A count, a time or a rate, to calculate with.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "what is shown of it has fewer digits than a float"
+)]
+pub(crate) fn float(number: u64) -> f64 {
+    number as f64
+}
+
 /// A time in the unit that suits it.
 pub(crate) fn duration_text(us: u64) -> String {
     if us < 10_000 {

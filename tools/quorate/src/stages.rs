@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 use quorate_bench::Stages;
 use serde::Serialize;
 
+use crate::figures::float;
 use crate::table::thousands;
 
 /// One stage, in microseconds. Field names are those of the JSON object.
@@ -48,12 +49,7 @@ impl StageFigures {
 
 /// To a tenth.
 fn microseconds(nanoseconds: u64) -> f64 {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a time of at most four seconds has few digits"
-    )]
-    let tenths = (nanoseconds / 100) as f64;
-    tenths / 10.0
+    float(nanoseconds / 100) / 10.0
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use quorate_bench::page::Page;
 
 use super::report::SlotJson;
 use super::{Summary, sweep_table};
+use crate::figures::float;
 
 /// A run, or a point of a sweep, as it is drawn.
 #[derive(Debug)]
@@ -153,14 +154,6 @@ fn trade(points: &[Summary]) -> Chart {
             line("max", |latency| latency.max),
         ],
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a place on a chart needs no more digits than a float has"
-)]
-fn float(number: u64) -> f64 {
-    number as f64
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Quantiles;
 use super::report::Setting;
+use crate::figures::float;
 use crate::table::{Table, thousands};
 
 /// All of it. Field names are those of the JSON object.
@@ -79,11 +80,7 @@ impl Beside {
 
 /// A p99 by another one, in hundredths.
 pub(super) fn p99_ratio(beside: &Acks, alone: &Acks) -> f64 {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "microseconds need no more digits than a float has"
-    )]
-    let ratio = beside.latency_us.p99 as f64 / alone.latency_us.p99.max(1) as f64;
+    let ratio = float(beside.latency_us.p99) / float(alone.latency_us.p99.max(1));
     (ratio * 100.0).round() / 100.0
 }
 

@@ -4,6 +4,7 @@ use quorate_bench::{Machine, Point};
 use serde::Serialize;
 
 use super::{Quantiles, Writes};
+use crate::figures::{float, rate};
 use crate::stages::StageFigures;
 use crate::table::thousands;
 
@@ -177,15 +178,9 @@ pub(crate) struct SlotJson {
 impl SlotJson {
     /// A slot of such a length.
     pub(crate) fn new(point: Point, slot: std::time::Duration) -> Self {
-        let events_per_s = crate::figures::rate(point.events, slot);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a rate needs no more digits than a float has"
-        )]
-        let events_per_s = events_per_s as f64;
         Self {
             at_s: point.at.as_secs_f64(),
-            events_per_s,
+            events_per_s: float(rate(point.events, slot)),
             p50_us: point.p50_us,
             p99_us: point.p99_us,
             max_us: point.max_us,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use quorate_client::{NodeId, Written};
 use serde::Serialize;
 
+use crate::figures::float;
 use crate::survey::survey;
 use crate::table::thousands;
 
@@ -83,14 +84,6 @@ fn tenths(figure: f64) -> f64 {
 )]
 fn whole(figure: f64) -> u64 {
     figure.round() as u64
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a mean needs no more digits than a float has"
-)]
-fn float(number: u64) -> f64 {
-    number as f64
 }
 
 #[cfg(test)]

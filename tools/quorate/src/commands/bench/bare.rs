@@ -14,6 +14,7 @@ use super::measure::{Bench, Plan};
 use super::shape::{Pacing, Shape};
 use crate::bench::{Run, Summary};
 use crate::demo::Workplace;
+use crate::figures::float;
 use crate::interrupt::Interrupt;
 use crate::phases::Phases;
 use crate::table::{Table, thousands};
@@ -289,14 +290,6 @@ fn text(report: &Report) -> String {
 )]
 fn whole(figure: f64) -> String {
     thousands(figure.round() as u64)
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a ratio needs no more digits than a float has"
-)]
-fn float(number: u64) -> f64 {
-    number as f64
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::bench::{
     Acks, Cost, Host, Measures, Quantiles, Report, Run, Setting, Sighting, SlotJson, Writes,
 };
 use crate::demo::{Workplace, is_memory};
-use crate::figures::rate;
+use crate::figures::{float, rate};
 use crate::interrupt::Interrupt;
 use crate::local::{Local, LocalOptions};
 use crate::phases::Phases;
@@ -370,14 +370,6 @@ fn digits(figure: f64) -> f64 {
 
 fn megabytes(bytes: u64) -> f64 {
     (float(bytes) / 1e5).round() / 10.0
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a ratio needs no more digits than a float has"
-)]
-fn float(number: u64) -> f64 {
-    number as f64
 }
 
 /// What producers saw in a stretch, once all of it is acknowledged.
