@@ -149,12 +149,16 @@ impl From<RecoveryError> for Failure {
 const NO_CLIENT_PORT: &str = "the address is not a client port of a node; peers listen on another";
 
 /// What somebody can do at the command line who was refused so.
-const CURES: [(ErrorCode, &str); 12] = [
+const CURES: [(ErrorCode, &str); 13] = [
     (
         ErrorCode::ShuttingDown,
         "name other nodes: `quorate admin members` shows who belongs to the group",
     ),
     (ErrorCode::HelloExpected, NO_CLIENT_PORT),
+    (
+        ErrorCode::TransferFailed,
+        "`quorate admin members` shows who is up; try again, or name another node",
+    ),
     (
         ErrorCode::NotAMember,
         "`quorate admin members` shows who is one",

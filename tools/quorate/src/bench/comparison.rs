@@ -48,12 +48,11 @@ const SHAPE: [&str; 8] = [
 impl Side {
     /// The loads of a file that `quorate bench --json` has written: one, or as many as a sweep has points.
     pub(crate) fn read(path: &Path) -> Result<Vec<Self>, Failure> {
-        let failed = |what: String| Failure::new(format!("{}: {what}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-        let value: Value =
-            serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
-        Self::all(&value).map_err(|what| {
-            failed(what).cure(
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| Failure::unreadable(path, &error))?;
+        let value = serde_json::from_str(&text).map_err(|error| error.to_string());
+        value.and_then(|value| Self::all(&value)).map_err(|what| {
+            Failure::new(format!("{}: {what}", path.display())).cure(
                 "compare what `quorate bench --json` or `quorate bench sweep --json` has printed",
             )
         })

@@ -81,7 +81,10 @@ fn the_lead_goes_where_an_operator_wants_it() {
         .expect("the program runs");
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("311"), "{said}");
+    assert!(
+        said.contains("311") && said.contains("quorate admin members"),
+        "{said}"
+    );
     world
         .local
         .start(follower)

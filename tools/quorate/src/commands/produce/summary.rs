@@ -55,15 +55,17 @@ impl Summary {
             "acknowledged",
             format!("{}{offsets}{level}", thousands(self.acked)),
         );
-        line(
-            "rate",
-            format!(
-                "{} events/s, over {:.2} s",
-                thousands(self.events_per_s),
-                self.seconds
-            ),
-        );
-        line("latency", self.latency_us.to_string());
+        if self.acked > 0 {
+            line(
+                "rate",
+                format!(
+                    "{} events/s, over {:.2} s",
+                    thousands(self.events_per_s),
+                    self.seconds
+                ),
+            );
+            line("latency", self.latency_us.to_string());
+        }
         for stage in &self.stages {
             line(stage.stage, stage.text());
         }
