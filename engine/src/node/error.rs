@@ -52,7 +52,9 @@ impl NodeError {
     pub(super) fn start(data: &Path, error: &StartError) -> Self {
         let cure = match error {
             // Its sentence has the cure.
-            StartError::Recovery(_) | StartError::Edition { .. } => "",
+            StartError::Recovery(_) | StartError::DamagedAlone(_) | StartError::Edition { .. } => {
+                ""
+            }
             StartError::Format(_) | StartError::GiveUp(_) => {
                 "give this user the right to write there, or name another directory: --data DIR"
             }

@@ -66,6 +66,14 @@ pub enum StartError {
     /// The data directory cannot be formatted.
     #[error("the data directory cannot be formatted: {0}")]
     Format(FilesError),
+    /// The log is damaged, and names no other member: if there is none, what is missing cannot come back.
+    #[error(
+        "segment {} of the log is damaged at byte {}: {}; what is sound of it names no other node that could help; cure: keep the \
+         directory; if the group has other nodes, replace this one; else put a whole copy in its place, or read what is sound with \
+         quorate log dump and produce it into a new cluster (docs/runbooks/damaged-disk.md)",
+        .0.segment.0, .0.position, .0.why
+    )]
+    DamagedAlone(Damaged),
     /// The group uses an edition that this build lacks.
     #[error(
         "the group uses edition {used}, this build has {own} at most; cure: start a build of Quorate that has it \
@@ -96,6 +104,7 @@ impl StartError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Recovery(error) => error.code(),
+            Self::DamagedAlone(_) => ErrorCode::LogDamaged,
             Self::Format(_) | Self::GiveUp(_) => ErrorCode::DataUnwritable,
             Self::Edition { .. } => ErrorCode::DataVersion,
             Self::Foreign { code, .. } => *code,
@@ -169,10 +178,9 @@ impl Pipeline {
         if let Some((at, list)) = state.applied_members() {
             membership.settle(*at, list);
         }
-        // Nobody else ever had what is missing: it cannot come back.
         let alone = !config.joins && membership.list().entries.len() < 2;
         if let Some(damaged) = recovery.damaged.filter(|_| alone) {
-            return Err(RecoveryError::from(damaged).into());
+            return Err(StartError::DamagedAlone(damaged));
         }
         if recovery.restarts == Some(Restart::StateLost) && alone {
             return Err(RecoveryError::StateLost.into());

@@ -6,10 +6,10 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use quorate_replication::log::{Inspected, inspect};
-use quorate_replication::pipeline::Reopen;
+use quorate_replication::pipeline::{Reopen, StartError};
 use quorate_replication::seam::{FileId, SegmentId};
 use quorate_sim::{Options, Random, Trace, World, recover};
-use quorate_wire::{NodeId, Time};
+use quorate_wire::{ErrorCode, NodeId, Time};
 use seeds::each_seed;
 
 const MS: u64 = 1_000_000;
@@ -97,6 +97,24 @@ fn repaired(world: &World, node: NodeId) -> bool {
     reopened
         .iter()
         .any(|&(who, why)| who == node && matches!(why, Reopen::Repaired { .. }))
+}
+
+#[test]
+fn a_group_of_one_whose_log_is_damaged_does_not_start_and_says_that_nobody_else_has_it() {
+    each_seed("alone", 0..1, |seed, trace| {
+        let mut options = options(seed);
+        options.nodes = 1;
+        let mut world = World::new(options, trace.clone());
+        grow(&mut world, 1);
+        let node = leader(&mut world);
+        world.crash(node, false);
+        damage(&mut world, node, 50, 50);
+        let error = world.groups_mut()[0]
+            .start(node)
+            .expect_err("it is damaged");
+        assert!(matches!(error, StartError::DamagedAlone(_)), "{error}");
+        assert_eq!(error.code(), ErrorCode::LogDamaged);
+    });
 }
 
 #[test]

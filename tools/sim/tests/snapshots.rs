@@ -6,7 +6,7 @@ use quorate_client::member::Reset;
 use quorate_replication::log::{Inspected, inspect};
 use quorate_replication::pipeline::{Reopen, SnapshotConfig};
 use quorate_replication::seam::FileId;
-use quorate_sim::{Options, World, recover};
+use quorate_sim::{DiskWeather, Options, World, recover};
 use quorate_wire::NodeId;
 use seeds::each_seed;
 
@@ -38,6 +38,23 @@ fn away(world: &mut World, id: NodeId, nanoseconds: u64) {
     world.crash(id, false);
     world.run_for(nanoseconds);
     world.start(id);
+}
+
+/// Damages the last record but one of a stopped node's log: it is missing, and the one behind it says so.
+fn damage_near_the_end(world: &mut World, id: NodeId) {
+    let disk = world.node(id).disk.disk_mut();
+    let mut records = Vec::new();
+    let looked = inspect(disk, &mut |what| {
+        if let Inspected::Record {
+            segment, position, ..
+        } = what
+        {
+            records.push((segment, usize::try_from(position).expect("small")));
+        }
+    });
+    looked.expect("it can be read");
+    let (segment, at) = records[records.len() - 2];
+    disk.mar(FileId::Segment(segment), at..at + 64)[8] ^= 4;
 }
 
 #[test]
@@ -173,19 +190,7 @@ fn holes_that_others_have_let_go_are_given_up_when_a_majority_is_whole() {
         }
         world.run_for(4 * SECOND);
         for id in hurt {
-            let disk = world.node(id).disk.disk_mut();
-            let mut records = Vec::new();
-            let looked = inspect(disk, &mut |what| {
-                if let Inspected::Record {
-                    segment, position, ..
-                } = what
-                {
-                    records.push((segment, usize::try_from(position).expect("small")));
-                }
-            });
-            looked.expect("it can be read");
-            let (segment, at) = records[records.len() - 2];
-            disk.mar(FileId::Segment(segment), at..at + 64)[8] ^= 4;
+            damage_near_the_end(&mut world, id);
         }
         for id in hurt {
             world.start(id);
@@ -196,6 +201,41 @@ fn holes_that_others_have_let_go_are_given_up_when_a_majority_is_whole() {
             hurt.into_iter().all(gave)
         };
         assert!(world.run_until(20 * SECOND, gave_up), "a majority is whole");
+        recover(&mut world);
+    });
+}
+
+/// Its disk takes its time to put records back, and it lends no snapshot meanwhile. The simulator counts turns that nobody asked for.
+#[test]
+fn a_node_that_repairs_its_log_rests_though_a_peer_asks_for_a_snapshot() {
+    each_seed("asked while it repairs", 0..1, |seed, trace| {
+        let options = Options {
+            chunks: 2000,
+            ..forgetful(seed)
+        };
+        let mut world = World::new(options, trace.clone());
+        world.oracle().expect_marred();
+        world.start_all();
+        world.run_for(300 * MS);
+        let lender = world.leader().expect("a calm world has one");
+        let others = world.names().into_iter().filter(|&id| id != lender);
+        let others: Vec<NodeId> = others.collect();
+        away(&mut world, others[0], 2 * SECOND);
+        let receives = |line: &String| line.contains("fetches its snapshot");
+        let receives = world.run_until(2 * SECOND, |_| trace.lines().iter().any(receives));
+        assert!(receives, "it needs a snapshot");
+        world.cut(others[0], others[1], true);
+        world.crash(lender, false);
+        damage_near_the_end(&mut world, lender);
+        let slow = DiskWeather {
+            latency: (3 * SECOND, 3 * SECOND),
+            ..options.disk
+        };
+        world.node(lender).disk.set_weather(slow);
+        world.start(lender);
+        world.run_for(6 * SECOND);
+        world.network().heal_all();
+        world.node(lender).disk.set_weather(options.disk);
         recover(&mut world);
     });
 }
