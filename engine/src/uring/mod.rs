@@ -33,6 +33,7 @@ mod ops;
 mod prepare;
 mod ring;
 mod run;
+mod slice;
 mod storage;
 
 pub use self::driver::{Driver, DriverOptions};
@@ -40,3 +41,4 @@ pub use self::run::{Ended, Stopped, run};
 
 pub(crate) use self::map::map;
 pub(crate) use self::ring::{RingError, probe_ring};
+pub(crate) use self::slice::take_slices;
