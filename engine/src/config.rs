@@ -59,7 +59,7 @@ pub struct NodeConfig {
 }
 
 /// So many microseconds a node's thread keeps a core that another one waits for, unless it is told otherwise.
-pub const SLICE_US: u64 = 100;
+pub const SLICE_US: u64 = 400;
 
 /// Which cores the pipeline and shard threads get.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
