@@ -27,8 +27,6 @@ pub struct Config {
     pub data: PathBuf,
     /// Which cores the threads get.
     pub pin: Pin,
-    /// So many microseconds a thread may keep a core that another one waits for; zero: what the kernel gives.
-    pub slice_us: u64,
     /// This node forms no group: it waits to be added to one.
     pub join: bool,
     /// The nodes that form the group, by rising id, this one among them; of a node that joins one, perhaps only itself.
@@ -57,9 +55,6 @@ pub struct NodeConfig {
     /// Where peers connect, `host:port`.
     pub peer: String,
 }
-
-/// So many microseconds a node's thread keeps a core that another one waits for, unless it is told otherwise.
-pub const SLICE_US: u64 = 400;
 
 /// Which cores the pipeline and shard threads get.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -34,7 +34,7 @@ use crate::files::{DataDir, GroupFiles};
 use crate::lane::{ShardLane, lanes};
 use crate::pin::{self, Placement};
 use crate::shard::{Acceptor, Listener, Shard, ShardConfig};
-use crate::uring::{Driver, DriverOptions, Ended, Stopped, run as run_pipeline, take_slices};
+use crate::uring::{Driver, DriverOptions, Ended, Stopped, run as run_pipeline};
 use crate::{clock, probe};
 
 /// The one group of a node of this version.
@@ -96,7 +96,6 @@ pub fn run(
             "not all connections will have a file descriptor: raise it (ulimit -n, LimitNOFILE=) or lower limits.connections"
         );
     }
-    take_slices(config.slice_us);
     let this = config.this();
     let client = listen(&this.client, || Listener::bind(&this.client))?;
     let peer = listen(&this.peer, || TcpListener::bind(&this.peer))?;

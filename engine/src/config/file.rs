@@ -12,18 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Config, ConfigError, Limits, LogConfig, NodeConfig, Overrides, Pin, PipelineConfig, RaftConfig,
-    SLICE_US, ShardsConfig, SnapshotConfig,
+    ShardsConfig, SnapshotConfig,
 };
 
 /// The longest that a thread spins: whoever means more than a disk takes means that it never sleeps, and a heartbeat is late.
 const SPIN_US_MAX: u64 = 10_000;
-
-/// The longest slice that a kernel gives.
-const SLICE_US_MAX: u64 = 100_000;
-
-const fn slice_us() -> u64 {
-    SLICE_US
-}
 
 /// The file's own shape.
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,8 +29,6 @@ pub(super) struct File {
     join: bool,
     #[serde(default)]
     pin: PinText,
-    #[serde(default = "slice_us")]
-    slice_us: u64,
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
@@ -113,7 +104,6 @@ impl File {
             data: Some(config.data.clone()),
             join: config.join,
             pin: PinText::from(&config.pin),
-            slice_us: config.slice_us,
             limits: config.limits.clone(),
             raft: config.raft.clone(),
             log: config.log.clone(),
@@ -146,7 +136,6 @@ impl File {
         let nodes = check_nodes(self.nodes, node, self.join)?;
         check_limits(&self.limits)?;
         check_raft(&self.raft)?;
-        within("slice_us", self.slice_us, 0, SLICE_US_MAX)?;
         within("log.segment_mib", self.log.segment_mib, 4, 4096)?;
         within("log.segments_ahead", self.log.segments_ahead, 1, 16)?;
         within("log.segments_stock", self.log.segments_stock, 0, 256)?;
@@ -187,7 +176,6 @@ impl File {
             node,
             data,
             pin,
-            slice_us: self.slice_us,
             join: self.join,
             nodes,
             limits: self.limits,

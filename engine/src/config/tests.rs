@@ -114,7 +114,6 @@ fn what_is_wrong_is_named() {
             with("[shards]\nspin_us = 10001\n"),
             "`shards.spin_us` takes 0 to 10000",
         ),
-        (with("slice_us = 100001\n"), "`slice_us` takes 0 to 100000"),
         (with("pin = [0]\n"), "`pin` lists 1 cores for 2 threads"),
         (with("pin = \"all\"\n"), "`pin` takes"),
         (instead("flights", "two words"), "`cluster` takes 1 to 16"),

@@ -33,7 +33,6 @@ mod ops;
 mod prepare;
 mod ring;
 mod run;
-mod slice;
 mod storage;
 
 pub use self::driver::{Driver, DriverOptions};
@@ -41,4 +40,3 @@ pub use self::run::{Ended, Stopped, run};
 
 pub(crate) use self::map::map;
 pub(crate) use self::ring::{RingError, probe_ring};
-pub(crate) use self::slice::take_slices;

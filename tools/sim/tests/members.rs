@@ -1,12 +1,12 @@
 //! Worlds whose members change: nodes are added, promoted, removed and replaced, under load, while others crash and links break.
 
+mod harm;
 mod seeds;
 
 use std::net::SocketAddr;
 
-use quorate_replication::log::{Inspected, inspect};
+use harm::{damage_at, records};
 use quorate_replication::pipeline::{Reopen, SnapshotConfig};
-use quorate_replication::seam::FileId;
 use quorate_sim::{Group, Options, Random, World, recover};
 use quorate_wire::admin::{AdminAsk, Change};
 use quorate_wire::{Address, ErrorCode, MemberRole, NodeId};
@@ -261,29 +261,6 @@ fn a_lost_disk_is_replaced_by_another_node() {
     });
 }
 
-/// Stops a node and damages a record of its log.
-fn damage(world: &mut World, node: NodeId, index: u64) {
-    world.crash(node, false);
-    world.oracle().expect_marred();
-    let disk = world.node(node).disk.disk_mut();
-    let mut at = None;
-    let looked = inspect(disk, &mut |what| {
-        if let Inspected::Record {
-            segment,
-            position,
-            record,
-            ..
-        } = what
-            && record.header().index.0 == index
-        {
-            at = Some((segment, usize::try_from(position).expect("small")));
-        }
-    });
-    looked.expect("it can be read");
-    let (segment, at) = at.expect("it has the record");
-    disk.mar(FileId::Segment(segment), at..at + 64)[8] ^= 4;
-}
-
 fn repaired(world: &World, node: NodeId) -> bool {
     let mut reopened = world.groups()[0].reopened().iter();
     let hurt = reopened.any(|&(who, why)| who == node && matches!(why, Reopen::Repaired { .. }));
@@ -301,8 +278,10 @@ fn what_all_founders_lack_comes_from_one_whom_their_logs_do_not_name_any_more() 
         change(&mut world, add(4));
         world.run_for(SECOND);
         let founders = [1, 2, 3].map(NodeId);
+        world.oracle().expect_marred();
         for founder in founders {
-            damage(&mut world, founder, 5);
+            world.crash(founder, false);
+            damage_at(&mut world, founder, 5);
         }
         world.start_all();
         let all = |world: &World| founders.iter().all(|&founder| repaired(world, founder));
@@ -320,11 +299,49 @@ fn a_voter_that_lost_who_the_members_are_gives_nothing_up_before_it_has_asked() 
         change(&mut world, add(4));
         change(&mut world, promote(4));
         world.run_for(SECOND);
-        damage(&mut world, NodeId(4), 5);
+        world.oracle().expect_marred();
+        world.crash(NodeId(4), false);
+        damage_at(&mut world, NodeId(4), 5);
         world.start(NodeId(4));
         let whole = world.run_until(10 * SECOND, |world| repaired(world, NodeId(4)));
         assert!(whole, "it is repaired");
         recover(&mut world);
+    });
+}
+
+/// Nothing tells it that they were removed: that lies behind its first hole, and those who have its second one are away.
+#[test]
+fn who_was_removed_stands_for_nobody_in_a_repair() {
+    each_seed("removed and asked", 0..2, |seed, trace| {
+        let mut world = started(options(seed, 3, 2), trace);
+        world.run_for(200 * MS);
+        for next in [add(4), add(5), promote(4), promote(5), remove(1), remove(2)] {
+            change(&mut world, next);
+        }
+        world.run_for(SECOND);
+        for away in [3, 4, 5] {
+            world.crash(NodeId(away), false);
+        }
+        let node = NodeId(3);
+        world.oracle().expect_marred();
+        let last = records(&mut world, node).last().map(|record| record.index);
+        let last = last.expect("it has records");
+        for index in [5, last.0 - 2] {
+            damage_at(&mut world, node, index);
+        }
+        world.start(node);
+        world.run_for(10 * SECOND);
+        assert!(
+            !world.groups()[0]
+                .reopened()
+                .contains(&(node, Reopen::GaveUp))
+        );
+        for back in [4, 5] {
+            world.start(NodeId(back));
+        }
+        let whole = world.run_until(10 * SECOND, |world| repaired(world, node));
+        assert!(whole, "it is repaired");
+        assert_eq!(ends_with(&mut world), [3, 4, 5]);
     });
 }
 

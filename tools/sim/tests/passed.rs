@@ -1,13 +1,13 @@
 //! Worlds whose logs are long, and whose nodes start behind their newest snapshots: what they have passed over is there for
 //! consumers, peers and the scrubber, and so is damage in it.
 
+mod harm;
 mod seeds;
 
-use quorate_replication::log::{Inspected, inspect};
+use harm::damage_at;
 use quorate_replication::pipeline::Reopen;
-use quorate_replication::seam::FileId;
 use quorate_sim::{Options, World, recover};
-use quorate_wire::{LogIndex, NodeId};
+use quorate_wire::NodeId;
 use seeds::each_seed;
 
 const MS: u64 = 1_000_000;
@@ -59,7 +59,7 @@ fn what_was_damaged_in_a_segment_that_was_passed_over_is_found_and_repaired() {
         let node = names[usize::try_from(seed % 3).expect("small")];
         world.crash(node, false);
         world.oracle().expect_marred();
-        damage(&mut world, node, 10 + seed);
+        damage_at(&mut world, node, 10 + seed);
         let before = passed(&world);
         world.start(node);
         assert!(passed(&world) > before, "nobody has looked at it");
@@ -69,26 +69,4 @@ fn what_was_damaged_in_a_segment_that_was_passed_over_is_found_and_repaired() {
         let repaired = |why: &Reopen| matches!(why, Reopen::Repaired { .. });
         assert!(reopened(&world, node, damaged) && reopened(&world, node, repaired));
     });
-}
-
-/// Changes a bit in the body of a record.
-fn damage(world: &mut World, node: NodeId, index: u64) {
-    let disk = world.node(node).disk.disk_mut();
-    let mut found = None;
-    let looked = inspect(disk, &mut |what| {
-        if let Inspected::Record {
-            segment,
-            position,
-            record,
-            ..
-        } = what
-            && record.header().index == LogIndex(index)
-        {
-            found = Some((segment, position));
-        }
-    });
-    looked.expect("it can be read");
-    let (segment, position) = found.expect("it is there");
-    let at = usize::try_from(position).expect("small") + 64;
-    disk.mar(FileId::Segment(segment), at..at + 1)[0] ^= 4;
 }

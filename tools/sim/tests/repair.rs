@@ -1,11 +1,12 @@
 //! Logs that are damaged, and repaired from the other nodes.
 
+#[allow(dead_code, reason = "each test uses its part of it")]
+mod harm;
 mod seeds;
 
 use std::cell::Cell;
-use std::ops::Range;
 
-use quorate_replication::log::{Inspected, inspect};
+use harm::{Found, damage, records};
 use quorate_replication::pipeline::{Reopen, StartError};
 use quorate_replication::seam::{FileId, SegmentId};
 use quorate_sim::{Options, Random, Trace, World, recover};
@@ -61,34 +62,12 @@ fn follower(world: &mut World) -> NodeId {
     names.find(|&node| node != leader).expect("three nodes")
 }
 
-/// Where the records of a node's log lie.
-fn records(world: &mut World, node: NodeId) -> Vec<(SegmentId, Range<usize>)> {
-    let mut found = Vec::new();
-    let disk = world.node(node).disk.disk();
-    let summary = inspect(disk, &mut |what| {
-        if let Inspected::Record {
-            segment,
-            position,
-            record,
-            ..
-        } = what
-        {
-            let at = usize::try_from(position).expect("small");
-            found.push((segment, at..at + record.bytes().len()));
-        }
-    });
-    assert_eq!(summary.expect("it can be read").damaged, 0);
-    found
-}
-
 /// Changes a bit of each of a run of records: those from `from` percent of the log to `to` percent.
-fn damage(world: &mut World, node: NodeId, from: usize, to: usize) {
+fn damage_run(world: &mut World, node: NodeId, from: usize, to: usize) {
     let records = records(world, node);
     let (from, to) = (records.len() * from / 100, records.len() * to / 100);
-    for (segment, range) in &records[from..to.max(from + 1)] {
-        let at = range.start + range.len() / 2;
-        let file = FileId::Segment(*segment);
-        world.node(node).disk.disk_mut().mar(file, at..at + 1)[0] ^= 4;
+    for record in &records[from..to.max(from + 1)] {
+        damage(world, node, record);
     }
 }
 
@@ -108,7 +87,7 @@ fn a_group_of_one_whose_log_is_damaged_does_not_start_and_says_that_nobody_else_
         grow(&mut world, 1);
         let node = leader(&mut world);
         world.crash(node, false);
-        damage(&mut world, node, 50, 50);
+        damage_run(&mut world, node, 50, 50);
         let error = world.groups_mut()[0]
             .start(node)
             .expect_err("it is damaged");
@@ -127,7 +106,7 @@ fn a_damaged_record_is_repaired_on_a_follower_and_on_the_leader() {
             leader(&mut world)
         };
         world.crash(node, false);
-        damage(&mut world, node, 40, if seed < 2 { 40 } else { 60 });
+        damage_run(&mut world, node, 40, if seed < 2 { 40 } else { 60 });
         world.start(node);
         recover(&mut world);
         assert!(repaired(&world, node));
@@ -143,7 +122,7 @@ fn three_nodes_that_are_damaged_in_different_places_heal_each_other() {
             world.crash(node, false);
         }
         for (at, node) in all_names(&world).into_iter().enumerate() {
-            damage(
+            damage_run(
                 &mut world,
                 node,
                 20 * at + 10,
@@ -164,7 +143,8 @@ fn a_lost_segment_is_repaired() {
         let mut world = running(seed, 5, trace);
         let node = follower(&mut world);
         world.crash(node, false);
-        let (last, _) = records(&mut world, node).pop().expect("there are records");
+        let last = records(&mut world, node).pop().expect("there are records");
+        let last = last.segment;
         assert!(last > SegmentId(2), "there are several segments: {last:?}");
         let lost = FileId::Segment(SegmentId(1 + seed % 2));
         let disk = world.node(node).disk.disk_mut();
@@ -194,7 +174,7 @@ fn a_node_whose_end_is_damaged_does_not_vote_until_it_has_caught_up() {
         world.run_for(SECOND);
         world.crash(leader, false);
         world.crash(one, false);
-        damage(&mut world, one, 99, 100);
+        damage_run(&mut world, one, 99, 100);
         world.start(one);
         world.start(other);
         world.run_for(5 * SECOND);
@@ -217,8 +197,8 @@ fn without_a_whole_copy_a_node_stays_out_until_one_comes_back() {
         for node in [one, two, three] {
             world.crash(node, false);
         }
-        damage(&mut world, one, 50, 55);
-        damage(&mut world, two, 50, 55);
+        damage_run(&mut world, one, 50, 55);
+        damage_run(&mut world, two, 50, 55);
         world.start(one);
         world.start(two);
         world.run_for(10 * SECOND);
@@ -256,7 +236,7 @@ fn the_scrubber_finds_what_nobody_asks_for() {
         } else {
             leader(&mut world)
         };
-        damage(&mut world, node, 30, 40);
+        damage_run(&mut world, node, 30, 40);
         let healed = |world: &World| repaired(world, node);
         assert!(
             world.run_until(10 * SECOND, healed),
@@ -273,9 +253,9 @@ fn a_read_for_a_peer_finds_damage_and_the_node_goes_on() {
         let mut world = running(seed, 1, trace);
         let [one, _, three] = all_names(&world);
         world.crash(three, false);
-        damage(&mut world, three, 40, 60);
+        damage_run(&mut world, three, 40, 60);
         // The first one to be asked is damaged itself, and does not know.
-        damage(&mut world, one, 50, 51);
+        damage_run(&mut world, one, 50, 51);
         world.start(three);
         let healed = |world: &World| repaired(world, one) && repaired(world, three);
         assert!(world.run_until(20 * SECOND, healed), "both are repaired");
@@ -297,7 +277,7 @@ fn a_crash_at_any_moment_of_a_repair_is_survived() {
                 .disk_mut()
                 .remove(FileId::Segment(SegmentId(1)));
         } else {
-            damage(&mut world, node, 20, 70);
+            damage_run(&mut world, node, 20, 70);
         }
         let mut crashes = 0;
         for nth in 1..20 {
@@ -334,11 +314,9 @@ fn a_hole_that_was_never_committed_is_given_up_when_all_others_are_whole() {
         // The others have a leader, and other records where the old one's are.
         world.run_for(2 * SECOND);
         let after = records(&mut world, old);
-        let stale = after.get(before + 2).cloned();
         world.network().heal_all();
-        if let Some((segment, range)) = stale {
-            let file = FileId::Segment(segment);
-            world.node(old).disk.disk_mut().mar(file, range)[20] ^= 1;
+        if let Some(stale) = after.get(before + 2) {
+            damage(&mut world, old, stale);
         }
         world.start(old);
         recover(&mut world);
@@ -355,12 +333,12 @@ fn a_hole_that_was_never_committed_is_given_up_when_all_others_are_whole() {
 /// Damages a stopped node's disk somehow.
 fn harm(world: &mut World, node: NodeId, random: &mut Random) {
     let all = records(world, node);
-    let Some((last, sound)) = all.last() else {
+    let Some(last) = all.last() else {
         return;
     };
-    let any = FileId::Segment(SegmentId(random.between(1, last.0)));
+    let any = FileId::Segment(SegmentId(random.between(1, last.segment.0)));
     for _ in 0..random.between(1, 3) {
-        let (segment, range) = all[random.below(all.len())].clone();
+        let Found { segment, range, .. } = all[random.below(all.len())].clone();
         let file = FileId::Segment(segment);
         let disk = world.node(node).disk.disk_mut();
         if disk.bytes(file).is_none() {
@@ -369,7 +347,11 @@ fn harm(world: &mut World, node: NodeId, random: &mut Random) {
         let block = range.start - range.start % 4096;
         // That a log's very end was never written is what zeros up to it say: nobody can tell that from a loss.
         let zeros = |to: usize| {
-            let end = if segment == *last { sound.start } else { to };
+            let end = if segment == last.segment {
+                last.range.start
+            } else {
+                to
+            };
             block..end.clamp(block, to)
         };
         match random.below(6) {

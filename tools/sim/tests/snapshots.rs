@@ -1,7 +1,10 @@
 //! Worlds whose logs end: segments go as soon as two snapshots have what they amount to, and nodes that were away get a snapshot.
 
+#[allow(dead_code, reason = "each test uses its part of it")]
+mod harm;
 mod seeds;
 
+use harm::{damage, records};
 use quorate_client::member::Reset;
 use quorate_replication::log::{Inspected, inspect};
 use quorate_replication::pipeline::{Reopen, SnapshotConfig};
@@ -41,20 +44,9 @@ fn away(world: &mut World, id: NodeId, nanoseconds: u64) {
 }
 
 /// Damages the last record but one of a stopped node's log: it is missing, and the one behind it says so.
-fn damage_near_the_end(world: &mut World, id: NodeId) {
-    let disk = world.node(id).disk.disk_mut();
-    let mut records = Vec::new();
-    let looked = inspect(disk, &mut |what| {
-        if let Inspected::Record {
-            segment, position, ..
-        } = what
-        {
-            records.push((segment, usize::try_from(position).expect("small")));
-        }
-    });
-    looked.expect("it can be read");
-    let (segment, at) = records[records.len() - 2];
-    disk.mar(FileId::Segment(segment), at..at + 64)[8] ^= 4;
+fn damage_near_the_end(world: &mut World, node: NodeId) {
+    let records = records(world, node);
+    damage(world, node, &records[records.len() - 2]);
 }
 
 #[test]

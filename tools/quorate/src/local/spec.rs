@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use quorate_client::{ClusterName, NodeId};
 use quorate_engine::config::{
-    Config, Limits, LogConfig, NodeConfig, Overrides, Pin, PipelineConfig, RaftConfig, SLICE_US,
+    Config, Limits, LogConfig, NodeConfig, Overrides, Pin, PipelineConfig, RaftConfig,
     ShardsConfig, SnapshotConfig,
 };
 
@@ -52,7 +52,6 @@ impl Spec {
             node: node.id,
             data: NodePaths::of(dir, node.id).data,
             pin: Pin::Auto,
-            slice_us: SLICE_US,
             join: false,
             nodes: nodes.to_vec(),
             limits: Limits::default(),
