@@ -190,6 +190,7 @@ fn recover(
         last,
         bytes,
         passed,
+        ready_unread,
         cut,
         damaged,
         holes,
@@ -204,6 +205,7 @@ fn recover(
         snapshot_index = snapshot.0,
         bytes,
         segments_passed_over = passed,
+        segments_ready_unread = ready_unread,
         ?took,
         "recovered the log"
     );
@@ -331,6 +333,10 @@ fn run_until_over(
         if wishes.leave.load(Ordering::Acquire) {
             pipeline.leave();
         }
+        let stops = wishes.stop.load(Ordering::Acquire);
+        if stops {
+            pipeline.end();
+        }
         let turn = pipeline.turn(driver);
         if pipeline.has_left() && !core::mem::replace(&mut told, true) {
             left.ring();
@@ -340,13 +346,13 @@ fn run_until_over(
         if let Some(traced) = traced {
             traced.look(pipeline);
         }
-        if !wishes.stop.load(Ordering::Acquire) {
+        if !stops {
             return turn;
         }
         // What was taken in also reaches this node's own disk, unless that takes too long.
         let now = clock::now();
         let give_up = *give_up.get_or_insert(now.after(SETTLE_TIME));
-        if pipeline.is_settled() || now >= give_up {
+        if pipeline.has_ended() || now >= give_up {
             over.store(true, Ordering::Release);
             return match turn {
                 Turn::Again | Turn::IdleUntil(_) | Turn::Reopen(_) => Turn::Again,

@@ -9,6 +9,7 @@ use super::error::{Damage, RecoveryError};
 use super::format::SegmentHeader;
 use super::index::{Index, Spot};
 use super::recovery::Cut;
+use super::skip::Skip;
 use super::superblock;
 use super::walk::{Visitor, to_error, walk};
 use crate::seam::{Files, SegmentId, SnapshotId};
@@ -79,13 +80,13 @@ pub fn inspect(
 ) -> Result<Summary, RecoveryError> {
     let found = superblock::find(files)?.ok_or(RecoveryError::SuperblockMissing { segments: 0 })?;
     // Whether a record is void is known only at the end.
-    let index = walk(files, &found.superblock, &[], &mut Blind)?.index;
+    let index = walk(files, &found.superblock, &Skip::default(), &mut Blind)?.index;
     let mut looking = Looking {
         index: &index,
         visit,
         summary: Summary::default(),
     };
-    let walked = walk(files, &found.superblock, &[], &mut looking)?;
+    let walked = walk(files, &found.superblock, &Skip::default(), &mut looking)?;
     if let Some(cut) = walked.cut {
         (looking.visit)(Inspected::Cut(cut));
     }
@@ -140,12 +141,19 @@ pub fn live_records(
     let index = walk(
         files,
         &found.superblock,
-        &[],
+        &Skip::default(),
         &mut Strict { index: None, visit },
     )?
     .index;
     let index = Some(&index);
-    walk(files, &found.superblock, &[], &mut Strict { index, visit }).map(drop)
+    let skip = Skip::default();
+    walk(
+        files,
+        &found.superblock,
+        &skip,
+        &mut Strict { index, visit },
+    )
+    .map(drop)
 }
 
 /// Sees nothing, and goes on.

@@ -45,13 +45,17 @@ pub(super) struct Keeper {
     first: usize,
     /// Where the log begins, as the disk has it.
     start: Start,
+    /// The disk says that the log has ended: it must not when the log goes on.
+    says_ended: bool,
 }
 
 impl Keeper {
     pub(super) fn new(found: Found) -> Self {
+        let mut superblock = found.superblock;
         Self {
-            start: found.superblock.start,
-            superblock: found.superblock,
+            start: superblock.start,
+            says_ended: core::mem::take(&mut superblock.ended),
+            superblock,
             waiting: None,
             open: None,
             first: found.first,
@@ -76,6 +80,28 @@ impl Keeper {
         self.superblock.log = start.reached();
         self.superblock.sequence += 1;
         superblock::format(files, &self.superblock)
+    }
+
+    /// The log goes on: durable in both copies when this returns. Before anything else is written.
+    pub(super) fn go_on<F: Files>(&mut self, files: &mut F) -> Result<(), FilesError> {
+        assert!(self.open.is_none(), "nothing is being written at the start");
+        if !core::mem::take(&mut self.says_ended) {
+            return Ok(());
+        }
+        self.superblock.sequence += 1;
+        superblock::format(files, &self.superblock)
+    }
+
+    /// The log has ended. Returns a write to submit, if none is open.
+    pub(super) fn end(&mut self, log: Reached) -> Option<StorageOp> {
+        self.superblock.ended = true;
+        self.waiting.get_or_insert_default();
+        self.begin(log)
+    }
+
+    /// Whether the log has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.superblock.ended
     }
 
     /// Where the log begins, as the disk has it.

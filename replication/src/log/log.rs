@@ -167,6 +167,7 @@ impl Log {
     /// Another one is open, it does not fit, or its records do not continue the log.
     pub fn write(&mut self, commit: GroupCommit<'_>, storage: &mut impl Storage) {
         assert!(!self.writing(), "one group commit is open at a time");
+        assert!(!self.keeper.has_ended(), "nothing is behind a log's end");
         let header = (!self.has_room(commit.bytes.len())).then(|| self.roll(commit.commit));
         self.taken_up += commit.bytes.len() as u64;
         let mut group = Group::place(&commit, &mut self.index, &mut self.parts);
@@ -274,6 +275,19 @@ impl Log {
     /// Has the superblock say how far the log is durable now: what is lost of that, the next start finds missing.
     pub fn note_reached(&mut self, storage: &mut impl Storage) {
         if let Some(op) = self.keeper.note(self.reached) {
+            self.submit(Purpose::Superblock, op, storage);
+        }
+    }
+
+    /// Its process is about to stop, and nothing is written any more: has the superblock say so. The next start then knows without
+    /// reading them that the segments that lie ready hold nothing.
+    ///
+    /// # Panics
+    /// A group commit is open, or a hole is being filled.
+    pub fn end(&mut self, storage: &mut impl Storage) {
+        assert!(!self.writing(), "what is under way is over first");
+        assert!(self.mending.is_none(), "a log with holes has no known end");
+        if let Some(op) = self.keeper.end(self.reached) {
             self.submit(Purpose::Superblock, op, storage);
         }
     }

@@ -32,6 +32,7 @@ mod seal;
 mod seen;
 mod segment;
 mod shelf;
+mod skip;
 mod sums;
 mod superblock;
 mod survey;

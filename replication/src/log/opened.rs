@@ -4,14 +4,14 @@
 
 use super::error::{Damage, FormatError, RecoveryError};
 use super::format::{Head, SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::passed::{self, Passed};
+use super::skip::Skip;
 use super::tail::is_zero;
 use crate::seam::{FileId, Files, SegmentId};
 
 /// A segment's file, and what its first block says of it.
 pub(super) struct Opened<B> {
     pub(super) id: SegmentId,
-    /// Not there if it is passed over.
+    /// Not there if it is not read.
     bytes: Option<B>,
     pub(super) state: State,
 }
@@ -30,37 +30,40 @@ pub(super) enum State {
     Damaged(Damage),
 }
 
-/// Opens the next segment, unless it is passed over.
+/// Opens the next segment, unless it is skipped.
 pub(super) fn open_next<'i, F: Files>(
     files: &F,
     ids: &mut impl Iterator<Item = &'i SegmentId>,
-    passed: &[Passed],
+    skip: &Skip,
 ) -> Result<Option<Opened<F::Bytes>>, RecoveryError> {
     let Some(&id) = ids.next() else {
         return Ok(None);
     };
-    if let Some(passed) = passed::of(passed, id) {
-        let (bytes, state) = (None, State::Used(passed.header));
+    if let Some(state) = skip.state(id) {
+        let bytes = None;
         return Ok(Some(Opened { id, bytes, state }));
     }
     let bytes = files.segment(id).map_err(RecoveryError::Files)?;
-    let head = bytes.as_ref().get(..SEGMENT_HEADER_BYTES);
-    let state = match head.map(SegmentHeader::decode) {
-        Some(Ok(Head::Used(header))) => State::Used(header),
-        Some(Ok(Head::Vacant(header))) => State::Vacant(header),
-        Some(Err(_)) if head.is_some_and(is_zero) => State::Unused,
-        Some(Err(FormatError::Version { found })) => {
-            return Err(RecoveryError::Version {
-                file: FileId::Segment(id),
-                found,
-            });
-        }
-        Some(Err(error)) => State::Damaged(Damage::Header(error)),
-        None => State::Damaged(Damage::Header(FormatError::Length {
-            expected: SEGMENT_HEADER_BYTES as u64,
-            found: bytes.as_ref().len() as u64,
-        })),
-    };
+    let state = state(id, bytes.as_ref())?;
     let bytes = Some(bytes);
     Ok(Some(Opened { id, bytes, state }))
+}
+
+/// What a segment's first block says of it.
+pub(super) fn state(id: SegmentId, bytes: &[u8]) -> Result<State, RecoveryError> {
+    let head = bytes.get(..SEGMENT_HEADER_BYTES);
+    match head.map(SegmentHeader::decode) {
+        Some(Ok(Head::Used(header))) => Ok(State::Used(header)),
+        Some(Ok(Head::Vacant(header))) => Ok(State::Vacant(header)),
+        Some(Err(_)) if head.is_some_and(is_zero) => Ok(State::Unused),
+        Some(Err(FormatError::Version { found })) => Err(RecoveryError::Version {
+            file: FileId::Segment(id),
+            found,
+        }),
+        Some(Err(error)) => Ok(State::Damaged(Damage::Header(error))),
+        None => Ok(State::Damaged(Damage::Header(FormatError::Length {
+            expected: SEGMENT_HEADER_BYTES as u64,
+            found: bytes.len() as u64,
+        }))),
+    }
 }

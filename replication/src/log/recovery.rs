@@ -11,7 +11,7 @@ use super::event::LogConfig;
 use super::format::SegmentHeader;
 use super::hole::Hole;
 use super::index::{Before, Index, Spot};
-use super::passed::{self, Passed};
+use super::skip::Skip;
 use super::superblock::{self, Found, Start, Superblock};
 use super::walk::{Visitor, Walked, to_error, walk};
 use super::{Log, Replay};
@@ -73,6 +73,8 @@ pub struct Recovery {
     pub restarts: Option<Restart>,
     /// So many segments were passed over: a snapshot has what is in them.
     pub passed: usize,
+    /// So many segments that lie ready were not read: nothing was under way when the last process stopped.
+    pub ready_unread: usize,
     /// Files of segments before the log's start.
     released: Vec<SegmentId>,
 }
@@ -111,10 +113,11 @@ pub fn recover(
     replay: &mut impl Replay,
 ) -> Result<Recovery, RecoveryError> {
     let (found, basis) = begin(files, replay)?;
-    go_through(files, config, replay, (found, basis), &[])
+    go_through(files, config, replay, (found, basis), &Skip::default())
 }
 
-/// The same, but passes over the segments that are of no need now; they are gone through when somebody reads in them. `None` if
+/// The same, but reads only what is of need now: not the segments that a snapshot covers, which are gone through when somebody reads in
+/// them, and, after a stop on request, not those that lie ready. `None` if
 /// anything is odd: then [`recover`] finds out what it is, with a fresh `replay`.
 ///
 /// # Errors
@@ -126,12 +129,15 @@ pub fn recover_behind(
 ) -> Result<Option<Recovery>, RecoveryError> {
     let (found, basis) = begin(files, replay)?;
     let covered = basis.applied.position.index;
-    let passed = passed::find(files, &found.superblock, covered)?;
-    let recovery = go_through(files, config, replay, (found, basis), &passed);
-    if passed.is_empty() {
+    let skip = Skip::find(files, &found.superblock, covered)?;
+    let recovery = go_through(files, config, replay, (found, basis), &skip);
+    if skip.is_nothing() {
         return recovery.map(Some);
     }
-    let whole = |it: &Recovery| it.damaged.is_none() && it.restarts.is_none();
+    let whole = |it: &Recovery| {
+        let ended = it.cut.is_none() && it.log.reached == it.superblock.log;
+        it.damaged.is_none() && it.restarts.is_none() && (skip.ready.is_empty() || ended)
+    };
     Ok(recovery.ok().filter(whole))
 }
 
@@ -147,11 +153,11 @@ fn go_through(
     config: LogConfig,
     replay: &mut impl Replay,
     (mut found, basis): (Found, Basis),
-    passed: &[Passed],
+    skip: &Skip,
 ) -> Result<Recovery, RecoveryError> {
     let superblock = found.superblock.clone();
     let mut replaying = Replaying::new(replay, basis.applied, &superblock);
-    let mut walked = walk(files, &superblock, passed, &mut replaying)?;
+    let mut walked = walk(files, &superblock, skip, &mut replaying)?;
     let restarts = replaying.restarts(&walked, superblock.start());
     if let Some(why) = restarts {
         replaying.begin_anew();
@@ -203,7 +209,8 @@ fn go_through(
         bytes_behind: bytes,
         unsound: basis.unsound,
         restarts,
-        passed: passed.len(),
+        passed: skip.passed.len(),
+        ready_unread: skip.ready.len(),
         released,
     })
 }
@@ -241,7 +248,7 @@ impl Walked {
 }
 
 impl Recovery {
-    /// Makes durable what recovery has decided: where the log begins, and that its end was given up. Then the files go that nobody
+    /// Makes durable what recovery has decided: where the log begins, that its end was given up, and that it goes on. Then the files go that nobody
     /// needs any more. A crash in between leads to the same place.
     ///
     /// # Errors
@@ -257,6 +264,7 @@ impl Recovery {
         } else if self.damaged.is_some() && self.holes.is_empty() {
             self.give_up_end(files)?;
         }
+        self.log.keeper.go_on(files)?;
         for segment in self.released.drain(..) {
             files.remove(FileId::Segment(segment))?;
         }

@@ -68,7 +68,7 @@ struct RawSuperblock {
     start_term: U64,
     start_offset: U64,
     start_crc: U32,
-    reserved: U32,
+    ended: U32,
     members: [RawMember; NODES_MAX],
     unused: [u8; COPY_BYTES - 136 - 24 * NODES_MAX],
 }
@@ -154,6 +154,9 @@ pub struct Superblock {
     pub(super) sequence: u64,
     /// The log was durable up to here when this was written: a log that ends earlier has lost something.
     pub(super) log: Reached,
+    /// The log ends there: its process stopped when nothing was under way, and nothing was ever written behind. A build that does not
+    /// know of it leaves it out when it writes, and does not look at it: it is believed only of a log that does end there.
+    pub(super) ended: bool,
     /// Where the log begins.
     pub(super) start: Start,
 }
@@ -182,6 +185,7 @@ impl Superblock {
             members: Vec::new(),
             sequence: 1,
             log: Reached::NOTHING,
+            ended: false,
             start: Start::whole(),
         }
     }
@@ -212,6 +216,7 @@ impl Superblock {
         raw.start_term = U64::new(before.term.0);
         raw.start_offset = U64::new(before.next_offset.0);
         raw.start_crc = U32::new(before.header_crc);
+        raw.ended = U32::new(u32::from(self.ended));
         for (to, (node, disk)) in raw.members.iter_mut().zip(&self.members) {
             to.node = U32::new(node.0);
             to.disk = disk.0;
@@ -286,6 +291,7 @@ impl Superblock {
                 segment: raw.log_segment.get(),
                 position: raw.log_position.get(),
             },
+            ended: raw.ended.get() == 1,
             start,
         })
     }

@@ -13,10 +13,10 @@ use super::gap::Gap;
 use super::hole::{Hole, Link};
 use super::index::{Index, Spot};
 use super::opened::{Opened, State, open_next};
-use super::passed::{self, Passed};
 use super::recovery::Cut;
 use super::seen::{Kind, Seen, SegmentFile};
 use super::segment::RECORDS_AT;
+use super::skip::Skip;
 use super::superblock::{Reached, Superblock};
 use super::tail::{self, End, Stop};
 use crate::buffer::BLOCK_BYTES;
@@ -72,7 +72,7 @@ pub(super) struct Walk<'a, V> {
     superblock: &'a Superblock,
     pub(super) visitor: &'a mut V,
     pub(super) index: Index,
-    prepared: Vec<(SegmentId, SegmentFile)>,
+    pub(super) prepared: Vec<(SegmentId, SegmentFile)>,
     cut: Option<Cut>,
     /// Nothing is written any more to the last segment in use.
     closed: bool,
@@ -85,11 +85,11 @@ pub(super) struct Walk<'a, V> {
     over: bool,
 }
 
-/// Goes through all segments, but for those that are passed over, in their order.
+/// Goes through all segments, but for those that are skipped, in their order.
 pub(super) fn walk<F: Files, V: Visitor>(
     files: &F,
     superblock: &Superblock,
-    passed: &[Passed],
+    skip: &Skip,
     visitor: &mut V,
 ) -> Result<Walked, RecoveryError> {
     let mut released = files.segments().map_err(RecoveryError::Files)?;
@@ -109,17 +109,16 @@ pub(super) fn walk<F: Files, V: Visitor>(
     };
     let mut expected = start.segment;
     let mut following = ids.iter();
-    let mut next = open_next(files, &mut following, passed)?;
+    let mut next = open_next(files, &mut following, skip)?;
     while let Some(opened) = next {
-        next = open_next(files, &mut following, passed)?;
+        next = open_next(files, &mut following, skip)?;
         while expected < opened.id {
             walk.files.push((expected, None));
             walk.damage(expected, 0, Damage::Missing)?;
             expected = SegmentId(expected.0 + 1);
         }
         expected = SegmentId(opened.id.0 + 1);
-        if let Some(passed) = passed::of(passed, opened.id) {
-            walk.pass(passed)?;
+        if walk.skips(opened.id, skip)? {
             continue;
         }
         let ends = ends(opened.id, opened.bytes(), next.as_ref());

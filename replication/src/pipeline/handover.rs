@@ -36,6 +36,17 @@ pub(super) enum Leaving {
     Left,
 }
 
+/// How far a node is that stops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Ending {
+    #[default]
+    Goes,
+    /// It ends as soon as its own disk has all that its memory has.
+    Wants,
+    /// Nothing is taken in, proposed or written any more.
+    Ended,
+}
+
 impl Pipeline {
     /// This node is about to stop: if it leads, it hands its lead over in its next turns.
     pub fn leave(&mut self) {
@@ -48,6 +59,39 @@ impl Pipeline {
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.leaving == Leaving::Left
+    }
+
+    /// This node stops: the turn in which its own disk has all that its memory has is the last one that does anything.
+    pub fn end(&mut self) {
+        if self.ending == Ending::Goes {
+            self.ending = Ending::Wants;
+        }
+    }
+
+    /// Whether a node that stops has come to its end, and its disk knows.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ending == Ending::Ended && self.log.is_noted()
+    }
+
+    /// Ends if that is wanted and nothing is under way. Where a log ends that is not whole, or is not known yet, nobody says.
+    pub(super) fn end_due(&mut self, seam: &mut impl Seam) {
+        if self.ending != Ending::Wants || !self.is_settled() {
+            return;
+        }
+        self.ending = Ending::Ended;
+        if self.raft.is_some() && self.reopen.is_none() {
+            self.log.end(seam);
+        }
+    }
+
+    /// Whether this node's own disk has all that its memory has.
+    fn is_settled(&self) -> bool {
+        !self.accumulator.is_open()
+            && !self.commands.is_open()
+            && !self.tail.has_open()
+            && !self.tail.has_sealed()
+            && !self.log.writing()
     }
 
     /// Does what an operator asks.

@@ -63,7 +63,7 @@ use catch_up::CatchUp;
 use commands::Commands;
 use fetch::Fetches;
 use fresh::Fresh;
-use handover::{HandOver, Leaving};
+use handover::{Ending, HandOver, Leaving};
 use heard::Heard;
 use link::Link;
 use membership::Membership;
@@ -191,6 +191,7 @@ pub struct Pipeline {
     handing: Option<HandOver>,
     prefers: Prefers,
     leaving: Leaving,
+    ending: Ending,
     links: Vec<Link>,
     dials: Vec<peers::Dial>,
     notes: Vec<Note>,
@@ -228,6 +229,9 @@ impl Pipeline {
         self.govern(now);
         self.reap_disk(now, seam)?;
         self.phase_ended(Phase::Disk, seam);
+        if self.ending == Ending::Ended {
+            return Ok(Turn::IdleUntil(Time(u64::MAX)));
+        }
         self.reap_network(now, seam);
         self.phase_ended(Phase::Network, seam);
         self.form_alone(seam);
@@ -276,6 +280,7 @@ impl Pipeline {
             }
         }
         self.phase_ended(Phase::Send, seam);
+        self.end_due(seam);
         let (wait, deadline) = self.deadline(now);
         self.turn_ends(if more { Wait::Not } else { wait });
         if let Some(why) = self.reopen
@@ -299,16 +304,6 @@ impl Pipeline {
     #[must_use]
     pub fn durable(&self) -> Option<LogIndex> {
         self.raft.as_ref().map(Raft::durable)
-    }
-
-    /// Whether this node's own disk has all that its memory has: nothing is lost to it by stopping now.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        !self.accumulator.is_open()
-            && !self.commands.is_open()
-            && !self.tail.has_open()
-            && !self.tail.has_sealed()
-            && !self.log.writing()
     }
 
     /// When there is something to do at the latest, and what.

@@ -8,7 +8,7 @@ use quorate_wire::{Edition, ErrorCode, LogIndex, Time};
 
 use super::catch_up::CatchUp;
 use super::config::PipelineConfig;
-use super::handover::Leaving;
+use super::handover::{Ending, Leaving};
 use super::membership::Membership;
 use super::priority::Prefers;
 use super::repair::Repair;
@@ -43,6 +43,8 @@ pub struct Started {
     pub bytes: u64,
     /// So many segments were passed over: a snapshot has what is in them.
     pub passed: usize,
+    /// So many segments that lie ready were not read: nothing was under way when the last process stopped.
+    pub ready_unread: usize,
     /// A torn tail that was cut.
     pub cut: Option<Cut>,
     /// The log is damaged here. With holes, it is being repaired; without, its end is lost, and the node is unsure.
@@ -224,6 +226,7 @@ impl Pipeline {
             handing: None,
             prefers: Prefers::default(),
             leaving: Leaving::default(),
+            ending: Ending::default(),
             links: Vec::new(),
             dials: Vec::new(),
             notes: Vec::new(),
@@ -241,6 +244,7 @@ impl Pipeline {
             last,
             bytes: pipeline.log.bytes(),
             passed: recovery.passed,
+            ready_unread: recovery.ready_unread,
             cut: recovery.cut,
             damaged: recovery.damaged,
             holes: hole_count,

@@ -4,6 +4,7 @@
 mod crash;
 mod damage;
 mod dump;
+mod ended;
 mod golden;
 mod holes;
 mod inspect;
