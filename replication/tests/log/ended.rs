@@ -136,7 +136,7 @@ fn an_end_that_somebody_wrote_behind_is_not_believed() {
                 match behind(&disk) {
                     Some(less) => {
                         same(&all, &less, &what);
-                        assert_eq!(less.0.cut, None, "{what}");
+                        assert!(less.0.cut.is_none() || less.0.ready_unread == 0, "{what}");
                         believed += less.0.ready_unread;
                     }
                     None => refuted += 1,
