@@ -29,6 +29,8 @@ pub struct Faults {
 #[derive(Debug)]
 enum After {
     Start(NodeId),
+    /// It has handed over what it led, or has had time enough.
+    End(NodeId),
     /// Its disk does not fail any more; it starts, if it has stopped.
     Mend(NodeId),
     Heal(Vec<(NodeId, NodeId)>),
@@ -84,6 +86,10 @@ impl Faults {
     fn undo(&mut self, after: After, world: &mut World) {
         match after {
             After::Start(id) => world.start(id),
+            After::End(id) => world
+                .groups_mut()
+                .iter_mut()
+                .for_each(|group| group.node(id).end()),
             After::Mend(id) => {
                 world.mend(id);
                 world.start(id);
@@ -137,6 +143,7 @@ impl Faults {
                     self.after.push(world.now().after(back), After::Start(id));
                 }
             }
+            Fault::Stop => self.stop(one, &mut random, world),
             Fault::Pause => {
                 let leader = world.leader().filter(|_| random.one_in(2));
                 world.pause(leader.unwrap_or(one), random.scaled(50 * MS, 3000 * MS));
@@ -274,6 +281,17 @@ impl Faults {
         }
         self.after
             .push(world.now().after(back + 50 * MS), After::Start(id));
+    }
+
+    fn stop(&mut self, id: NodeId, random: &mut Random, world: &mut World) {
+        world.say(format_args!("node {id} is asked to stop"));
+        for group in world.groups_mut() {
+            group.node(id).leave();
+        }
+        let end = world.now().after(random.scaled(1, 100 * MS));
+        self.after.push(end, After::End(id));
+        let back = random.scaled(MS, 2000 * MS);
+        self.after.push(end.after(back), After::Start(id));
     }
 
     fn depose(&mut self, random: &mut Random, world: &mut World) {

@@ -7,7 +7,7 @@ mod start;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_replication::pipeline::{Note, Reopen, Turn};
+use quorate_replication::pipeline::{Note, Pipeline, Reopen, Turn};
 use quorate_replication::seam::StorageError;
 use quorate_wire::client::StatusReply;
 use quorate_wire::{ErrorCode, GroupId, NodeId, Offset, Time};
@@ -75,6 +75,8 @@ pub struct Group {
     reopened: Vec<(NodeId, Reopen)>,
     /// Segments that starts have passed over.
     passed: usize,
+    /// Segments that lay ready, and that starts have not read.
+    ready_unread: usize,
 }
 
 impl Group {
@@ -109,6 +111,7 @@ impl Group {
             formed: BTreeSet::new(),
             reopened: Vec::new(),
             passed: 0,
+            ready_unread: 0,
             options,
         }
     }
@@ -448,6 +451,13 @@ impl Group {
         }
         for reply in replies {
             self.reply(id, reply);
+        }
+        let ended = self.nodes.get(at).and_then(Node::pipeline);
+        if ended.is_some_and(Pipeline::has_ended) {
+            self.say(id, format_args!("has stopped"));
+            self.crash(id, false);
+            self.fallen.push(id);
+            return;
         }
         match turn {
             Turn::Again | Turn::IdleUntil(_) => {}

@@ -201,6 +201,22 @@ impl Node {
         }
     }
 
+    /// It is about to stop: it hands over what it leads.
+    pub fn leave(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.pipeline.leave();
+            process.wakes = Time(0);
+        }
+    }
+
+    /// It is to stop as soon as nothing is under way.
+    pub fn end(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.pipeline.end();
+            process.wakes = Time(0);
+        }
+    }
+
     /// It will not crash on a completion.
     pub fn spare(&mut self) {
         self.doom = None;

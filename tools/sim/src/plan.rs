@@ -18,6 +18,8 @@ pub enum Fault {
     CrashOnCompletion,
     /// All nodes die at once, and come back one by one.
     CrashAll,
+    /// A node is asked to stop, as for an upgrade, and comes back.
+    Stop,
     /// A node stands still, and does not know.
     Pause,
     /// The leader goes on alone for a while, or stops, and comes back when another one leads.
@@ -90,7 +92,7 @@ impl Harm {
 impl Fault {
     /// Those that plans draw, each with the largest weight that it may get. Not among them: changes of members, which take spare
     /// nodes ([`Plan::with_changes`]); deleted consumer groups, which take their members ([`Plan::with_ends`]); clients that are cut off
-    /// ([`Plan::with_cut_clients`]), so that worlds without them stay what they were; and misdirected writes, whose old records recovery
+    /// ([`Plan::with_cut_clients`]) and nodes that are asked to stop ([`Plan::with_stops`]), so that worlds without them stay what they were; and misdirected writes, whose old records recovery
     /// takes for a rewrite, and cannot mend.
     pub const ALL: [(Self, u64); 22] = [
         (Self::Crash, 6),
@@ -124,6 +126,7 @@ impl Fault {
             Self::Crash => "crash",
             Self::CrashOnCompletion => "crash on a completion",
             Self::CrashAll => "crash of all",
+            Self::Stop => "stop on request",
             Self::Pause => "pause",
             Self::Depose => "deposed leader",
             Self::HandOver => "hand-over",
@@ -241,6 +244,13 @@ impl Plan {
     pub fn with_cut_clients(self, seed: u64) -> Self {
         let random = Random::new(seed, "cut clients");
         self.with(Fault::CutClients, random, &[300, 1000, 2000])
+    }
+
+    /// This plan, with nodes that are asked to stop now and then.
+    #[must_use]
+    pub fn with_stops(self, seed: u64) -> Self {
+        let random = Random::new(seed, "stops");
+        self.with(Fault::Stop, random, &[300, 1000, 2000])
     }
 
     fn with(mut self, fault: Fault, mut random: Random, pauses: &[u64]) -> Self {

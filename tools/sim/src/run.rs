@@ -105,6 +105,9 @@ impl Case {
         if cut && self.profile != Profile::Damage {
             plan = plan.with_cut_clients(self.seed);
         }
+        if Random::new(self.seed, "asks to stop").one_in(3) {
+            plan = plan.with_stops(self.seed);
+        }
         match &self.only {
             Some(numbers) => plan.only(numbers),
             None => plan,

@@ -70,3 +70,33 @@ fn what_was_damaged_in_a_segment_that_was_passed_over_is_found_and_repaired() {
         assert!(reopened(&world, node, damaged) && reopened(&world, node, repaired));
     });
 }
+
+#[test]
+fn a_node_that_was_asked_to_stop_leaves_what_lies_ready_unread_and_one_that_crashed_reads_it() {
+    each_seed("asked to stop", 0..4, |seed, trace| {
+        let mut world = World::new(Options::long(seed), trace.clone());
+        world.start_all();
+        world.run_for(2 * SECOND);
+        let unread = |world: &World| world.groups()[0].ready_unread();
+        for id in world.names() {
+            let before = unread(&world);
+            world.node(id).leave();
+            world.run_for(300 * MS);
+            world.node(id).end();
+            let gone = world.run_until(SECOND, |world| world.running(false).contains(&id));
+            assert!(gone, "what was under way ends");
+            world.start(id);
+            assert!(
+                unread(&world) > before,
+                "node {id} knows where its log ended"
+            );
+            world.run_for(500 * MS);
+            let before = unread(&world);
+            world.crash(id, seed % 2 == 0);
+            world.start(id);
+            assert_eq!(unread(&world), before, "node {id} has gone on since");
+            world.run_for(500 * MS);
+        }
+        recover(&mut world);
+    });
+}

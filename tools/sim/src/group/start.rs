@@ -12,6 +12,12 @@ impl Group {
         self.passed
     }
 
+    /// How many segments that lay ready they have not read when they started, since the process before had been asked to stop.
+    #[must_use]
+    pub fn ready_unread(&self) -> usize {
+        self.ready_unread
+    }
+
     /// Whoever starts from now on reads its log in the background from end to end.
     pub fn scrub(&mut self) {
         self.options.scrub = self.options.scrub.max(1 << 20);
@@ -38,6 +44,7 @@ impl Group {
             formatted,
             last,
             passed,
+            ready_unread,
             cut,
             damaged,
             holes,
@@ -51,6 +58,13 @@ impl Group {
         if passed > 0 {
             self.passed += passed;
             self.say(id, format_args!("passes over {passed} segments"));
+        }
+        if ready_unread > 0 {
+            self.ready_unread += ready_unread;
+            self.say(
+                id,
+                format_args!("leaves {ready_unread} segments unread that lie ready"),
+            );
         }
         if let Some(damaged) = damaged {
             self.say(id, format_args!("has {holes} holes: {damaged:?}"));
