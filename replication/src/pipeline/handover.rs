@@ -12,7 +12,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 
 use super::Pipeline;
 use crate::lane::{AdminAnswer, Answer, Refusal, ShardId, Ticket};
-use crate::seam::Seam;
+use crate::seam::{NetworkEvent, Seam};
 
 /// A hand-over under way, from its beginning until the new leader is known.
 #[derive(Debug)]
@@ -83,6 +83,27 @@ impl Pipeline {
         if self.raft.is_some() && self.reopen.is_none() {
             self.log.end(seam);
         }
+    }
+
+    /// A node that has ended is there for nobody: peers look elsewhere as soon as their links are gone.
+    pub(super) fn hang_up(&mut self, seam: &mut impl Seam) {
+        for link in &mut self.links {
+            link.end(seam);
+        }
+        let mut events = core::mem::take(&mut self.scratch.network);
+        seam.happened(&mut events);
+        for event in events.drain(..) {
+            match event {
+                NetworkEvent::Accepted { link } | NetworkEvent::Connected { link, .. } => {
+                    seam.close(link);
+                }
+                NetworkEvent::ConnectFailed { .. }
+                | NetworkEvent::Received { .. }
+                | NetworkEvent::Sent { .. }
+                | NetworkEvent::Closed { .. } => {}
+            }
+        }
+        self.scratch.network = events;
     }
 
     /// Whether this node's own disk has all that its memory has.

@@ -230,6 +230,7 @@ impl Pipeline {
         self.reap_disk(now, seam)?;
         self.phase_ended(Phase::Disk, seam);
         if self.ending == Ending::Ended {
+            self.hang_up(seam);
             return Ok(Turn::IdleUntil(Time(u64::MAX)));
         }
         self.reap_network(now, seam);

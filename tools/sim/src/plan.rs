@@ -250,7 +250,7 @@ impl Plan {
     #[must_use]
     pub fn with_stops(self, seed: u64) -> Self {
         let random = Random::new(seed, "stops");
-        self.with(Fault::Stop, random, &[300, 1000, 2000])
+        self.with(Fault::Stop, random, &[1000, 2000, 4000])
     }
 
     fn with(mut self, fault: Fault, mut random: Random, pauses: &[u64]) -> Self {
