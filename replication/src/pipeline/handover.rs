@@ -87,9 +87,6 @@ impl Pipeline {
 
     /// A node that has ended is there for nobody: peers look elsewhere as soon as their links are gone.
     pub(super) fn hang_up(&mut self, seam: &mut impl Seam) {
-        for link in &mut self.links {
-            link.end(seam);
-        }
         let mut events = core::mem::take(&mut self.scratch.network);
         seam.happened(&mut events);
         for event in events.drain(..) {
@@ -97,13 +94,17 @@ impl Pipeline {
                 NetworkEvent::Accepted { link } | NetworkEvent::Connected { link, .. } => {
                     seam.close(link);
                 }
+                // What a read was for may be sent nowhere any more.
+                NetworkEvent::Closed { link } => self.links.retain(|known| known.id != link),
                 NetworkEvent::ConnectFailed { .. }
                 | NetworkEvent::Received { .. }
-                | NetworkEvent::Sent { .. }
-                | NetworkEvent::Closed { .. } => {}
+                | NetworkEvent::Sent { .. } => {}
             }
         }
         self.scratch.network = events;
+        for link in &mut self.links {
+            link.end(seam);
+        }
     }
 
     /// Whether this node's own disk has all that its memory has.

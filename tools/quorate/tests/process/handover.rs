@@ -34,6 +34,14 @@ fn all_nodes_are_restarted_one_by_one_under_load() {
         load.wait_acked(SOME);
         world.local.start(leader).expect("its ports are free again");
         world.wait_complete();
+        // It knows from before that nothing is in what lies ready.
+        let log = world.local.log_tail(leader);
+        let recovered = log.lines().rfind(|line| line.contains("recovered the log"));
+        let unread = recovered.and_then(|line| line.split("segments_ready_unread=").nth(1));
+        assert!(
+            unread.is_some_and(|unread| !unread.starts_with('0')),
+            "{log}"
+        );
         load.wait_acked(SOME);
     }
     let sent = load.finish();
