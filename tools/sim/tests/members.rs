@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use harm::{damage_at, records};
 use quorate_replication::pipeline::{Reopen, SnapshotConfig};
-use quorate_sim::{Group, Options, Random, World, recover};
+use quorate_sim::{DiskWeather, Group, Options, Random, World, recover};
 use quorate_wire::admin::{AdminAsk, Change};
 use quorate_wire::{Address, ErrorCode, MemberRole, NodeId};
 use seeds::each_seed;
@@ -239,6 +239,57 @@ fn a_founder_that_was_away_when_it_was_removed_is_told_so() {
         let told = world.oracle().sent_away();
         assert!(told > 0, "it serves readers what it had, for ever");
         assert_eq!(ends_with(&mut world), [2, 3]);
+    });
+}
+
+/// The others commit the first change without the leader's disk. So the second one comes into a group that waits for that disk, and
+/// the core counts it already.
+#[test]
+fn a_leader_that_steps_down_while_its_disk_is_busy_keeps_the_members_that_it_has_named() {
+    each_seed("named, and not written", 0..3, |seed, trace| {
+        let quiet = Options {
+            producers: 0,
+            ..options(seed, 3, 2)
+        };
+        let mut world = started(quiet, trace);
+        world.run_for(200 * MS);
+        let leader = world.leader().expect("it was elected");
+        let others = [1, 2, 3].map(NodeId).into_iter();
+        let others: Vec<NodeId> = others.filter(|&id| id != leader).collect();
+        let durable = |world: &mut World| {
+            let pipeline = world.node(leader).pipeline().expect("it runs");
+            pipeline.durable().expect("it has a core")
+        };
+        let before = durable(&mut world);
+        let slow = DiskWeather {
+            latency: (2 * SECOND, 2 * SECOND),
+            ..quiet.disk
+        };
+        world.node(leader).disk.set_weather(slow);
+        for new in [4, 5] {
+            let asked = AdminAsk::Change(add(new));
+            world.groups_mut()[0].operate(leader, asked);
+            let named = world.run_until(300 * MS, |world| {
+                let group = &world.groups()[0];
+                let entry = group.roster().entry(NodeId(new)).is_some();
+                entry && (new == 5 || group.operated() == Some(Ok(())))
+            });
+            assert!(named, "node {new} is added without the leader's disk");
+        }
+        for &other in &others {
+            world.crash(other, false);
+        }
+        let steps_down = world.run_until(SECOND, |world| world.leader().is_none());
+        assert!(steps_down, "it is alone");
+        assert_eq!(durable(&mut world), before, "its disk is still at it");
+        world.node(leader).disk.set_weather(quiet.disk);
+        // With one of them, it leads again: it alone has all that was named.
+        world.start(others[0]);
+        let leads = world.run_until(10 * SECOND, |world| world.leader() == Some(leader));
+        assert!(leads, "nobody else can");
+        assert_eq!(world.groups()[0].roster().entries.len(), 5);
+        world.start_all();
+        assert_eq!(ends_with(&mut world), [1, 2, 3]);
     });
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn forgetful(config: &mut Config) {
     config.log.retain_bytes = 1;
 }
 
-fn group(world: &World, of: NodeId) -> PathBuf {
+pub(crate) fn group(world: &World, of: NodeId) -> PathBuf {
     let mut all = world.data().into_iter();
     let (_, data) = all
         .find(|(node, _)| *node == of)
@@ -30,7 +30,7 @@ fn group(world: &World, of: NodeId) -> PathBuf {
 }
 
 /// The numbers of a directory's files of one kind.
-fn numbers(group: &Path, kind: &str) -> Vec<u64> {
+pub(crate) fn numbers(group: &Path, kind: &str) -> Vec<u64> {
     let entries = std::fs::read_dir(group).expect("the node has made it");
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut numbers: Vec<u64> = names
@@ -41,7 +41,7 @@ fn numbers(group: &Path, kind: &str) -> Vec<u64> {
 }
 
 /// Waits until all nodes have everything, and fails unless they say the same of it.
-fn check_equal(world: &mut World) {
+pub(crate) fn check_equal(world: &mut World) {
     let statuses = world.local.wait_settled(SOON);
     let statuses = statuses.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(statuses.len(), 3);
