@@ -36,6 +36,8 @@ pub struct Generator {
     /// Which streams are to read, as the last wait has said.
     readable: Vec<bool>,
     start: Instant,
+    /// When an open loop last had something to send.
+    sent: Time,
 }
 
 impl Generator {
@@ -85,6 +87,7 @@ impl Generator {
             pace: load.pace,
             each: load.each,
             start: Instant::now(),
+            sent: Time(0),
         };
         generator.wait_ready(load.ready_timeout)?;
         Ok(generator)
@@ -225,6 +228,9 @@ impl Generator {
         measured: &mut Measured,
     ) -> Result<(), ClientError> {
         let now = self.now();
+        if intake.next_due(&self.streams).is_some_and(|due| due <= now) {
+            self.sent = now;
+        }
         for (at, stream) in self.streams.iter_mut().enumerate() {
             if let Some(readable) = self.readable.get_mut(at)
                 && std::mem::take(readable)
@@ -242,7 +248,7 @@ impl Generator {
             stream.send(now)?;
         }
         let due = intake.next_due(&self.streams);
-        let due = due.map(|due| due.max(now.after(TICK)));
+        let due = due.map(|due| due.max(self.sent.after(TICK)));
         let until_due = due.map(|due| Duration::from_nanos(due.since(self.now())));
         self.wait(until_due.map_or(timeout, |until| until.min(timeout)))
     }

@@ -37,7 +37,7 @@ const SUPERBLOCK: &[Part] = &[
     Part::Count("start_term", 8),
     Part::Count("start_offset", 8),
     Part::Bits("start_crc"),
-    Part::Count("reserved", 4),
+    Part::Count("ended", 4),
     Part::Heading("members: seven places"),
     Part::Count("node", 4),
     Part::Count("reserved", 4),
