@@ -138,22 +138,11 @@ pub fn live_records(
     visit: &mut dyn FnMut(&Record<'_>),
 ) -> Result<(), RecoveryError> {
     let found = superblock::find(files)?.ok_or(RecoveryError::SuperblockMissing { segments: 0 })?;
-    let index = walk(
-        files,
-        &found.superblock,
-        &Skip::default(),
-        &mut Strict { index: None, visit },
-    )?
-    .index;
-    let index = Some(&index);
-    let skip = Skip::default();
-    walk(
-        files,
-        &found.superblock,
-        &skip,
-        &mut Strict { index, visit },
-    )
-    .map(drop)
+    let (superblock, skip) = (&found.superblock, &Skip::default());
+    let mut strict = Strict { index: None, visit };
+    let index = walk(files, superblock, skip, &mut strict)?.index;
+    strict.index = Some(&index);
+    walk(files, superblock, skip, &mut strict).map(drop)
 }
 
 /// Sees nothing, and goes on.

@@ -117,8 +117,8 @@ pub fn recover(
 }
 
 /// The same, but reads only what is of need now: not the segments that a snapshot covers, which are gone through when somebody reads in
-/// them, and, after a stop on request, not those that lie ready. `None` if
-/// anything is odd: then [`recover`] finds out what it is, with a fresh `replay`.
+/// them, and, after a stop on request, not those that lie ready. `None` if anything is odd: then [`recover`] finds out what it is, with
+/// a fresh `replay`.
 ///
 /// # Errors
 /// As [`recover`].
@@ -248,8 +248,8 @@ impl Walked {
 }
 
 impl Recovery {
-    /// Makes durable what recovery has decided: where the log begins, that its end was given up, and that it goes on. Then the files go that nobody
-    /// needs any more. A crash in between leads to the same place.
+    /// Makes durable what recovery has decided: where the log begins, that its end was given up, and that it goes on. Then the files
+    /// go that nobody needs any more. A crash in between leads to the same place.
     ///
     /// # Errors
     /// The files cannot be written.

@@ -36,7 +36,7 @@ pub trait Files {
     fn segment(&self, segment: SegmentId) -> Result<Self::Bytes, FilesError>;
 
     /// The first bytes of a segment, so many at most, and how many there are in all. They are durable if another segment has come
-    /// into use behind this one.
+    /// into use behind this one, or if it lies ready.
     ///
     /// # Errors
     /// They cannot be read.
