@@ -1,12 +1,11 @@
 //! A group's files.
 
-use std::cell::Cell;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,13 +18,13 @@ use super::{
     PREPARING, SEGMENT, SNAPSHOT_PREPARING, SUPERBLOCK, file_name, preparing_name, segment_of,
     snapshot_of,
 };
-use crate::uring::map;
+use crate::uring::{let_go, map};
 
-/// A file is read in pieces of this size, one at a time: who writes to the same disk meanwhile waits for one at most.
+/// A file is read, and let go of, in pieces of this size, one at a time: who writes to the same disk meanwhile waits for one at most.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// A start leaves the disk to others after each piece for as long as that took, until it has rested for so long in all: a start that
-/// reads little is not felt by who shares the disk, and one that reads much does not take much longer.
+/// A start leaves the host to others after each piece for as long as that took, until it has rested for so long in all: a start that
+/// reads little is not felt by who shares disk and processors, and one that reads much does not take much longer.
 const REST_MAX: Duration = Duration::from_millis(500);
 
 /// What is read faster than that was in memory, and cost no disk anything.
@@ -39,13 +38,28 @@ const LOST: u8 = 0xff;
 pub struct GroupFiles {
     directory: PathBuf,
     lock: Arc<File>,
-    /// How long reading has rested.
-    rested: Cell<Duration>,
+    rests: Arc<Rests>,
+}
+
+/// How long has been rested.
+#[derive(Debug, Default)]
+struct Rests(Mutex<Duration>);
+
+impl Rests {
+    /// A piece took so long.
+    fn rest(&self, took: Duration) {
+        let mut rested = self.0.lock().expect("who rests does not panic");
+        if *rested < REST_MAX {
+            thread::sleep(took);
+            *rested += took;
+        }
+    }
 }
 
 /// The bytes of a segment: the file itself, mapped, unless a part of it cannot be read.
 pub struct SegmentBytes {
     held: Held,
+    rests: Arc<Rests>,
     /// Keeps those out who would change the file.
     _lock: Arc<File>,
 }
@@ -64,6 +78,18 @@ impl AsRef<[u8]> for SegmentBytes {
     }
 }
 
+/// To take away the map of a large file at once keeps a processor for milliseconds.
+impl Drop for SegmentBytes {
+    fn drop(&mut self) {
+        let Held::Map(map) = &self.held else { return };
+        for at in (0..map.len()).step_by(PIECE_BYTES) {
+            let begun = Instant::now();
+            let_go(map, at..map.len().min(at + PIECE_BYTES));
+            self.rests.rest(begun.elapsed());
+        }
+    }
+}
+
 impl fmt::Debug for SegmentBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SegmentBytes({})", self.as_ref().len())
@@ -71,11 +97,11 @@ impl fmt::Debug for SegmentBytes {
 }
 
 impl GroupFiles {
-    pub(super) const fn new(directory: PathBuf, lock: Arc<File>) -> Self {
+    pub(super) fn new(directory: PathBuf, lock: Arc<File>) -> Self {
         Self {
             directory,
             lock,
-            rested: Cell::new(Duration::ZERO),
+            rests: Arc::default(),
         }
     }
 
@@ -132,23 +158,15 @@ impl GroupFiles {
         list().map_err(|error| files_error(&self.directory, &error))
     }
 
-    /// A piece took so long to read.
-    fn rest(&self, took: Duration) {
-        let rested = self.rested.get();
-        if took > FROM_MEMORY && rested < REST_MAX {
-            thread::sleep(took);
-            self.rested.set(rested + took);
-        }
-    }
-
     fn bytes(&self, file: FileId) -> Result<SegmentBytes, FilesError> {
         let path = self.directory.join(file_name(file));
-        let held =
-            durable(&path).and_then(|file| match unreadable(&file, |took| self.rest(took))? {
-                None => map(&file).map(Held::Map),
-                Some(bytes) => Ok(Held::Memory(bytes)),
-            });
+        let held = durable(&path).and_then(|file| {
+            let map = map(&file)?;
+            let unreadable = unreadable(&file, &map, &self.rests)?;
+            Ok(unreadable.map_or(Held::Map(map), Held::Memory))
+        });
         Ok(SegmentBytes {
+            rests: Arc::clone(&self.rests),
             held: held.map_err(|error| files_error(&path, &error))?,
             _lock: Arc::clone(&self.lock),
         })
@@ -220,8 +238,9 @@ fn durable(path: &Path) -> io::Result<File> {
 }
 
 /// Reads a file once, so that a mapping of it does not end the process where the device fails. If it does fail: the file's bytes,
-/// with what cannot be read in place of every block that cannot. `rest` is told how long each piece took.
-fn unreadable(file: &File, rest: impl Fn(Duration)) -> io::Result<Option<Vec<u8>>> {
+/// with what cannot be read in place of every block that cannot. The map gets its pages meanwhile, piece by piece: to get them
+/// when they are looked at, one after another, would keep a processor for milliseconds.
+fn unreadable(file: &File, map: &Mmap, rests: &Rests) -> io::Result<Option<Vec<u8>>> {
     // The kernel may read ahead by many megabytes, and other nodes' writes to this disk would wait for all of them: a node that
     // starts is in less of a hurry than those that serve. Where no advice is taken, it does.
     let advise = |advice| {
@@ -238,8 +257,14 @@ fn unreadable(file: &File, rest: impl Fn(Duration)) -> io::Result<Option<Vec<u8>
                 return Ok(None);
             }
             Ok(bytes) => {
+                let start = usize::try_from(at).expect("a segment fits into memory");
+                // Kernels before 5.14 do not know this; then they come when they are looked at.
+                let _ = map.advise_range(memmap2::Advice::PopulateRead, start, bytes);
                 at += u64::try_from(bytes).expect("a piece is small");
-                rest(begun.elapsed());
+                let took = begun.elapsed();
+                if took > FROM_MEMORY {
+                    rests.rest(took);
+                }
             }
             Err(error) if error.raw_os_error() == Some(libc::EIO) => break,
             Err(error) => return Err(error),

@@ -38,5 +38,5 @@ mod storage;
 pub use self::driver::{Driver, DriverOptions};
 pub use self::run::{Ended, Stopped, run};
 
-pub(crate) use self::map::map;
+pub(crate) use self::map::{let_go, map};
 pub(crate) use self::ring::{RingError, probe_ring};
