@@ -1,10 +1,10 @@
 //! A log that ended because its process was asked to stop: the next start does not read what lies ready, and knows the same.
 
-use quorate_replication::log::{Recovery, recover, recover_behind};
 use quorate_replication::seam::{FileId, Files};
 use quorate_sim::Disk;
 
-use crate::machine::{Machine, Told, config};
+use crate::machine::Machine;
+use crate::passed::{behind, same, whole};
 use crate::used;
 use crate::work::{Body, Chance};
 
@@ -19,18 +19,6 @@ fn end(machine: &mut Machine) {
 
 fn stopped(machine: &Machine) -> Disk {
     machine.disk.crashed(&mut |_| true)
-}
-
-fn whole(disk: &Disk) -> (Recovery, Told) {
-    let mut told = Told::default();
-    let recovery = recover(disk, config(), &mut told).expect("it can be opened");
-    (recovery, told)
-}
-
-fn behind(disk: &Disk) -> Option<(Recovery, Told)> {
-    let mut told = Told::default();
-    let recovery = recover_behind(disk, config(), &mut told).expect("it can be opened");
-    recovery.map(|recovery| (recovery, told))
 }
 
 /// Writes so many group commits of one or two records; some take others' places.
@@ -53,14 +41,6 @@ fn work(machine: &mut Machine, writes: u64, chance: &mut Chance) {
 /// The machines of a test: segments of zeros, and of used files.
 fn machines(seed: u64) -> [Machine; 2] {
     [Machine::new(seed), used::machine(seed)]
-}
-
-fn same((one, told): &(Recovery, Told), (other, heard): &(Recovery, Told), what: &str) {
-    assert_eq!(one.raft, other.raft, "{what}");
-    assert_eq!(told, heard, "{what}");
-    assert_eq!((one.last, one.cut), (other.last, other.cut), "{what}");
-    assert_eq!(one.log.bytes(), other.log.bytes(), "{what}");
-    assert_eq!(one.log.ready_bytes(), other.log.ready_bytes(), "{what}");
 }
 
 #[test]

@@ -63,16 +63,26 @@ fn follower(seed: u64) -> Machine {
     machine
 }
 
-fn whole(disk: &Disk) -> (Recovery, Told) {
+pub(crate) fn whole(disk: &Disk) -> (Recovery, Told) {
     let mut told = Told::default();
     let recovery = recover(disk, config(), &mut told).expect("it is sound");
     (recovery, told)
 }
 
-fn behind(disk: &Disk) -> Option<(Recovery, Told)> {
+pub(crate) fn behind(disk: &Disk) -> Option<(Recovery, Told)> {
     let mut told = Told::default();
     let recovery = recover_behind(disk, config(), &mut told).expect("it is sound");
     recovery.map(|recovery| (recovery, told))
+}
+
+/// What two starts have found is the same.
+pub(crate) fn same((one, told): &(Recovery, Told), (other, heard): &(Recovery, Told), what: &str) {
+    assert_eq!(one.raft, other.raft, "{what}");
+    assert_eq!(told, heard, "{what}");
+    assert_eq!((one.last, one.cut), (other.last, other.cut), "{what}");
+    assert_eq!(one.bytes_behind, other.bytes_behind, "{what}");
+    assert_eq!(one.log.bytes(), other.log.bytes(), "{what}");
+    assert_eq!(one.log.ready_bytes(), other.log.ready_bytes(), "{what}");
 }
 
 #[test]
@@ -81,16 +91,12 @@ fn a_start_that_passes_over_segments_knows_what_one_knows_that_does_not() {
     for seed in 1..200 {
         let machine = follower(seed);
         let disk = machine.disk.crashed(&mut |_| true);
-        let (one, told) = whole(&disk);
-        let Some((other, heard)) = behind(&disk) else {
+        let Some(found) = behind(&disk) else {
             odd += 1;
             continue;
         };
-        assert_eq!(one.raft, other.raft, "seed {seed}");
-        assert_eq!(told, heard, "seed {seed}");
-        assert_eq!((one.last, one.cut), (other.last, other.cut), "seed {seed}");
-        assert_eq!(one.bytes_behind, other.bytes_behind, "seed {seed}");
-        assert_eq!(one.log.bytes(), other.log.bytes(), "seed {seed}");
+        same(&whole(&disk), &found, &format!("seed {seed}"));
+        let (other, heard) = found;
         passed += other.passed;
         read_all(other, heard, disk, &machine.live, seed);
     }
@@ -164,10 +170,10 @@ fn taken_and_given_back() -> (Machine, Vec<Made>) {
 fn records_that_were_void_for_a_while_are_read_where_they_are_whole() {
     let (machine, log) = taken_and_given_back();
     let disk = machine.disk.crashed(&mut |_| true);
-    let (one, told) = whole(&disk);
-    let (other, heard) = behind(&disk).expect("nothing is odd");
+    let found = behind(&disk).expect("nothing is odd");
+    same(&whole(&disk), &found, "taken and given back");
+    let (other, heard) = found;
     assert!(other.passed >= 4, "{} are passed over", other.passed);
-    assert_eq!((&one.raft, &told), (&other.raft, &heard));
     read_all(other, heard, disk, &log, 5);
 }
 

@@ -1,5 +1,5 @@
 //! Worlds whose logs are long, and whose nodes start behind their newest snapshots: what they have passed over is there for
-//! consumers, peers and the scrubber, and so is damage in it.
+//! consumers, peers and the scrubber, and so is damage in it. And nodes that were asked to stop, which leave more unread.
 
 mod harm;
 mod seeds;
