@@ -18,6 +18,8 @@ pub struct ShardLane {
     /// Requests that were put and whose replies were not yet taken. Of a run, each chunk counts: it may be answered alone.
     /// Invariant: at most the rings' capacity.
     open: usize,
+    /// Whether a request was put since the last kick.
+    put: bool,
     parking: Arc<Parking>,
     wake: Arc<Wake>,
 }
@@ -33,6 +35,7 @@ impl ShardLane {
             requests,
             replies,
             open: 0,
+            put: false,
             parking,
             wake,
         }
@@ -50,6 +53,7 @@ impl ShardLane {
         let fits = self.requests.push(request).is_ok();
         assert!(fits, "a ring has room for all requests that may be open");
         self.open += requests;
+        self.put = true;
         Ok(())
     }
 
@@ -59,9 +63,12 @@ impl ShardLane {
         self.requests.buffer().capacity() - self.open
     }
 
-    /// Wakes the pipeline if it sleeps. To be called once after a batch of puts.
-    pub fn kick(&self) {
-        self.wake.kick();
+    /// Wakes the pipeline if it sleeps and something was put since the last call. To be called once after what may be a batch of
+    /// puts.
+    pub fn kick(&mut self) {
+        if core::mem::take(&mut self.put) {
+            self.wake.kick();
+        }
     }
 
     /// The next reply, if one is there. Gives the room for another request.

@@ -95,7 +95,7 @@ fn take(
         Ok(_) if connection.phase() == Phase::Open => connection.deadline.set(None),
         Ok(_) => {}
     }
-    desk.lane.borrow().kick();
+    desk.lane.borrow_mut().kick();
 }
 
 /// Has the pipeline asked, or says why not. `read` is when the bytes came.

@@ -28,7 +28,7 @@ pub(super) async fn pump(desk: Rc<Desk>) {
             desk.settle(&reply);
             desk.feed_hungry();
         }
-        desk.lane.borrow().kick();
+        desk.lane.borrow_mut().kick();
         if gone {
             desk.pipeline_gone();
             return;

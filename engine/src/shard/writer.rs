@@ -29,7 +29,7 @@ pub(super) async fn write(desk: Rc<Desk>, connection: Rc<Connection>) {
             desk.counters.bytes_out.add(writing.len());
             connection.sent(writing.len());
             desk.feed(&connection);
-            desk.lane.borrow().kick();
+            desk.lane.borrow_mut().kick();
             writing.clear();
             if writing.capacity() > OUTPUT_BYTES_KEPT {
                 writing = Vec::new();

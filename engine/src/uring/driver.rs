@@ -193,16 +193,16 @@ impl Driver {
 
     /// Whether the next turn has something to do, the lanes aside: those are looked at on the way to sleep.
     fn has_news(&mut self) -> bool {
-        !self.events.is_empty() || !self.done.is_empty() || !self.ring.is_quiet()
+        !self.events.is_empty() || !self.done.is_empty() || self.ring.has_completed()
     }
 
     fn sleep(&mut self, until: Option<Time>, emptied: bool) -> io::Result<()> {
         if !self.spin.is_zero() {
-            self.ring.submit()?;
             let begun = Instant::now();
             while begun.elapsed() < self.spin {
+                self.ring.submit()?;
                 if self.has_news() || (emptied && !self.lanes.is_empty()) {
-                    return self.ring.submit();
+                    return Ok(());
                 }
                 std::hint::spin_loop();
             }

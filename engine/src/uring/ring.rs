@@ -136,12 +136,12 @@ impl Ring {
         forgive(self.uring.submitter().submit_with_args(1, &args))
     }
 
-    /// Whether a completion may be there: none is if this says so.
-    pub(super) fn is_quiet(&mut self) -> bool {
-        let queue = self.uring.submission();
-        let due = queue.taskrun() || queue.cq_overflow();
-        drop(queue);
-        !due && self.uring.completion().is_empty()
+    /// Whether there are completions to be reaped.
+    ///
+    /// The kernel's flag for work that it will do at the next system call is not asked: it can be left standing where none is to
+    /// be done, and whoever took that for news would never sleep.
+    pub(super) fn has_completed(&mut self) -> bool {
+        !self.uring.completion().is_empty()
     }
 
     /// Moves all completions to the end of `into`.
