@@ -191,6 +191,15 @@ impl Driver {
         Ok(())
     }
 
+    /// Wakes shards and submits what was asked for, in the middle of a turn.
+    pub(super) fn start_all(&mut self) {
+        self.lanes.flush();
+        if self.ring.is_enabled() {
+            // What is wrong now is still wrong when the turn ends, and is told then.
+            let _at_the_end = self.ring.submit();
+        }
+    }
+
     /// Whether the next turn has something to do, the lanes aside: those are looked at on the way to sleep.
     fn has_news(&mut self) -> bool {
         !self.events.is_empty() || !self.done.is_empty() || self.ring.has_completed()

@@ -84,6 +84,10 @@ impl Storage for Driver {
         }
     }
 
+    fn start(&mut self) {
+        self.start_all();
+    }
+
     fn pace(&mut self, pace: Pace) {
         self.preparer.pace(pace);
     }

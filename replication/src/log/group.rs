@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use quorate_raft::Mark;
-use quorate_wire::{Record, RecordHeader};
+use quorate_wire::{LogIndex, Record, RecordHeader};
 
 use super::event::{GroupCommit, Place};
 use super::format::WRITE_BYTES_MAX;
@@ -24,6 +24,10 @@ pub(super) struct Group {
     /// Bytes of it that are durable.
     written: usize,
     pub(super) mark: Mark,
+    /// The highest index in it.
+    last: LogIndex,
+    /// Whether its segment's sums are without it.
+    unsummed: bool,
 }
 
 impl Group {
@@ -68,6 +72,7 @@ impl Group {
             padding.len() < BLOCK_BYTES && is_zero(padding),
             "behind the last record there are zeros up to the next block"
         );
+        let last = commit.records.iter().map(|place| place.index).max();
         parts.sort_unstable_by(|one, other| other.cmp(one));
         Self {
             bytes: commit.bytes.clone(),
@@ -75,12 +80,20 @@ impl Group {
             position,
             written: 0,
             mark: commit.mark,
+            last: last.unwrap_or_default(),
+            unsummed: true,
         }
     }
 
-    /// Where it begins.
-    pub(super) fn position(&self) -> u64 {
-        self.position
+    /// Whether its segment's sums are without it.
+    pub(super) const fn is_unsummed(&self) -> bool {
+        self.unsummed
+    }
+
+    /// Where it begins, what it holds, and up to which index: once.
+    pub(super) fn to_sum(&mut self) -> Option<(u64, &[u8], LogIndex)> {
+        let unsummed = core::mem::take(&mut self.unsummed);
+        unsummed.then_some((self.position, &*self.bytes, self.last))
     }
 
     pub(super) fn segment(&self) -> SegmentId {

@@ -65,7 +65,7 @@ pub struct Log {
     /// left of a write.
     cut: bool,
     pub(super) seal: Seal,
-    group: Option<Group>,
+    pub(super) group: Option<Group>,
     /// Where the open group commit's writes end that are still to do, the last one first.
     parts: Vec<usize>,
     /// The log is durable up to here.
@@ -171,9 +171,6 @@ impl Log {
         let header = (!self.has_room(commit.bytes.len())).then(|| self.roll(commit.commit));
         self.taken_up += commit.bytes.len() as u64;
         let mut group = Group::place(&commit, &mut self.index, &mut self.parts);
-        let last = commit.records.iter().map(|place| place.index).max();
-        self.seal
-            .cover(&group, &commit.bytes, last.unwrap_or_default());
         // The header is durable before the first record: a record shows that everything before it is there.
         let first = header.or_else(|| group.next(&mut self.parts));
         self.submit(Purpose::Log, first.expect("a group has a part"), storage);
@@ -386,6 +383,7 @@ impl Log {
             return self.submit(Purpose::Log, op, storage);
         }
         events.push(LogEvent::Durable(group.mark));
+        self.sum();
         self.group = None;
         self.all_durable();
         self.submit_reads(storage);

@@ -7,10 +7,9 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
-use quorate_wire::LogIndex;
-
 use super::group::Group;
 use super::index::block_after;
+use super::log::Log;
 use super::sums::{Extent, Sums};
 use super::superblock::Identity;
 use crate::buffer::{Buffer, Slice};
@@ -57,10 +56,12 @@ impl Seal {
         }
     }
 
-    /// A group commit will be written.
-    pub(super) fn cover(&mut self, group: &Group, bytes: &[u8], last: LogIndex) {
-        if let Some(sums) = &mut self.sums {
-            sums.cover(group.position(), bytes, last);
+    /// A group commit is being written.
+    fn cover(&mut self, group: &mut Group) {
+        if let Some(sums) = &mut self.sums
+            && let Some((position, bytes, last)) = group.to_sum()
+        {
+            sums.cover(position, bytes, last);
         }
     }
 
@@ -111,5 +112,21 @@ impl Seal {
     /// The segment that is being sealed: its file has no other use yet.
     pub(super) fn segment(&self) -> Option<SegmentId> {
         self.segment
+    }
+}
+
+impl Log {
+    /// Whether sums of the open group commit are still to be taken: best while the disk works on it. When it is durable they are,
+    /// at the latest.
+    #[must_use]
+    pub fn owes_sums(&self) -> bool {
+        self.seal.sums.is_some() && self.group.as_ref().is_some_and(Group::is_unsummed)
+    }
+
+    /// Takes the sums of the open group commit.
+    pub fn sum(&mut self) {
+        if let Some(group) = &mut self.group {
+            self.seal.cover(group);
+        }
     }
 }

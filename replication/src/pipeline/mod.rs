@@ -282,6 +282,10 @@ impl Pipeline {
         }
         self.phase_ended(Phase::Send, seam);
         self.end_due(seam);
+        if self.log.owes_sums() {
+            seam.start();
+            self.log.sum();
+        }
         let (wait, deadline) = self.deadline(now);
         self.turn_ends(if more { Wait::Not } else { wait });
         if let Some(why) = self.reopen

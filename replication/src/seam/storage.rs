@@ -154,6 +154,9 @@ pub trait Storage {
     /// Begins an operation. The pipeline keeps no more than 64 open.
     fn submit(&mut self, id: OpId, op: StorageOp);
 
+    /// Begins what was submitted now, and not at the turn's end: the pipeline goes on working meanwhile.
+    fn start(&mut self) {}
+
     /// From now on, segments are prepared at this pace, also the one that is at work. At first the pace is full.
     fn pace(&mut self, pace: Pace);
 
