@@ -91,7 +91,7 @@ impl Group {
     }
 
     /// Where it begins, what it holds, and up to which index: once.
-    pub(super) fn to_sum(&mut self) -> Option<(u64, &[u8], LogIndex)> {
+    pub(super) fn take_unsummed(&mut self) -> Option<(u64, &[u8], LogIndex)> {
         let unsummed = core::mem::take(&mut self.unsummed);
         unsummed.then_some((self.position, &*self.bytes, self.last))
     }

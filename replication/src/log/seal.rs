@@ -59,7 +59,7 @@ impl Seal {
     /// A group commit is being written.
     fn cover(&mut self, group: &mut Group) {
         if let Some(sums) = &mut self.sums
-            && let Some((position, bytes, last)) = group.to_sum()
+            && let Some((position, bytes, last)) = group.take_unsummed()
         {
             sums.cover(position, bytes, last);
         }
