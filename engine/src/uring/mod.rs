@@ -1,4 +1,5 @@
-//! What a pipeline runs on: disk, peers, lanes and clocks over one raw io_uring, one system call a turn, and one more where a write begins.
+//! What a pipeline runs on: disk, peers, lanes and clocks over one raw io_uring, one system call a turn, and one more where a
+//! write begins.
 //!
 //! ```text
 //!             +--------------------------- Driver ----------------------------+
