@@ -9,9 +9,12 @@ use quorate_raft::HardState;
 use quorate_wire::{DiskId, NodeId};
 
 use super::event::LogEvent;
+use super::log::{Log, Purpose};
 use super::superblock::{self, COPIES, COPY_BYTES, Found, Reached, Start, Superblock};
 use crate::buffer::{Buffer, Slice};
-use crate::seam::{FileId, Files, FilesError, StorageOp};
+use crate::seam::{FileId, Files, FilesError, Storage, StorageOp};
+
+const _: () = assert!(COPIES == 2, "the other of two copies");
 
 /// What is being written.
 #[derive(Debug)]
@@ -161,6 +164,14 @@ impl Keeper {
         self.begin(log)
     }
 
+    /// The node was removed from its group. Returns a write to submit, if that is news and none is open.
+    pub(super) fn store_removed(&mut self, log: Reached) -> Option<StorageOp> {
+        if !core::mem::replace(&mut self.superblock.removed, true) {
+            self.waiting.get_or_insert_default();
+        }
+        self.begin(log)
+    }
+
     /// What is behind `log` is given up, though it may have been acknowledged. Returns a write to submit, if none is open.
     pub(super) fn give_up(&mut self, log: Reached) -> Option<StorageOp> {
         self.superblock.unsure = true;
@@ -234,4 +245,29 @@ impl Keeper {
         op
     }
 }
-const _: () = assert!(COPIES == 2, "the other of two copies");
+
+impl Log {
+    /// Makes a hard state durable; `HardStateDurable` follows, unless a newer one overtakes it.
+    pub fn store_hard_state(&mut self, state: HardState, storage: &mut impl Storage) {
+        let op = self.keeper.store_hard_state(state, self.reached);
+        self.store(op, storage);
+    }
+
+    /// Makes the members durable; `MembersDurable` follows.
+    pub fn store_members(&mut self, members: &[(NodeId, DiskId)], storage: &mut impl Storage) {
+        let op = self.keeper.store_members(members, self.reached);
+        self.store(op, storage);
+    }
+
+    /// Writes down that this node was removed from its group. Nothing waits for it: who forgets it is told again.
+    pub fn store_removed(&mut self, storage: &mut impl Storage) {
+        let op = self.keeper.store_removed(self.reached);
+        self.store(op, storage);
+    }
+
+    fn store(&mut self, op: Option<StorageOp>, storage: &mut impl Storage) {
+        if let Some(op) = op {
+            self.submit(Purpose::Superblock, op, storage);
+        }
+    }
+}

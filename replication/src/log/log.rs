@@ -7,9 +7,8 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use quorate_raft::HardState;
 use quorate_wire::canary::{self, Canary};
-use quorate_wire::{DiskId, LogIndex, NodeId, Time};
+use quorate_wire::{LogIndex, Time};
 
 use super::ahead::{Ahead, Ready};
 use super::error::{Fatal, NotHere, ReadError};
@@ -186,20 +185,6 @@ impl Log {
     /// All records up to here are committed: they will never be void.
     pub fn committed(&mut self, upto: LogIndex) {
         self.index.committed(upto);
-    }
-
-    /// Makes a hard state durable; `HardStateDurable` follows, unless a newer one overtakes it.
-    pub fn store_hard_state(&mut self, state: HardState, storage: &mut impl Storage) {
-        if let Some(op) = self.keeper.store_hard_state(state, self.reached) {
-            self.submit(Purpose::Superblock, op, storage);
-        }
-    }
-
-    /// Makes the members durable; `MembersDurable` follows.
-    pub fn store_members(&mut self, members: &[(NodeId, DiskId)], storage: &mut impl Storage) {
-        if let Some(op) = self.keeper.store_members(members, self.reached) {
-            self.submit(Purpose::Superblock, op, storage);
-        }
     }
 
     /// Reads records; `Read` or `ReadVoid` follows.

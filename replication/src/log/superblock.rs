@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use quorate_wire::checksum::crc32;
 use quorate_wire::limits::NODES_MAX;
 use quorate_wire::{ClusterName, DiskId, GroupId, LogIndex, NodeId, Offset, Term};
-use zerocopy::little_endian::{U32, U64};
+use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::error::{FormatError, RecoveryError};
@@ -68,7 +68,8 @@ struct RawSuperblock {
     start_term: U64,
     start_offset: U64,
     start_crc: U32,
-    ended: U32,
+    ended: U16,
+    removed: U16,
     members: [RawMember; NODES_MAX],
     unused: [u8; COPY_BYTES - 136 - 24 * NODES_MAX],
 }
@@ -157,6 +158,9 @@ pub struct Superblock {
     /// The log ends there: its process stopped when nothing was under way, and nothing was ever written behind. A build that does not
     /// know of it leaves it out when it writes, and does not look at it: it is believed only of a log that does end there.
     pub(super) ended: bool,
+    /// The node was removed from its group: for good, since ids are used once. A build that does not know of it leaves it out when it
+    /// writes; then the node learns it again when it asks a member.
+    pub removed: bool,
     /// Where the log begins.
     pub(super) start: Start,
 }
@@ -186,6 +190,7 @@ impl Superblock {
             sequence: 1,
             log: Reached::NOTHING,
             ended: false,
+            removed: false,
             start: Start::whole(),
         }
     }
@@ -216,7 +221,8 @@ impl Superblock {
         raw.start_term = U64::new(before.term.0);
         raw.start_offset = U64::new(before.next_offset.0);
         raw.start_crc = U32::new(before.header_crc);
-        raw.ended = U32::new(u32::from(self.ended));
+        raw.ended = U16::new(u16::from(self.ended));
+        raw.removed = U16::new(u16::from(self.removed));
         for (to, (node, disk)) in raw.members.iter_mut().zip(&self.members) {
             to.node = U32::new(node.0);
             to.disk = disk.0;
@@ -292,6 +298,7 @@ impl Superblock {
                 position: raw.log_position.get(),
             },
             ended: raw.ended.get() == 1,
+            removed: raw.removed.get() == 1,
             start,
         })
     }

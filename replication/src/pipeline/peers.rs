@@ -269,7 +269,7 @@ impl Pipeline {
                     let told = Leader::from_fields(message.leader, message.leader_term);
                     let until = seam.now().after(TOLD_TIME);
                     self.told = told.map(|leader| (leader, until)).or(self.told);
-                    self.on_cast_out();
+                    self.on_cast_out(seam);
                 } else {
                     self.notes.push(Note::RefusedBy {
                         peer,

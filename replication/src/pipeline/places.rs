@@ -91,7 +91,7 @@ impl Pipeline {
         self.membership.learn(newest);
         let me = self.config.node;
         if self.membership.is_past(me) {
-            self.on_cast_out();
+            self.on_cast_out(seam);
         }
         let list = &self.membership.list().entries;
         // What this node's own configuration says goes before what the log says.
@@ -149,9 +149,10 @@ impl Pipeline {
     }
 
     /// This node is no member any more, as its log says, or a peer. Ids are used once: that does not change.
-    pub(super) fn on_cast_out(&mut self) {
+    pub(super) fn on_cast_out(&mut self, seam: &mut impl Seam) {
         if !core::mem::replace(&mut self.cast_out, true) {
             self.notes.push(Note::CastOut);
+            self.log.store_removed(seam);
         }
     }
 

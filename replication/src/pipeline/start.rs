@@ -16,7 +16,8 @@ use super::scrub::Scrub;
 use super::tail::Tail;
 use super::waiters::Waiters;
 use super::{
-    Accumulator, Commands, Counts, Fetches, Fresh, Heard, Pipeline, Scratch, Snapshots, Transfer,
+    Accumulator, Commands, Counts, Fetches, Fresh, Heard, Note, Pipeline, Scratch, Snapshots,
+    Transfer,
 };
 use crate::log::{self, Cut, Damaged, Identity, Recovery, RecoveryError, Restart, Superblock};
 use crate::seam::{Files, FilesError, SnapshotId};
@@ -165,8 +166,11 @@ impl Pipeline {
         }
         let holes = core::mem::take(&mut recovery.holes);
         let Superblock {
-            identity, members, ..
-        } = &recovery.superblock;
+            identity,
+            ref members,
+            removed,
+            ..
+        } = recovery.superblock;
         let mut membership = Membership::new(
             config.cluster,
             (config.node, identity.disk),
@@ -197,7 +201,7 @@ impl Pipeline {
         let mut pipeline = Self {
             membership,
             members_due: true,
-            cast_out: false,
+            cast_out: removed,
             told: None,
             led_by: None,
             parted: Edition::FIRST,
@@ -229,7 +233,7 @@ impl Pipeline {
             ending: Ending::default(),
             links: Vec::new(),
             dials: Vec::new(),
-            notes: Vec::new(),
+            notes: removed.then_some(Note::CastOut).into_iter().collect(),
             counts: Counts::default(),
             traced: None,
             scratch: Scratch::default(),

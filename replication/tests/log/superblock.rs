@@ -147,6 +147,22 @@ fn an_unsure_node_stays_so_until_the_core_says_otherwise() {
 }
 
 #[test]
+fn that_a_node_was_removed_is_remembered() {
+    for ends in [false, true] {
+        let mut machine = Machine::new(1);
+        machine.log.store_removed(&mut machine.disk);
+        if ends {
+            machine.log.end(&mut machine.disk);
+        }
+        machine.settle();
+        let (recovery, _) = open(&machine.disk.crashed(&mut |_| false)).expect("it is sound");
+        assert!(recovery.superblock.removed);
+    }
+    let (recovery, _) = open(&formatted()).expect("it is sound");
+    assert!(!recovery.superblock.removed);
+}
+
+#[test]
 fn a_flag_that_is_not_known_is_refused() {
     let mut disk = formatted();
     for copy in disk

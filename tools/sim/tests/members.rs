@@ -242,6 +242,31 @@ fn a_founder_that_was_away_when_it_was_removed_is_told_so() {
     });
 }
 
+#[test]
+fn who_was_removed_still_knows_it_after_a_start() {
+    each_seed("the removed one, alone", 0..2, |seed, trace| {
+        let mut world = started(options(seed, 3, 0), trace);
+        let gone = NodeId(3);
+        change(&mut world, remove(3));
+        let told = world.run_until(5 * SECOND, |world| {
+            world.groups()[0].seen().knows_removed(gone)
+        });
+        assert!(told, "it hears that it is no member any more");
+        world.run_for(200 * MS);
+        world.crash(gone, true);
+        for other in [NodeId(1), NodeId(2)] {
+            world.cut(gone, other, true);
+        }
+        world.start(gone);
+        world.run_for(SECOND);
+        assert!(
+            world.oracle().knows_removed(gone),
+            "it serves readers what it had, until somebody tells it again"
+        );
+        assert_eq!(ends_with(&mut world), [1, 2]);
+    });
+}
+
 /// The others commit the first change without the leader's disk. So the second one comes into a group that waits for that disk, and
 /// the core counts it already.
 #[test]

@@ -62,6 +62,10 @@ const DAMAGE: &[(u64, &str)] = &[
         2046,
         "the simulator missed records that the ones put back behind them had made void",
     ),
+    (
+        4704,
+        "nodes forgot at a start that they had been removed, and a consumer stayed with one",
+    ),
 ];
 
 /// In the profile `mixed`.

@@ -24,9 +24,14 @@ impl CastOut {
         self.told.insert(node);
     }
 
+    /// Whether a node knows it.
+    pub(super) fn knows(&self, node: NodeId) -> bool {
+        self.told.contains(&node)
+    }
+
     /// A node stands for election.
     pub(super) fn stands(&self, node: NodeId) -> Verdict {
-        if self.told.contains(&node) {
+        if self.knows(node) {
             return Err(format!("node {node} was removed, knows it, and stands"));
         }
         Ok(())

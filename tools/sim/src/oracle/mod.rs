@@ -146,6 +146,12 @@ impl Oracle {
         self.sent_away
     }
 
+    /// Whether a node has known, since it began, that it was removed.
+    #[must_use]
+    pub fn knows_removed(&self, node: NodeId) -> bool {
+        self.cast_out.knows(node)
+    }
+
     /// How often records became void, and how often a disk was full.
     #[must_use]
     pub fn accidents(&self) -> (u64, u64) {
