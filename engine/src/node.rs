@@ -477,7 +477,8 @@ impl Front {
         let mut halls = Vec::new();
         for (at, lane) in lanes.into_iter().enumerate() {
             let config = ShardConfig::new(config, ShardId(at), placement.shard(at));
-            let (shard, hall) = Shard::start(config, lane)?;
+            let (shard, hall) = Shard::start(config, lane)
+                .map_err(|error| NodeError::host("starting a shard", &error))?;
             shards.push(shard);
             halls.push(hall);
         }

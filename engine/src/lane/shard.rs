@@ -107,7 +107,9 @@ impl ShardLane {
         poll_fn(|context| self.poll_wait(context)).await;
     }
 
-    fn is_ready(&self) -> bool {
+    /// Whether there is a reply to take, or the pipeline is gone.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
         !self.replies.is_empty() || self.is_closed()
     }
 }

@@ -9,7 +9,6 @@ use quorate_wire::ErrorCode;
 
 use crate::config::ConfigError;
 use crate::probe::ProbeError;
-use crate::shard;
 use crate::uring::Stopped;
 
 /// Why a node did not start, or had to stop.
@@ -124,22 +123,6 @@ impl From<ConfigError> for NodeError {
             code: Some(error.code()),
             cause: error.to_string(),
             cure: String::new(),
-        }
-    }
-}
-
-impl From<shard::StartError> for NodeError {
-    fn from(error: shard::StartError) -> Self {
-        let cure = match &error {
-            shard::StartError::Memlock { .. } => {
-                "raise it: ulimit -l 8192, or LimitMEMLOCK=8M in the service's unit"
-            }
-            shard::StartError::Host(_) => "look at the limits of this user: ulimit -a",
-        };
-        Self {
-            code: Some(ErrorCode::UringUnavailable),
-            cause: error.to_string(),
-            cure: cure.to_owned(),
         }
     }
 }

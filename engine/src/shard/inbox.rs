@@ -327,10 +327,9 @@ mod tests {
         let mut client = std::net::TcpStream::connect(address).expect("it listens");
         let (socket, _) = listener.accept().expect("somebody connects");
         client.write_all(sent).expect("it is connected");
-        let executor =
-            Executor::new("inbox", None, std::time::Duration::ZERO).expect("glommio starts");
+        let executor = Executor::new().expect("it starts");
         executor.run(async move {
-            let stream = Stream::new(socket);
+            let stream = Stream::new(socket).expect("it is connected");
             let mut memory = ReadMemory::default();
             let mut read = Vec::new();
             for _ in 0..2 {

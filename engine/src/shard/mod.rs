@@ -24,6 +24,7 @@ mod reader;
 mod tasks;
 mod writer;
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -43,7 +44,6 @@ use crate::pin;
 
 pub use self::acceptor::{Acceptor, Hall, Listener};
 pub use self::counters::{Counter, Counters};
-pub use self::executor::StartError;
 
 /// What a shard is told at its start.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ pub struct ShardConfig {
     pub nodes: Vec<(NodeId, String)>,
     /// Bounds towards clients.
     pub limits: Limits,
-    /// How long it looks for work before it sleeps.
+    /// How long it looks for more after an answer before it sleeps, if it has a core.
     pub spin: Duration,
 }
 
@@ -113,7 +113,7 @@ impl Shard {
     ///
     /// # Panics
     /// The thread could not say whether it started.
-    pub fn start(config: ShardConfig, lane: ShardLane) -> Result<(Self, Hall), StartError> {
+    pub fn start(config: ShardConfig, lane: ShardLane) -> io::Result<(Self, Hall)> {
         let (hall, door, knock) = acceptor::way_in();
         let counters = Arc::<Counters>::default();
         let (started, starting) = channel();
@@ -158,14 +158,14 @@ fn run(
     lane: ShardLane,
     door: Door,
     counters: Arc<Counters>,
-    started: &Sender<Result<(), StartError>>,
+    started: &Sender<io::Result<()>>,
 ) {
     if let Some(core) = config.core
         && !pin::apply(core)
     {
         tracing::warn!(name, core, "cannot be pinned to its core");
     }
-    let executor = match Executor::new(name, config.core, config.spin) {
+    let executor = match Executor::new() {
         Ok(executor) => executor,
         Err(error) => {
             // Whoever started the shard waits for this.
@@ -173,10 +173,11 @@ fn run(
             return;
         }
     };
+    let spin = config.core.map_or(Duration::ZERO, |_| config.spin);
     let desk = Rc::new(config.desk(lane, counters));
     let _ = started.send(Ok(()));
     executor.run(async move {
-        executor::spawn(tasks::pump(Rc::clone(&desk)));
+        executor::spawn(tasks::pump(Rc::clone(&desk), spin));
         executor::spawn(tasks::sweep(Rc::clone(&desk)));
         tasks::doorman(Rc::clone(&desk), door).await;
         tasks::stop(&desk).await;

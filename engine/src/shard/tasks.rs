@@ -18,8 +18,9 @@ use super::{reader, writer};
 const EXTRA_MAX: usize = 256;
 
 /// The pump: gives each answer of the pipeline to its connection. Ends when the pipeline is gone.
-pub(super) async fn pump(desk: Rc<Desk>) {
+pub(super) async fn pump(desk: Rc<Desk>, spin: Duration) {
     loop {
+        look(&desk, spin).await;
         poll_fn(|cx| desk.lane.borrow().poll_wait(cx)).await;
         let gone = desk.lane.borrow().is_closed();
         loop {
@@ -36,6 +37,17 @@ pub(super) async fn pump(desk: Rc<Desk>) {
     }
 }
 
+/// Looks for answers, and so at the sockets, without sleep for at most so long.
+async fn look(desk: &Desk, spin: Duration) {
+    if spin.is_zero() {
+        return;
+    }
+    let begun = Instant::now();
+    while !desk.lane.borrow().is_ready() && begun.elapsed() < spin {
+        executor::next_turn().await;
+    }
+}
+
 /// The doorman: lets guests in, until the shard is told to stop.
 pub(super) async fn doorman(desk: Rc<Desk>, mut door: Door) {
     while let Some(guest) = poll_fn(|cx| door.poll_next(cx)).await {
@@ -44,6 +56,13 @@ pub(super) async fn doorman(desk: Rc<Desk>, mut door: Door) {
 }
 
 fn let_in(desk: &Rc<Desk>, guest: Guest) {
+    let stream = match Stream::new(guest.socket) {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::warn!("a connection cannot be watched, and is closed: {error}");
+            return;
+        }
+    };
     let is_extra = guest.seat.is_none();
     if is_extra {
         if desk.extra.get() == EXTRA_MAX {
@@ -51,7 +70,6 @@ fn let_in(desk: &Rc<Desk>, guest: Guest) {
         }
         desk.extra.set(desk.extra.get() + 1);
     }
-    let stream = Stream::new(guest.socket);
     let quota = Quota::new(
         desk.limits.connection_events_per_second,
         desk.limits.connection_bytes_per_second,

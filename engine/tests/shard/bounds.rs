@@ -348,7 +348,7 @@ fn talk(mut socket: &TcpStream, stop: &AtomicBool) {
     }
 }
 
-/// How often the threads of this name have gone to sleep, and how many they are. (glommio's helper has its shard's name.)
+/// How often the threads of this name have gone to sleep, and how many they are.
 fn sleeps(thread: &str) -> (u64, usize) {
     let tasks = std::fs::read_dir("/proc/self/task").expect("there is a /proc");
     let counts: Vec<u64> = tasks
@@ -370,13 +370,34 @@ fn a_shard_with_nothing_to_do_sleeps() {
     let rig = Rig::start_as(7, Limits::default());
     let mut clients: Vec<_> = (0..50).map(|_| rig.client()).collect();
     clients[0].expect_answer(1);
+    wait_for_sleep("shard-7");
+}
+
+fn wait_for_sleep(thread: &str) {
     let watch = Duration::from_secs(1);
     wait_for("it sleeps on", || {
-        let (before, threads) = sleeps("shard-7");
+        let (before, threads) = sleeps(thread);
         assert!(threads > 0, "the shard has a thread");
         thread::sleep(watch);
-        let (after, _) = sleeps("shard-7");
+        let (after, _) = sleeps(thread);
         // In the first second, the last answers may still be going out.
         after - before <= 3
     });
+}
+
+#[test]
+fn a_shard_that_spins_does_not_sleep_between_answers_and_does_when_none_come() {
+    let core = quorate_engine::pin::cores().first().map(|core| core.id);
+    let spins = |number, spin| Rig::start_on(number, Limits::default(), core, spin);
+    let rig = spins(8, Duration::from_secs(10));
+    let mut client = rig.client();
+    client.expect_answer(1);
+    let (before, _) = sleeps("shard-8");
+    (2..52).for_each(|correlation| client.expect_answer(correlation));
+    let (after, _) = sleeps("shard-8");
+    assert!(after - before < 25, "it slept {} times", after - before);
+
+    let rig = spins(9, Duration::from_micros(100));
+    rig.client().expect_answer(1);
+    wait_for_sleep("shard-9");
 }

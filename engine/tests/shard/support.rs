@@ -67,12 +67,21 @@ impl Rig {
 
     /// Starts it under another number: it names the thread, and nothing else.
     pub(crate) fn start_as(number: usize, limits: Limits) -> Self {
+        Self::start_on(number, limits, None, Duration::ZERO)
+    }
+
+    pub(crate) fn start_on(
+        number: usize,
+        limits: Limits,
+        core: Option<usize>,
+        spin: Duration,
+    ) -> Self {
         raise_nofile();
         let (back, fronts) = lanes(1, limits.shard_requests).expect("there are descriptors");
         let connections = limits.connections;
         let config = ShardConfig {
             shard: ShardId(number),
-            core: None,
+            core,
             cluster: cluster(),
             node: NodeId(2),
             nodes: vec![
@@ -81,7 +90,7 @@ impl Rig {
                 (NodeId(3), "127.0.0.1:9003".to_owned()),
             ],
             limits,
-            spin: Duration::ZERO,
+            spin,
         };
         let lane = fronts.into_iter().next().expect("there is one shard");
         let listener = Listener::bind("127.0.0.1:0").expect("a free port is free");

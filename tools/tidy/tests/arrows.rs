@@ -19,11 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str], &[&str])] = &[
         &["quorate-wire", "quorate-raft", "quorate-replication"],
         &[],
     ),
-    (
-        "quorate-client",
-        &["quorate-wire"],
-        &["io-uring", "glommio"],
-    ),
+    ("quorate-client", &["quorate-wire"], &["io-uring"]),
     (
         "quorate-sim",
         &[
@@ -37,10 +33,10 @@ const MAY_IMPORT: &[(&str, &[&str], &[&str])] = &[
     (
         "quorate-bench",
         &["quorate-wire", "quorate-client"],
-        &["io-uring", "glommio"],
+        &["io-uring"],
     ),
     // The yardstick shares nothing with what it measures.
-    ("quorate-bare", &[], &["glommio"]),
+    ("quorate-bare", &[], &["tokio"]),
     (
         "quorate",
         &[
@@ -50,7 +46,7 @@ const MAY_IMPORT: &[(&str, &[&str], &[&str])] = &[
             "quorate-client",
             "quorate-bench",
         ],
-        &["io-uring", "glommio"],
+        &["io-uring"],
     ),
     ("quorate-tidy", &[], &[]),
 ];
@@ -58,7 +54,6 @@ const MAY_IMPORT: &[(&str, &[&str], &[&str])] = &[
 /// What code that decides must not know.
 const OF_THE_SYSTEM: &[&str] = &[
     "io-uring",
-    "glommio",
     "libc",
     "rustix",
     "tokio",
