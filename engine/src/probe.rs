@@ -69,7 +69,7 @@ impl ProbeError {
 pub struct Report {
     /// The kernel's release.
     pub kernel: String,
-    /// What the data directory lies on: "ext4 on /dev/vda".
+    /// What the data directory lies on: "ext4 on /dev/vda, scheduler none".
     pub disk: String,
     /// Writes go past the page cache, and complete when they are durable. A node does not start where they do not.
     pub direct: bool,
@@ -110,7 +110,7 @@ impl fmt::Display for Report {
             None => write!(f, "any amount of locked memory")?,
         }
         // Whoever reads a limit wants to know whether to raise it.
-        write!(f, " (a shard's ring needs half a MiB)")
+        write!(f, " (without a limit, the log's writes cost less)")
     }
 }
 

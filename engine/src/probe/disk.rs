@@ -65,35 +65,64 @@ pub(super) fn check_room(data: &Path, room: u64) -> Result<u64, ProbeError> {
     })
 }
 
-/// What a directory lies on, such as "ext4 on /dev/vda": the mount with the longest path above it.
+/// What a directory lies on, such as "ext4 on /dev/vda, scheduler none": the mount with the longest path above it, and how the
+/// kernel orders what it has for that disk, if it says so.
 ///
 /// # Errors
 /// The directory is not there, or the host does not say what is mounted.
 pub fn disk_of(directory: &Path) -> io::Result<String> {
     let path = directory.canonicalize()?;
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    Ok(mount_of(&mounts, &path).unwrap_or_else(|| "an unknown file system".to_owned()))
+    let Some((device, disk)) = mount_of(&mounts, &path) else {
+        return Ok("an unknown file system".to_owned());
+    };
+    Ok(match scheduler_of(&device) {
+        Some(scheduler) => format!("{disk}, scheduler {scheduler}"),
+        None => disk,
+    })
 }
 
-fn mount_of(mounts: &str, path: &Path) -> Option<String> {
+/// The scheduler of a block device, by its numbers. A part of a disk has that of the disk.
+fn scheduler_of(device: &str) -> Option<String> {
+    let read = |at| fs::read_to_string(format!("/sys/dev/block/{device}/{at}queue/scheduler"));
+    let all = read("").or_else(|_| read("../")).ok()?;
+    chosen(&all).map(str::to_owned)
+}
+
+/// Which of several stands in brackets; one alone may stand without.
+fn chosen(all: &str) -> Option<&str> {
+    let mut words = all.split_whitespace();
+    let first = words.clone().next();
+    words
+        .find_map(|word| word.strip_prefix('[')?.strip_suffix(']'))
+        .or(first)
+}
+
+/// The numbers of the device, and what it is.
+fn mount_of(mounts: &str, path: &Path) -> Option<(String, String)> {
     // Of two mounts at one place the later hides the earlier: `max_by_key` gives the last.
     mounts
         .lines()
         .filter_map(parse_mount)
         .filter(|(point, _)| path.starts_with(point))
         .max_by_key(|(point, _)| point.components().count())
-        .map(|(_, disk)| disk)
+        .map(|(_, mount)| mount)
 }
 
-/// A line of `mountinfo` (proc(5)): the fifth field is where, and behind a lone `-` stand the file system and its source.
-fn parse_mount(line: &str) -> Option<(PathBuf, String)> {
+/// A line of `mountinfo` (proc(5)): the third field has the device's numbers, the fifth is where, and behind a lone `-` stand the file
+/// system and its source.
+fn parse_mount(line: &str) -> Option<(PathBuf, (String, String))> {
+    let device = line.split(' ').nth(2)?;
     let point = line.split(' ').nth(4)?;
     let (_, about) = line.split_once(" - ")?;
     let mut about = about.split(' ');
     let (kind, source) = (about.next()?, about.next()?);
     Some((
         PathBuf::from(unescape(point)),
-        format!("{kind} on {}", unescape(source)),
+        (
+            device.to_owned(),
+            format!("{kind} on {}", unescape(source)),
+        ),
     ))
 }
 
@@ -123,7 +152,7 @@ fn unescape(name: &str) -> String {
 mod tests {
     use std::path::Path;
 
-    use super::{check_direct, mount_of};
+    use super::{check_direct, chosen, mount_of};
     use quorate_wire::ErrorCode;
 
     const MOUNTS: &str = "\
@@ -136,12 +165,23 @@ mod tests {
 
     #[test]
     fn a_directory_lies_on_the_nearest_mount() {
-        let of = |path| mount_of(MOUNTS, Path::new(path)).expect("the root holds all");
-        assert_eq!(of("/home/node"), "ext4 on /dev/vda");
-        assert_eq!(of("/database"), "ext4 on /dev/vda");
-        assert_eq!(of("/data/node-1"), "xfs on /dev/nvme0n1");
-        assert_eq!(of("/data two/node-1"), "ext4 on /dev/sdb");
+        for (path, device, disk) in [
+            ("/home/node", "254:0", "ext4 on /dev/vda"),
+            ("/database", "254:0", "ext4 on /dev/vda"),
+            ("/data/node-1", "259:1", "xfs on /dev/nvme0n1"),
+            ("/data two/node-1", "259:2", "ext4 on /dev/sdb"),
+        ] {
+            let mount = mount_of(MOUNTS, Path::new(path)).expect("the root holds all");
+            assert_eq!(mount, (device.to_owned(), disk.to_owned()), "{path}");
+        }
         assert_eq!(mount_of("", Path::new("/")), None);
+    }
+
+    #[test]
+    fn the_scheduler_in_use_stands_in_brackets() {
+        assert_eq!(chosen("none [mq-deadline] kyber\n"), Some("mq-deadline"));
+        assert_eq!(chosen("none\n"), Some("none"));
+        assert_eq!(chosen("\n"), None);
     }
 
     #[test]
