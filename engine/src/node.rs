@@ -7,6 +7,7 @@
 
 mod chrome;
 mod error;
+mod front;
 mod notes;
 mod signals;
 mod turns;
@@ -19,7 +20,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use quorate_replication::lane::ShardId;
 use quorate_replication::log::{LogConfig, Restart};
 use quorate_replication::pipeline::{
     Depth, NodePlace, Pipeline, PipelineConfig, SnapshotConfig, Started, Turn,
@@ -27,13 +27,14 @@ use quorate_replication::pipeline::{
 use quorate_wire::{DiskId, GroupId, NodeId};
 
 pub use self::error::NodeError;
+use self::front::Front;
 use self::signals::{End, Signals};
 use self::turns::{Traced, Tracer};
 use crate::config::{Config, NodeConfig};
 use crate::files::{DataDir, GroupFiles};
-use crate::lane::{ShardLane, lanes};
-use crate::pin::{self, Placement};
-use crate::shard::{Acceptor, Listener, Shard, ShardConfig};
+use crate::lane::lanes;
+use crate::pin::{self, sides::Sides};
+use crate::shard::Listener;
 use crate::uring::{Driver, DriverOptions, Ended, Stopped, run as run_pipeline};
 use crate::{clock, probe};
 
@@ -107,7 +108,7 @@ pub fn run(
         peer: place(peer.local_addr())?,
     };
     let (pipeline, files) = recover(config, &data, Depth::BehindSnapshot)?;
-    let placement = pin::place(config, &pin::cores())?;
+    let placement = pin::place_here(config, files.directory())?;
     tracing::info!(%placement, "threads");
     if config.shards.spin_us > 0 && placement.shard(0).is_none() {
         tracing::warn!("shards.spin_us has no effect: the shards have no cores of their own (pin)");
@@ -136,6 +137,9 @@ pub fn run(
         (pipeline, files),
         driver,
         placement.pipeline(),
+        placement
+            .sides()
+            .map(|sides| Sides::new(sides, front.threads())),
         &signals,
         traced,
         {
@@ -324,6 +328,7 @@ fn run_until_over(
     wishes: &Wishes,
     left: &End,
     traced: Option<&Traced>,
+    mut sides: Option<&mut Sides>,
 ) -> Result<Ended, Stopped> {
     let mut noted = Vec::new();
     let mut told = false;
@@ -338,6 +343,9 @@ fn run_until_over(
             pipeline.end();
         }
         let turn = pipeline.turn(driver);
+        if let Some(sides) = &mut sides {
+            sides.take(pipeline.leads());
+        }
         if pipeline.has_left() && !core::mem::replace(&mut told, true) {
             left.ring();
         }
@@ -386,6 +394,7 @@ impl PipelineThread {
         mut opened: (Pipeline, GroupFiles),
         mut driver: Driver,
         core: Option<usize>,
+        mut sides: Option<Sides>,
         signals: &Signals,
         traced: Option<Traced>,
         again: impl Fn(Depth) -> Result<(Pipeline, GroupFiles), NodeError> + Send + 'static,
@@ -402,7 +411,14 @@ impl PipelineThread {
                 if traced.is_some() {
                     Traced::begin(pipeline, trace);
                 }
-                let ended = run_until_over(pipeline, driver, &asked, &left, traced.as_ref());
+                let ended = run_until_over(
+                    pipeline,
+                    driver,
+                    &asked,
+                    &left,
+                    traced.as_ref(),
+                    sides.as_mut(),
+                );
                 trace = pipeline.trace(None);
                 let Ok(Ended::Reopen(reset, why)) = ended else {
                     if let Some((traced, trace)) = traced.zip(trace) {
@@ -456,42 +472,5 @@ impl PipelineThread {
         self.wishes.stop.store(true, Ordering::Release);
         self.wake.ring();
         self.thread.join().expect("a panic ends the process")
-    }
-}
-
-/// What faces clients.
-#[derive(Debug)]
-struct Front {
-    acceptor: Acceptor,
-    shards: Vec<Shard>,
-}
-
-impl Front {
-    fn open(
-        config: &Config,
-        listener: Listener,
-        lanes: Vec<ShardLane>,
-        placement: &Placement,
-    ) -> Result<Self, NodeError> {
-        let mut shards = Vec::new();
-        let mut halls = Vec::new();
-        for (at, lane) in lanes.into_iter().enumerate() {
-            let config = ShardConfig::new(config, ShardId(at), placement.shard(at));
-            let (shard, hall) = Shard::start(config, lane)
-                .map_err(|error| NodeError::host("starting a shard", &error))?;
-            shards.push(shard);
-            halls.push(hall);
-        }
-        let acceptor = listener
-            .accept_for(halls, config.limits.connections)
-            .map_err(|error| NodeError::host("starting the acceptor", &error))?;
-        Ok(Self { acceptor, shards })
-    }
-
-    /// Lets nobody in any more, and waits until those who are in have their answers.
-    fn close(self) {
-        drop(self.acceptor);
-        self.shards.iter().for_each(Shard::stop);
-        self.shards.into_iter().for_each(Shard::join);
     }
 }

@@ -6,13 +6,20 @@
 //! A pinned thread that shares its core with another pinned thread waits for it, and nobody can help: so the automatic
 //! placement pins all threads of all nodes on this host, or none. It keeps a node's threads on one NUMA node where it can, since
 //! they hand each other everything, and leaves the second hardware thread of a core alone while there are whole cores.
+//!
+//! A group of three on one host of two cores is the exception: the leader's threads have one core, the followers' the other
+//! ([`sides`]).
+
+pub mod sides;
 
 use std::fmt;
 use std::fs;
+use std::path::Path;
 
 use core_affinity::CoreId;
 
 use crate::config::{Config, ConfigError, Pin, split_address};
+use crate::probe::device_of;
 
 /// Pinned threads of a node: its pipeline, and its shards.
 #[must_use]
@@ -41,6 +48,13 @@ pub enum Placement {
         /// The shards', in order.
         shards: Vec<usize>,
     },
+    /// All on one core.
+    Sides {
+        /// While the node leads.
+        leads: usize,
+        /// While it does not.
+        follows: usize,
+    },
     /// Where the operating system puts them.
     Free {
         /// Why.
@@ -49,21 +63,30 @@ pub enum Placement {
 }
 
 impl Placement {
-    /// The pipeline's core.
+    /// The pipeline's core, if it has it for itself.
     #[must_use]
     pub const fn pipeline(&self) -> Option<usize> {
         match self {
             Self::Pinned { pipeline, .. } => Some(*pipeline),
-            Self::Free { .. } => None,
+            Self::Sides { .. } | Self::Free { .. } => None,
         }
     }
 
-    /// A shard's core.
+    /// The cores of all its threads while it leads, and while it does not, if that is how they are placed.
+    #[must_use]
+    pub const fn sides(&self) -> Option<(usize, usize)> {
+        match self {
+            Self::Sides { leads, follows } => Some((*leads, *follows)),
+            Self::Pinned { .. } | Self::Free { .. } => None,
+        }
+    }
+
+    /// A shard's core, if it has it for itself.
     #[must_use]
     pub fn shard(&self, shard: usize) -> Option<usize> {
         match self {
             Self::Pinned { shards, .. } => shards.get(shard).copied(),
-            Self::Free { .. } => None,
+            Self::Sides { .. } | Self::Free { .. } => None,
         }
     }
 }
@@ -77,16 +100,27 @@ impl fmt::Display for Placement {
                     "pinned: pipeline on core {pipeline}, shards on {shards:?}"
                 )
             }
+            Self::Sides { leads, follows } => {
+                write!(
+                    f,
+                    "pinned: on core {leads} while it leads, else on {follows}"
+                )
+            }
             Self::Free { why } => write!(f, "not pinned: {why}"),
         }
     }
 }
 
-/// Places the threads of a node on a host with these cores, in rising order of their numbers.
+/// Places the threads of a node on a host with these cores, in rising order of their numbers. `interrupted` is the one that takes the
+/// disk's interrupts, if one does.
 ///
 /// # Errors
 /// The configuration lists a core that is not among them.
-pub fn place(config: &Config, cores: &[Core]) -> Result<Placement, ConfigError> {
+pub fn place(
+    config: &Config,
+    cores: &[Core],
+    interrupted: Option<usize>,
+) -> Result<Placement, ConfigError> {
     match &config.pin {
         Pin::Off => Ok(Placement::Free {
             why: "pin is off".to_owned(),
@@ -103,11 +137,20 @@ pub fn place(config: &Config, cores: &[Core]) -> Result<Placement, ConfigError> 
                     )))
                 },
             ),
-        Pin::Auto => Ok(place_automatically(config, cores)),
+        Pin::Auto => Ok(place_automatically(config, cores, interrupted)),
     }
 }
 
-fn place_automatically(config: &Config, cores: &[Core]) -> Placement {
+/// Places the threads of a node on this host, with its log in `data`.
+///
+/// # Errors
+/// The configuration lists a core that this process may not use.
+pub fn place_here(config: &Config, data: &Path) -> Result<Placement, ConfigError> {
+    let interrupted = device_of(data).and_then(|device| sides::interrupted_core(&device));
+    place(config, &cores(), interrupted)
+}
+
+fn place_automatically(config: &Config, cores: &[Core], interrupted: Option<usize>) -> Placement {
     let this = host_of(&config.this().client);
     let here = config
         .nodes
@@ -120,6 +163,17 @@ fn place_automatically(config: &Config, cores: &[Core]) -> Placement {
     }
     let threads = threads(config.shards.count);
     let needed = nodes * threads;
+    // The kernel finishes each write on the core that the disk interrupts, and has much to do there with three logs on it: the
+    // leader, which has most to do of all, takes the other one.
+    if let (&[one, other], 3, 3) = (cores, nodes, config.nodes.len()) {
+        let one_is_interrupted = interrupted == Some(one.id);
+        let (leads, follows) = if one_is_interrupted {
+            (other.id, one.id)
+        } else {
+            (one.id, other.id)
+        };
+        return Placement::Sides { leads, follows };
+    }
     if needed > cores.len() {
         return Placement::Free {
             why: format!(
@@ -279,7 +333,7 @@ mod tests {
     fn taken(nodes: impl Iterator<Item = u32>, rest: &str, cores: &[Core]) -> Vec<Vec<usize>> {
         nodes
             .map(|node| {
-                let placement = place(&on_one_host(node, rest), cores);
+                let placement = place(&on_one_host(node, rest), cores, None);
                 let placement = placement.expect("nothing is listed");
                 let shards = (0..).map_while(|shard| placement.shard(shard));
                 placement.pipeline().into_iter().chain(shards).collect()
@@ -288,13 +342,25 @@ mod tests {
     }
 
     #[test]
-    fn three_nodes_on_two_cores_are_not_pinned() {
-        let placement = place(&on_one_host(1, ""), &flat([0, 1])).expect("nothing is listed");
+    fn three_nodes_on_three_cores_are_not_pinned() {
+        let placement = place(&on_one_host(1, ""), &flat(0..3), None).expect("nothing is listed");
         assert_eq!(
             placement.to_string(),
-            "not pinned: 6 threads of 3 node(s) on this host, and 2 core(s)"
+            "not pinned: 6 threads of 3 node(s) on this host, and 3 core(s)"
         );
         assert_eq!((placement.pipeline(), placement.shard(0)), (None, None));
+    }
+
+    #[test]
+    fn of_three_nodes_on_two_cores_the_leader_has_the_one_that_the_disk_leaves_alone() {
+        for (interrupted, sides) in [(Some(4), (6, 4)), (Some(6), (4, 6)), (None, (4, 6))] {
+            for node in 1..=3 {
+                let placement = place(&on_one_host(node, ""), &flat([4, 6]), interrupted);
+                let placement = placement.expect("nothing is listed");
+                assert_eq!(placement.sides(), Some(sides));
+                assert_eq!((placement.pipeline(), placement.shard(0)), (None, None));
+            }
+        }
     }
 
     #[test]
@@ -318,7 +384,7 @@ mod tests {
         // No place has room for a whole node: they take what there is.
         let five = "[shards]\ncount = 4";
         let alone = config(1, ["a", "b", "c"], five);
-        let placement = place(&alone, &two_sockets(2)).expect("nothing is listed");
+        let placement = place(&alone, &two_sockets(2), None).expect("nothing is listed");
         assert_eq!(placement.pipeline(), Some(1));
     }
 
@@ -336,9 +402,9 @@ mod tests {
             pipeline,
             shards: vec![shard],
         };
-        assert_eq!(place(&alone, &flat([0, 1])), Ok(pinned(0, 1)));
-        assert_eq!(place(&alone, &flat([0, 1, 2])), Ok(pinned(1, 2)));
-        assert_eq!(place(&alone, &flat([4, 6, 8])), Ok(pinned(6, 8)));
+        assert_eq!(place(&alone, &flat([0, 1]), None), Ok(pinned(0, 1)));
+        assert_eq!(place(&alone, &flat([0, 1, 2]), None), Ok(pinned(1, 2)));
+        assert_eq!(place(&alone, &flat([4, 6, 8]), None), Ok(pinned(6, 8)));
     }
 
     #[test]
@@ -348,15 +414,15 @@ mod tests {
             pipeline: 3,
             shards: vec![1],
         };
-        assert_eq!(place(&listed, &flat(0..4)), Ok(expected));
-        let refusal = place(&listed, &flat([0, 1])).expect_err("core 3 is not there");
+        assert_eq!(place(&listed, &flat(0..4), None), Ok(expected));
+        let refusal = place(&listed, &flat([0, 1]), None).expect_err("core 3 is not there");
         assert!(refusal.to_string().contains("core 3"), "{refusal}");
     }
 
     #[test]
     fn off_is_off() {
         let off = config(1, ["a", "b", "c"], "pin = \"off\"");
-        let placement = place(&off, &flat(0..4)).expect("nothing is listed");
+        let placement = place(&off, &flat(0..4), None).expect("nothing is listed");
         assert_eq!(placement.to_string(), "not pinned: pin is off");
     }
 }

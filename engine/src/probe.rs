@@ -14,7 +14,7 @@ use std::thread;
 
 use quorate_wire::ErrorCode;
 
-pub use disk::disk_of;
+pub use disk::{device_of, disk_of};
 
 /// Why a node does not start on this host or with this directory.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -71,15 +71,25 @@ pub(super) fn check_room(data: &Path, room: u64) -> Result<u64, ProbeError> {
 /// # Errors
 /// The directory is not there, or the host does not say what is mounted.
 pub fn disk_of(directory: &Path) -> io::Result<String> {
-    let path = directory.canonicalize()?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let Some((device, disk)) = mount_of(&mounts, &path) else {
+    let Some((device, disk)) = mount_here(directory)? else {
         return Ok("an unknown file system".to_owned());
     };
     Ok(match scheduler_of(&device) {
         Some(scheduler) => format!("{disk}, scheduler {scheduler}"),
         None => disk,
     })
+}
+
+/// The numbers of the device that a directory lies on, such as "254:0"; `None` if the host does not say.
+#[must_use]
+pub fn device_of(directory: &Path) -> Option<String> {
+    Some(mount_here(directory).ok()??.0)
+}
+
+fn mount_here(directory: &Path) -> io::Result<Option<(String, String)>> {
+    let path = directory.canonicalize()?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(mount_of(&mounts, &path))
 }
 
 /// The scheduler of a block device, by its numbers. A part of a disk has that of the disk.
@@ -119,10 +129,7 @@ fn parse_mount(line: &str) -> Option<(PathBuf, (String, String))> {
     let (kind, source) = (about.next()?, about.next()?);
     Some((
         PathBuf::from(unescape(point)),
-        (
-            device.to_owned(),
-            format!("{kind} on {}", unescape(source)),
-        ),
+        (device.to_owned(), format!("{kind} on {}", unescape(source))),
     ))
 }
 

@@ -34,6 +34,7 @@ use std::time::Duration;
 use quorate_replication::gate::{Gate, Greeting};
 use quorate_replication::lane::ShardId;
 use quorate_wire::{ClusterName, NodeId};
+use rustix::thread::{Pid, gettid};
 
 use self::acceptor::{Door, Knock};
 use self::desk::Desk;
@@ -101,6 +102,7 @@ impl ShardConfig {
 #[derive(Debug)]
 pub struct Shard {
     thread: JoinHandle<()>,
+    id: Pid,
     knock: Arc<Knock>,
     counters: Arc<Counters>,
 }
@@ -122,13 +124,20 @@ impl Shard {
         let thread = thread::Builder::new()
             .name(name.clone())
             .spawn(move || run(&name, config, lane, door, of_thread, &started))?;
-        starting.recv().expect("a thread says how its start went")?;
+        let id = starting.recv().expect("a thread says how its start went")?;
         let shard = Self {
             thread,
+            id,
             knock,
             counters,
         };
         Ok((shard, hall))
+    }
+
+    /// Its thread, by the kernel's name.
+    #[must_use]
+    pub const fn id(&self) -> Pid {
+        self.id
     }
 
     /// Its counters.
@@ -158,7 +167,7 @@ fn run(
     lane: ShardLane,
     door: Door,
     counters: Arc<Counters>,
-    started: &Sender<io::Result<()>>,
+    started: &Sender<io::Result<Pid>>,
 ) {
     if let Some(core) = config.core
         && !pin::apply(core)
@@ -175,7 +184,7 @@ fn run(
     };
     let spin = config.core.map_or(Duration::ZERO, |_| config.spin);
     let desk = Rc::new(config.desk(lane, counters));
-    let _ = started.send(Ok(()));
+    let _ = started.send(Ok(gettid()));
     executor.run(async move {
         executor::spawn(tasks::pump(Rc::clone(&desk), spin));
         executor::spawn(tasks::sweep(Rc::clone(&desk)));

@@ -32,6 +32,12 @@ pub struct View {
 }
 
 impl Pipeline {
+    /// Whether it leads.
+    #[must_use]
+    pub const fn leads(&self) -> bool {
+        self.led
+    }
+
     /// How it stands now.
     #[must_use]
     pub fn view(&self) -> View {
