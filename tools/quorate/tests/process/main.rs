@@ -23,6 +23,7 @@ mod members;
 mod misuse;
 mod nonsense;
 mod partition;
+mod placement;
 mod priorities;
 mod raw;
 mod refusals;
